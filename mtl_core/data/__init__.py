@@ -1,0 +1,1 @@
+"""Task files become audited, tokenised, memory-mapped rows, and rows become minibatches."""

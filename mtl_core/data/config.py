@@ -1,0 +1,83 @@
+"""What a study reads and how texts become batches: `DataConfig` and `BatchConfig`.
+
+`DataConfig` holds for a whole study (all its trials see the same encoded rows); `BatchConfig` may
+differ from trial to trial and so may be searched.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from mtl_core.fields import CLOSED, Count, CountOrZero, Positive, Share, Switch
+
+
+@dataclass(frozen=True, kw_only=True, config=CLOSED)
+class CorpusConfig:
+    """The built-in corpus: tasks with a planted truth about which of them share (`synthetic.py`).
+
+    Args:
+        seed: Another seed is another corpus of the same kind.
+        n_tasks: Tasks, laid out in `n_groups` groups of tasks that share their cues.
+        rows: Train rows of a large task; small tasks have `rows * small_share`.
+        label_noise: Share of labels turned round, in every split.
+    """
+
+    seed: CountOrZero = 0
+    n_tasks: Count = 8
+    n_groups: Count = 2
+    rows: Count = 600
+    small_share: Positive = 0.25
+    dev_rows: Count = 200
+    test_rows: Count = 400
+    label_noise: Share = 0.05
+
+
+@dataclass(frozen=True, kw_only=True, config=CLOSED)
+class DataConfig:
+    """Where the tasks are and how their texts become numbers.
+
+    Args:
+        source: "builtin", or a folder: FDU-MTL's files, or one folder per task.
+        tasks: Names of the tasks to use, in this order; all of them when empty.
+        tokenizer: "word" (lower-cased, split at white space) or "bpe".
+        vocabulary_size: Most frequent words kept (word) or merges learnt up to (bpe); None: all.
+        min_count: Occurrences in train below which a word is unknown.
+        max_words: Texts are cut after this many words.
+        dev_share, test_share: Taken from train where a user's folder has no such file.
+        split_seed: Seed of those splits.
+        vectors: GloVe or word2vec text file (plain or .gz) to start the word vectors from.
+    """
+
+    source: str = "builtin"
+    builtin: CorpusConfig = Field(default_factory=CorpusConfig)
+    tasks: tuple[str, ...] = ()
+    tokenizer: Literal["word", "bpe"] = "word"
+    vocabulary_size: Count | None = None
+    min_count: Count = 1
+    max_words: Count = 400
+    dev_share: Share = 0.1
+    test_share: Share = 0.2
+    split_seed: CountOrZero = 0
+    vectors: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, config=CLOSED)
+class BatchConfig:
+    """How the rows of one epoch are put into steps (`batches.py`).
+
+    Args:
+        regime: "alternating" (one task a step) or "joint" (one batch of every task a step).
+        sampling: Share of a task in an epoch: by its rows, the same for all, or rows^(1/T).
+        sampling_temperature: T of "temperature"; 1 is proportional, large is uniform.
+        batch_size: Texts of one task in a step, where `token_budget` is None.
+        token_budget: Words (padding counted) of one task in a step, in place of `batch_size`.
+        bucketing: Put texts of like length together; off, batches are random as published.
+    """
+
+    regime: Literal["alternating", "joint"] = "alternating"
+    sampling: Literal["proportional", "uniform", "temperature"] = "proportional"
+    sampling_temperature: Positive = 2.0
+    batch_size: Count = 50
+    token_budget: Count | None = None
+    bucketing: Switch = True

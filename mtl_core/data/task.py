@@ -1,0 +1,99 @@
+"""What a task is once its files are read: `Split`, `Task`, and `Corpus`, which holds them all.
+
+Readers make these (`readers.py`), the audit looks at them (`audit.py`), and encoding turns them
+into memory-mapped numbers (`encoded.py`), which is all that training sees.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from mtl_core.errors import check_names
+
+SPLITS = ("train", "dev", "test")
+KINDS = ("classification",)
+METRICS = ("accuracy",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Rows of one split, in file order.
+
+    Args:
+        texts: Decoded texts, none of them empty.
+        labels: Label of each text, as written in the file.
+        source: File the rows were read from (the train file too, for a dev cut from it).
+    """
+
+    texts: tuple[str, ...]
+    labels: tuple[str, ...]
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingNote:
+    """Something about a file that the reader mended or left out, and that a person should know.
+
+    Args:
+        kind: "undecodable" (line read as Latin-1), "dropped" (row left out), or "split" (a dev or
+            test part cut from train).
+        line: Line in the file, counted from 1; None where the note is on the whole file.
+    """
+
+    kind: str
+    source: str
+    line: int | None
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One task: a name, a kind, its splits, its label set (found from train) and its metric."""
+
+    name: str
+    kind: str = "classification"
+    metric: str = "accuracy"
+    labels: tuple[str, ...]
+    splits: dict[str, Split]
+    notes: tuple[ReadingNote, ...] = field(default=())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """The tasks of a study, in the order that all plans, reports and task tokens use.
+
+    Args:
+        layout: The reader that read it: "fdu_mtl", "folders" or "builtin".
+        source: The folder, or "builtin".
+    """
+
+    tasks: tuple[Task, ...]
+    layout: str
+    source: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(task.name for task in self.tasks)
+
+    def select(self, names: Sequence[str]) -> "Corpus":
+        """Return the corpus of those tasks, in that order; all of them for an empty `names`."""
+        if not names:
+            return self
+        check_names(names, self.names, where="data.tasks")
+        by_name = {task.name: task for task in self.tasks}
+        tasks = tuple(by_name[name] for name in names)
+        return Corpus(tasks=tasks, layout=self.layout, source=self.source)
+
+    def content_hash(self) -> str:
+        """Return a hash of all names, texts and labels: equal corpora hash equally anywhere."""
+        digest = hashlib.sha256()
+        for task in self.tasks:
+            digest.update(f"{task.name}\x1f{task.kind}\x1f{task.labels}".encode())
+            for name, split in sorted(task.splits.items()):
+                digest.update(f"\x1e{name}".encode())
+                for text, label in zip(split.texts, split.labels, strict=True):
+                    digest.update(f"{label}\x1f{text}\x1e".encode())
+        return digest.hexdigest()

@@ -1,0 +1,53 @@
+"""Sizes and dropouts of the encoder, and the name of the way its tasks share."""
+
+from pydantic.dataclasses import dataclass
+
+from mtl_core.fields import CLOSED, Count, CountOrZero, Share, Switch
+
+
+@dataclass(frozen=True, kw_only=True, config=CLOSED)
+class EncoderConfig:
+    """The published encoder is the default: pre-norm, ReLU, learned positions (Sun, 2019).
+
+    Args:
+        d_word: Width of the word vectors, which a linear layer brings to `d_model`.
+        dropout_embedding: After words, positions and tokens are put together.
+        dropout: After attention and inside and after the feed-forward part.
+        dropout_attention: On the attention weights.
+        dropout_head: On the sentence vector before the head.
+        freeze_words: Keep the word vectors as they start.
+        mean_over_padding: S-P averages padding too, as the published code did; for reproduction.
+    """
+
+    n_layers: Count = 4
+    d_model: Count = 300
+    d_word: Count = 300
+    n_heads: Count = 6
+    d_ff: Count = 512
+    dropout_embedding: Share = 0.5
+    dropout: Share = 0.1
+    dropout_attention: Share = 0.1
+    dropout_head: Share = 0.5
+    freeze_words: Switch = False
+    mean_over_padding: Switch = False
+
+    def __post_init__(self) -> None:
+        if self.d_model % self.n_heads:
+            raise ValueError(
+                f"d_model {self.d_model} cannot be split over n_heads {self.n_heads}; "
+                f"choose a multiple of {self.n_heads}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, config=CLOSED)
+class SharingConfig:
+    """Which of the structures, and the depth at which its tasks part (`structures.py`).
+
+    Args:
+        structure: A name of `structures.STRUCTURES`.
+        divergence_depth: Layers that all tasks compute alike: one number, or one per task; None is
+            the published form. `single_task` has none.
+    """
+
+    structure: str = "stack_pooling"
+    divergence_depth: CountOrZero | tuple[CountOrZero, ...] | None = None

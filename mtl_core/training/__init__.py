@@ -1,0 +1,1 @@
+"""Training of one configuration: loop, optimiser, evaluation, checkpoints, export."""

@@ -1,0 +1,57 @@
+"""What one trial is: `TrainingConfig`, and `TrialConfig` that holds every concern of a trial."""
+
+from typing import Any, Literal
+
+from pydantic import Field, TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from mtl_core.data.config import BatchConfig
+from mtl_core.fields import CLOSED, Count, Positive, PositiveOrZero, Share
+from mtl_core.model.config import EncoderConfig, SharingConfig
+from mtl_core.weighting.config import WeightingConfig
+
+
+@dataclass(frozen=True, kw_only=True, config=CLOSED)
+class TrainingConfig:
+    """Optimiser and length of one training; the defaults are the published settings.
+
+    Args:
+        word_learning_rate: Learning rate of the word vectors; None: a tenth of `learning_rate`.
+        lr_schedule: What the learning rate does after the warm-up, down to 0 at the last step.
+        warmup: Share of all steps over which the learning rates rise from 0.
+        clip_norm: Largest norm of all gradients together; None: no clipping.
+        patience_epochs: Epochs without a better task mean after which training ends; None: never.
+    """
+
+    optimizer: Literal["adam", "adamw"] = "adam"
+    learning_rate: Positive = 5e-4
+    word_learning_rate: PositiveOrZero | None = None
+    weight_decay: PositiveOrZero = 0.0
+    lr_schedule: Literal["constant", "linear", "cosine"] = "constant"
+    warmup: Share = 0.0
+    clip_norm: Positive | None = 1.0
+    epochs: Count = 30
+    patience_epochs: Count | None = None
+
+
+@dataclass(frozen=True, kw_only=True, config=CLOSED)
+class TrialConfig:
+    """One configuration: all that a trial needs besides the data and a seed."""
+
+    encoder: EncoderConfig = Field(default_factory=EncoderConfig)
+    sharing: SharingConfig = Field(default_factory=SharingConfig)
+    weighting: WeightingConfig = Field(default_factory=WeightingConfig)
+    batches: BatchConfig = Field(default_factory=BatchConfig)
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON values, section by section; `from_dict` turns them back."""
+        return _ADAPTER.dump_python(self, mode="json")
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> "TrialConfig":
+        """Return the configuration of `as_dict`; raises `pydantic.ValidationError`."""
+        return _ADAPTER.validate_python(values)
+
+
+_ADAPTER = TypeAdapter(TrialConfig)

@@ -1,0 +1,1 @@
+"""How much each task counts: losses become one objective."""
