@@ -1,0 +1,158 @@
+"""The command line: `python -m search.run`, and `branchpoint run | report | audit | predict`.
+
+Only arguments are handled here. What they ask for is done by `study.py` (search and report),
+`dry_run.py`, `mtl_core.data.audit` and `mtl_core.training.export`, which are imported when a command
+needs them, so that `--help` answers at once. The caller's faults end with exit code 2 and one clear
+message on the error stream, never with a traceback.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="branchpoint",
+    help="Finds out how several text tasks should share one Transformer.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+SpaceOption = Annotated[str, typer.Option(help="The search space, a YAML file.")]
+DataOption = Annotated[
+    str | None,
+    typer.Option(help="Folder with the tasks, in place of the space's `data.source`."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the space; repeatable."),
+]
+
+
+@app.command("run")
+def run(
+    space: SpaceOption,
+    data: DataOption = None,
+    out: Annotated[str, typer.Option(help="Folder that holds one folder per study.")] = "results",
+    trials: Annotated[int | None, typer.Option(help="Trials to run in all.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Minutes to search at most.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the whole study.")] = None,
+    settings: SetOption = None,
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster to join, HOST:PORT or `auto`.")
+    ] = None,
+    resume: Annotated[
+        bool | None,
+        typer.Option(
+            "--resume/--fresh",
+            help="Insist on continuing the study of that name, or put it aside and begin anew. "
+            "Without either: continue it if it is there.",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, show the plan, start nothing.")
+    ] = False,
+) -> None:
+    """Search how the tasks should share one Transformer, and write the answer to a report."""
+    given = {"trials": trials, "minutes": minutes, "seed": seed}
+    overrides = [*(settings or ()), *(f"search.{k}={v}" for k, v in given.items() if v is not None)]
+    with clear_errors():
+        if dry_run:
+            from search.dry_run import show_plan
+
+            show_plan(space, data=data, overrides=overrides)
+            return
+        from search.study import run_search
+
+        existing = {True: "resume", False: "fresh", None: "continue"}[resume]
+        study = run_search(
+            space,
+            data=data,
+            out=out,
+            overrides=overrides,
+            address=address,
+            existing=existing,
+            show=True,
+        )
+    raise typer.Exit(130 if study.interrupted else 0)
+
+
+@app.command("report")
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder of a study, such as results/layerwise.")],
+) -> None:
+    """Write a study's tables and report anew from its journal, and print the answer."""
+    with clear_errors():
+        from search.study import open_study
+
+        study = open_study(folder)
+        study.write_report()
+        typer.echo(study.headline())
+        typer.echo(f"report: {study.folder / 'report.md'}")
+
+
+@app.command("audit")
+def audit(
+    data: Annotated[str, typer.Option(help="Folder with the tasks, or `builtin`.")] = "builtin",
+    settings: SetOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")] = False,
+) -> None:
+    """Say what is in the task files, and what is wrong with them."""
+    with clear_errors():
+        from search.audit_command import print_audit
+
+        print_audit(data, overrides=settings or (), as_json=as_json)
+
+
+@app.command("predict")
+def predict(
+    model: Annotated[Path, typer.Option(help="Model folder, such as results/layerwise/best/average.")],
+    task: Annotated[str, typer.Option(help="Name of the task whose head answers.")],
+    probabilities: Annotated[
+        bool, typer.Option(help="Print the probability of the label behind it.")
+    ] = False,
+) -> None:
+    """Label texts, one a line, from standard input; prints one label a line."""
+    with clear_errors():
+        import mtl_core
+
+        predictor = mtl_core.load(model)
+        texts = [line.decode("utf-8", "replace").rstrip("\r\n") for line in sys.stdin.buffer]
+        for prediction in predictor.predict(task, texts):
+            chance = prediction.probabilities[prediction.label]
+            typer.echo(f"{prediction.label}\t{chance:.4f}" if probabilities else prediction.label)
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Turn the caller's faults, and those of disk and files, into a message and exit code 2."""
+    from mtl_core.errors import ConfigError
+
+    try:
+        yield
+    except ConfigError as error:
+        for fault in error.faults:
+            typer.echo(f"error: {fault}", err=True)
+        raise typer.Exit(2) from None
+    except BrokenPipeError:
+        raise typer.Exit(141) from None  # the reader of our output has gone, as `head` does
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        typer.echo(f"error: {where}{error.strerror or error}", err=True)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the same command continues", err=True)
+        raise typer.Exit(130) from None
+
+
+def main() -> None:
+    """Entry point of the console script `branchpoint`."""
+    app()
+
+
+if __name__ == "__main__":
+    typer.run(run)
