@@ -1,0 +1,193 @@
+"""The journal of one study: what happened, one JSON object a line, only ever added to.
+
+Each line is flushed and fsynced before `append` returns, so what a driver has acted upon survives
+`kill -9` and a power cut. A last line that was cut short by one is dropped at the next opening; a
+broken line before it means that somebody else wrote here, and is refused. One driver at a time
+holds the file (`flock`, which the system releases with the process, so no stale lock is possible);
+`read_events` reads beside it. What the events mean is in `record.py`.
+"""
+
+import fcntl
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mtl_core.errors import ConfigError
+
+Event = dict[str, Any]
+
+
+class Journal:
+    """The open journal of a study; made when it does not exist.
+
+    Args:
+        path: The file; its folder must exist.
+        clock: Gives the `time` of events, in unix seconds.
+
+    Attributes:
+        dropped_lines: How many half-written last lines were cut off at opening: 0 or 1.
+        failure: Why writing failed; once set, every `append` raises it, since a journal with a gap
+            would be worse than one that ends early.
+    """
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self.path = path
+        self.failure: ConfigError | None = None
+        self._clock = clock
+        self._file = _open_locked(path)
+        try:
+            _, self._end = _parse(path, _read_all(self._file))
+        except ConfigError:
+            os.close(self._file)
+            raise
+        self.dropped_lines = int(os.fstat(self._file).st_size > self._end)
+        if self.dropped_lines:
+            os.ftruncate(self._file, self._end)
+            os.fsync(self._file)
+
+    def read(self) -> list[Event]:
+        """Return all events from the beginning, in the order in which they happened."""
+        return _parse(self.path, _read_all(self._file))[0]
+
+    def append(self, event: Mapping[str, Any]) -> Event:
+        """Write one event and return it as it will be read back.
+
+        `time` is added when it is missing; numbers that JSON cannot say (NaN, infinite) become
+        null. A write that fails leaves the file as it was, and raises `ConfigError`.
+        """
+        if self.failure is not None:
+            raise self.failure
+        plain = to_plain({"event": event["event"], "time": self._clock(), **event})
+        line = (json.dumps(plain, allow_nan=False, separators=(",", ":")) + "\n").encode()
+        try:
+            _write_all(self._file, line)
+            os.fsync(self._file)
+        except OSError as error:
+            self.failure = self._undo(error)
+            raise self.failure from error
+        self._end += len(line)
+        return plain
+
+    def close(self) -> None:
+        """Release the file and its lock; twice is fine."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _undo(self, error: OSError) -> ConfigError:
+        """Cut off what a failed write left behind, and say what happened."""
+        try:
+            os.ftruncate(self._file, self._end)
+            rest = ""
+        except OSError:
+            rest = " (a half-written last line is left; the next opening drops it)"
+        return ConfigError(
+            f"{self.path}: cannot write the journal: {error.strerror}{rest}; what is in it is "
+            "safe: make room or restore access, then run the same command again to continue"
+        )
+
+
+def read_events(path: Path) -> list[Event]:
+    """Return the events of a journal that another process may be writing; takes no lock."""
+    try:
+        return _parse(path, path.read_bytes())[0]
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the journal: {error.strerror}") from error
+
+
+def to_plain(value: Any) -> Any:
+    """Return `value` as what JSON can hold: NaN and infinities as None, tuples as lists."""
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(part) for part in value]
+    if hasattr(value, "item"):  # NumPy's and torch's numbers
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _open_locked(path: Path) -> int:
+    """Open for reading and appending, and lock; the lock lives as long as the descriptor."""
+    try:
+        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot open the journal: {error.strerror}") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(file)
+        if not isinstance(error, BlockingIOError):
+            raise ConfigError(
+                f"{path}: cannot lock the journal: {error.strerror}; choose a folder on a disk "
+                "that has locks with --out"
+            ) from error
+        raise ConfigError(
+            f"{path}: another process is writing this study; wait for it or end it, "
+            "or choose another folder with --out"
+        ) from error
+    return file
+
+
+def _read_all(file: int) -> bytes:
+    size = os.fstat(file).st_size
+    parts, position = [], 0
+    while position < size:
+        part = os.pread(file, size - position, position)
+        if not part:
+            break
+        parts.append(part)
+        position += len(part)
+    return b"".join(parts)
+
+
+def _write_all(file: int, line: bytes) -> None:
+    """Write the whole line; the system may take it in pieces when the disk is nearly full."""
+    while line:
+        line = line[os.write(file, line) :]
+
+
+def _parse(path: Path, text: bytes) -> tuple[list[Event], int]:
+    """Return the events, and the length in bytes of what is whole.
+
+    Only the last line may be broken: by a write that was cut short (no newline), or by a power
+    cut after which the file's end holds something else.
+    """
+    lines = text.split(b"\n")
+    unfinished = lines.pop()
+    events: list[Event] = []
+    for number, line in enumerate(lines, start=1):
+        event = _parse_line(line)
+        if event is None:
+            if number == len(lines) and not unfinished:
+                return events, len(text) - len(line) - 1
+            raise ConfigError(
+                f"{path}:{number}: not a line of a journal: {line[:60]!r}; "
+                "restore the file from a copy, or begin anew with --fresh"
+            )
+        events.append(event)
+    return events, len(text) - len(unfinished)
+
+
+def _parse_line(line: bytes) -> Event | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    is_event = (
+        isinstance(event, dict)
+        and isinstance(event.get("event"), str)
+        and isinstance(event.get("time"), (int, float))
+    )
+    return event if is_event else None
