@@ -1,0 +1,119 @@
+"""The cheap classifiers: exact on hand-made tasks, honest about which tasks they pool."""
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+
+from mtl_core import baselines as module
+from mtl_core.baselines import Baseline, baselines, label_groups
+from mtl_core.data.task import Corpus, Split, Task
+
+POSITIVE, NEGATIVE = ("pos", "neg")
+
+
+def make_split(pairs: list[tuple[str, str]]) -> Split:
+    texts, labels = zip(*pairs, strict=True)
+    return Split(texts=texts, labels=labels, source="hand-made")
+
+
+def make_task(name: str, good: str, bad: str, labels: tuple[str, ...] = ("neg", "pos")) -> Task:
+    low, high = labels[0], labels[-1]
+    train = [(f"a {good} thing", high)] * 6 + [(f"the {bad} thing", low)] * 4
+    held_out = [(f"what a {good} day", high), (f"the {bad} one", low), ("!", high)]
+    splits = {"train": train, "dev": held_out[:2], "test": held_out}
+    return Task(name=name, labels=labels, splits={k: make_split(v) for k, v in splits.items()})
+
+
+def make_corpus(*tasks: Task) -> Corpus:
+    return Corpus(tasks=tasks, layout="folders", source="hand-made")
+
+
+def by_name(corpus: Corpus) -> dict[str, Baseline]:
+    return {baseline.name: baseline for baseline in baselines(corpus)}
+
+
+def test_majority_predicts_the_most_frequent_train_label() -> None:
+    found = by_name(make_corpus(make_task("books", "fine", "dull")))["majority"]
+
+    assert found.predicted["books"]["test"].tolist() == ["pos", "pos", "pos"]
+    assert found.correct["books"]["test"].tolist() == [True, False, True]
+    assert found.regularisation == {}
+
+
+def test_tfidf_learns_the_cue_words_of_a_task() -> None:
+    found = by_name(make_corpus(make_task("books", "fine", "dull")))["tfidf"]
+
+    assert found.predicted["books"]["dev"].tolist() == ["pos", "neg"]
+    assert found.correct["books"]["dev"].all()
+    assert found.regularisation["books"] in module.INVERSE_REGULARISATION
+
+
+def test_regularisation_is_the_smallest_of_those_equal_on_dev() -> None:
+    found = by_name(make_corpus(make_task("books", "fine", "dull")))["tfidf"]
+
+    assert found.regularisation["books"] == module.INVERSE_REGULARISATION[0]
+
+
+def test_pooling_carries_cues_from_one_task_to_another() -> None:
+    books, films = make_task("books", "fine", "dull"), make_task("films", "great", "poor")
+    crossed = make_split([("great reading", "pos"), ("poor reading", "neg")])
+    books = Task(name="books", labels=books.labels, splits={**books.splits, "test": crossed})
+
+    found = by_name(make_corpus(books, films))
+
+    assert not found["tfidf"].correct["books"]["test"].all()
+    assert found["tfidf_pooled"].correct["books"]["test"].all()
+
+
+def test_tasks_are_pooled_only_with_tasks_of_the_same_label_set() -> None:
+    tasks = (
+        make_task("books", "fine", "dull"),
+        make_task("topics", "ball", "bank", labels=("money", "sport")),
+        make_task("films", "fine", "dull", labels=("pos", "neg")),
+    )
+
+    groups = label_groups(tasks)
+
+    assert [[task.name for task in group] for group in groups] == [["books", "films"], ["topics"]]
+
+
+def test_task_without_a_partner_keeps_its_own_predictions_when_pooled() -> None:
+    topics = make_task("topics", "ball", "bank", labels=("money", "sport"))
+    corpus = make_corpus(
+        make_task("books", "fine", "dull"), topics, make_task("films", "fine", "dull")
+    )
+
+    found = by_name(corpus)
+
+    alone, pooled = (found[name].predicted["topics"]["test"] for name in ("tfidf", "tfidf_pooled"))
+    assert np.array_equal(alone, pooled)
+
+
+def test_nothing_is_pooled_when_no_two_tasks_share_their_labels() -> None:
+    assert set(by_name(make_corpus(make_task("books", "fine", "dull")))) == {"majority", "tfidf"}
+
+
+def test_more_than_two_classes_are_told_apart() -> None:
+    words = {"a": "apple", "b": "bread", "c": "cheese"}
+    rows = [(f"some {word} here", label) for label, word in words.items()]
+    splits = {"train": make_split(rows * 5), "dev": make_split(rows), "test": make_split(rows)}
+    task = Task(name="food", labels=("a", "b", "c"), splits=splits)
+
+    found = by_name(make_corpus(task))["tfidf"]
+
+    assert found.predicted["food"]["test"].tolist() == ["a", "b", "c"]
+
+
+def test_unfinished_fit_is_used_without_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unfinished:
+        def __init__(self, **_: object) -> None: ...
+
+        def fit(self, *_: object) -> "Unfinished":
+            import warnings
+
+            warnings.warn("did not converge", ConvergenceWarning, stacklevel=1)
+            return self
+
+    monkeypatch.setattr(module, "LogisticRegression", Unfinished)
+
+    assert isinstance(module._fit(None, np.array(["a", "b"]), 1.0), Unfinished)
