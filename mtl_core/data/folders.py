@@ -1,0 +1,112 @@
+"""A user's own data: one folder a task, `TASK/{train,dev,test}.{tsv,csv,jsonl,parquet}`.
+
+Where dev or test is missing it is cut from train (`splits.py`). Everything else that looks like a
+split under another name (`valid.tsv`, `train.txt`) is a fault: to leave it out silently would give
+another dev set than the user believes. What is in the files is `formats.py`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mtl_core.data.config import DataConfig
+from mtl_core.data.formats import FORMATS, read_rows
+from mtl_core.data.rows import RowFile, gathered, make_task
+from mtl_core.data.splits import cut_splits
+from mtl_core.data.task import SPLITS, Task
+from mtl_core.errors import ConfigError, suggest
+
+OTHER_NAMES = {
+    "training": "train",
+    "val": "dev",
+    "valid": "dev",
+    "validation": "dev",
+    "development": "dev",
+    "testing": "test",
+    "eval": "dev",
+    "evaluation": "dev",
+}
+OTHER_ENDINGS = (".txt", ".json", ".arrow", ".xlsx", ".gz", ".zip", ".zst")
+UNDERSTOOD = "train, dev, test with " + ", ".join(FORMATS)
+
+
+def folder_names(folder: Path) -> list[str]:
+    """Return the sub-folders that stand for tasks, in alphabetical order; hidden ones do not."""
+    return sorted(
+        path.name for path in folder.iterdir() if path.is_dir() and path.name[0] not in "._"
+    )
+
+
+def holds_splits(folder: Path) -> bool:
+    """Say whether a train, dev or test file lies directly in `folder`: it is one task's folder."""
+    return any(path.stem in SPLITS and path.suffix in FORMATS for path in folder.iterdir())
+
+
+def read_folders(folder: Path, names: Sequence[str], config: DataConfig) -> tuple[Task, ...]:
+    """Return these tasks, or raise one `ConfigError` for all faults of all their files."""
+    faults: list[str] = []
+    tasks = []
+    for name in names:
+        with gathered(faults):
+            tasks.append(_read_task(folder / name, config))
+    if faults:
+        raise ConfigError(faults)
+    return tuple(tasks)
+
+
+def _read_task(folder: Path, config: DataConfig) -> Task:
+    faults: list[str] = []
+    parts: dict[str, RowFile] = {}
+    for split, path in _find_files(folder).items():
+        with gathered(faults):
+            parts[split] = read_rows(path)
+    if faults:
+        raise ConfigError(faults)
+    if parts["train"].rows:
+        given = {"test": config.test_share, "dev": config.dev_share}
+        shares = {split: share for split, share in given.items() if split not in parts}
+        if shares:
+            parts |= cut_splits(parts["train"], shares, task=folder.name, seed=config.split_seed)
+    return make_task(folder.name, {split: parts[split] for split in SPLITS if split in parts})
+
+
+def _find_files(folder: Path) -> dict[str, Path]:
+    """Return the file of each split that has one; faults: two for one, none for train."""
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be read: {error.strerror or error}") from None
+    files: dict[str, list[Path]] = {split: [] for split in SPLITS}
+    for path in paths:
+        if path.stem in SPLITS and path.suffix in FORMATS:
+            files[path.stem].append(path)
+    faults = [
+        f"{folder}: {' and '.join(path.name for path in found)} are both {split}; one is wanted"
+        for split, found in files.items()
+        if len(found) > 1
+    ]
+    misnamed = [_misnamed(path, files) for path in paths if path.suffix != ""]
+    faults += [fault for fault in misnamed if fault]
+    if not files["train"] and not any(misnamed):
+        listed = ", ".join(path.name for path in paths[:10]) or "nothing"
+        faults.append(f"{folder}: no train file (found: {listed}; understood: {UNDERSTOOD})")
+    if faults:
+        raise ConfigError(faults)
+    return {split: found[0] for split, found in files.items() if found}
+
+
+def _misnamed(path: Path, files: dict[str, list[Path]]) -> str | None:
+    """Return the fault of a file that seems to be a split under a name that is not understood."""
+    stem, _, ending = path.name.lower().partition(".")
+    ending = f".{ending}"
+    if path in [file for found in files.values() for file in found]:
+        return None
+    readable = ending in FORMATS
+    if not readable and not ending.endswith(OTHER_ENDINGS):
+        return None
+    nearest = suggest(stem, SPLITS).rpartition(" ")[2].strip("'?")
+    split = stem if stem in SPLITS else OTHER_NAMES.get(stem, nearest)
+    if not split or files[split]:
+        return None
+    if readable:
+        return f"{path}: did you mean {split}{ending}? (understood: {UNDERSTOOD})"
+    return f"{path}: {ending} is not understood, write it as {split}.tsv (or {', '.join(FORMATS)})"
