@@ -1,0 +1,221 @@
+"""Rows become steps, and steps become minibatches; which rows is decided by seed, epoch and names.
+
+A step is what one update of the weights sees: one row (`alternating`) or one row of every task
+(`joint`), a row being texts of one task. `sampling.py` decides how often a task's examples come in
+an epoch, and `cutting.py` which of them share a row, so that little of it is padding. No task's
+order depends on which other tasks there are. Shapes: K tasks, N texts of a step, T longest of them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtl_core.data.config import BatchConfig
+from mtl_core.data.cutting import (
+    by_length,
+    cut_by_size,
+    cut_by_words,
+    cut_by_words_into,
+    cut_evenly,
+    shuffled,
+)
+from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.data.sampling import draw_examples, examples_per_task
+from mtl_core.seeding import stream
+
+
+@dataclass(frozen=True)
+class Row:
+    """Texts of one task in a step; `examples` are their row numbers in the task's split."""
+
+    task: int
+    examples: np.ndarray
+
+
+Step = tuple[Row, ...]
+Streams = Callable[..., np.random.Generator]
+
+
+@dataclass(frozen=True)
+class Minibatch:
+    """The texts of a step as tensors; those of one row stand together, rows in the step's order.
+
+    Args:
+        words: Word ids, 0 where a text has ended, (N, T) int64.
+        lengths: Words of each text, at least 1, (N,) int64.
+        labels: Class of each text in its task's label set, (N,) int64.
+        tasks: Task of each row.
+        sizes: Number of texts of each row; they sum to N.
+    """
+
+    words: Tensor
+    lengths: Tensor
+    labels: Tensor
+    tasks: tuple[int, ...]
+    sizes: tuple[int, ...]
+
+    def to(self, device: str | torch.device) -> "Minibatch":
+        return Minibatch(
+            words=self.words.to(device, non_blocking=True),
+            lengths=self.lengths.to(device, non_blocking=True),
+            labels=self.labels.to(device, non_blocking=True),
+            tasks=self.tasks,
+            sizes=self.sizes,
+        )
+
+
+def plan_epoch(
+    lengths: Sequence[np.ndarray],
+    names: Sequence[str],
+    config: BatchConfig,
+    *,
+    seed: int,
+    epoch: int,
+) -> list[Step]:
+    """Return the steps of an epoch over the train splits.
+
+    Args:
+        lengths: Words of every train text, one array per task.
+        names: Task names; a task's order follows from its name, not from its place.
+    """
+    counts = examples_per_task([len(of_task) for of_task in lengths], names, config)
+    streams = partial(stream, seed, "batches", epoch)
+    tasks = [
+        _Task(place, name, of_task, count)
+        for place, (name, of_task, count) in enumerate(zip(names, lengths, counts, strict=True))
+    ]
+    plan = _joint if config.regime == "joint" else _alternating
+    return plan(tasks, config, streams)
+
+
+def evaluation_steps(lengths: Sequence[np.ndarray], *, token_budget: int = 8192) -> list[Step]:
+    """Return steps that show every text once, longest first, one task a step."""
+    steps: list[Step] = []
+    for task, of_task in enumerate(lengths):
+        order = np.argsort(-of_task, kind="stable")
+        parts = np.split(order, cut_by_words(of_task[order], token_budget))
+        steps += [(Row(task, part),) for part in parts if len(part)]
+    return steps
+
+
+def collate(corpus: EncodedCorpus, split: str, step: Step) -> Minibatch:
+    """Return the texts of a step, padded with 0 to the longest of them."""
+    splits = [corpus.split(row.task, split) for row in step]
+    starts = [part.offsets[row.examples] for part, row in zip(splits, step, strict=True)]
+    lengths = [part.lengths[row.examples] for part, row in zip(splits, step, strict=True)]
+    flat = [
+        part.words[_spans(start, length)]
+        for part, start, length in zip(splits, starts, lengths, strict=True)
+    ]
+    labels = [part.labels[row.examples] for part, row in zip(splits, step, strict=True)]
+    all_lengths = np.concatenate(lengths)  # (N,)
+    words = np.zeros((len(all_lengths), int(all_lengths.max())), dtype=np.int64)  # (N, T)
+    words[np.arange(words.shape[1]) < all_lengths[:, None]] = np.concatenate(flat)
+    return Minibatch(
+        words=torch.from_numpy(words),
+        lengths=torch.from_numpy(all_lengths),
+        labels=torch.from_numpy(np.concatenate(labels)),
+        tasks=tuple(row.task for row in step),
+        sizes=tuple(len(row.examples) for row in step),
+    )
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What planning knows of a task; `count` is the number of its examples in the epoch."""
+
+    place: int
+    name: str
+    lengths: np.ndarray
+    count: int
+
+
+def _alternating(tasks: Sequence[_Task], config: BatchConfig, streams: Streams) -> list[Step]:
+    """One task a step; in its r-th round every task that still has a row gives its r-th one."""
+    steps: list[tuple[int, float, Row]] = []
+    for task in tasks:
+        rows = _rows_of_task(task, config, streams(task.name))
+        places = streams(task.name, "round").random(len(rows))
+        steps += [
+            (turn, place, Row(task.place, examples))
+            for turn, (place, examples) in enumerate(zip(places.tolist(), rows, strict=True))
+        ]
+    return [(row,) for _, _, row in sorted(steps, key=lambda step: step[:2])]
+
+
+def _rows_of_task(task: _Task, config: BatchConfig, rng: np.random.Generator) -> list[np.ndarray]:
+    """Return the task's rows in random order, a partial one last.
+
+    Texts are put together by length within one pass over the task, so that a text drawn again in
+    the next pass does not meet itself.
+    """
+    drawn = draw_examples(len(task.lengths), task.count, rng)
+    size = 1 if config.token_budget else config.batch_size
+    window = -(-len(task.lengths) // size) * size
+    rows: list[np.ndarray] = []
+    for start in range(0, task.count, window):
+        examples = drawn[start : start + window]
+        if config.bucketing:
+            examples = examples[by_length(task.lengths[examples], rng)]
+        rows += _shuffled_rows(examples, task.lengths[examples], config, rng)
+    return rows
+
+
+def _shuffled_rows(
+    examples: np.ndarray, lengths: np.ndarray, config: BatchConfig, rng: np.random.Generator
+) -> list[np.ndarray]:
+    last = -1
+    if config.token_budget:
+        cuts = cut_by_words(lengths, config.token_budget)
+    else:
+        cuts, last = cut_by_size(len(examples), config.batch_size, rng)
+    rows = np.split(examples, cuts)
+    order = [int(row) for row in shuffled(len(rows), rng) if row != last]
+    return [rows[row] for row in (order if last < 0 else [*order, last])]
+
+
+def _joint(tasks: Sequence[_Task], config: BatchConfig, streams: Streams) -> list[Step]:
+    """One row of every task a step; the rows of a step stand at the same quantile of length."""
+    ordered = [_ordered(task, task.count, config, streams(task.name)) for task in tasks]
+    n_steps = _joint_steps(tasks, ordered, config)
+    rows: list[list[np.ndarray]] = []
+    for task, examples in zip(tasks, ordered, strict=True):
+        rng = streams(task.name, "cuts")
+        if task.count < n_steps:
+            examples = _ordered(task, n_steps, config, streams(task.name))
+        if config.token_budget:
+            lengths = task.lengths[examples]
+            cuts = cut_by_words_into(lengths, config.token_budget, n_steps)
+        else:
+            cuts = cut_evenly(len(examples), n_steps, rng)
+        rows.append(np.split(examples, cuts))
+    return [
+        tuple(Row(task.place, of_task[step]) for task, of_task in zip(tasks, rows, strict=True))
+        for step in shuffled(n_steps, streams())
+    ]
+
+
+def _ordered(task: _Task, count: int, config: BatchConfig, rng: np.random.Generator) -> np.ndarray:
+    drawn = draw_examples(len(task.lengths), count, rng)
+    return drawn[by_length(task.lengths[drawn], rng)] if config.bucketing else drawn
+
+
+def _joint_steps(tasks: Sequence[_Task], ordered: Sequence[np.ndarray], config: BatchConfig) -> int:
+    """Return the number of steps: as many as the fullest task's budget, or the batch size, asks."""
+    if config.token_budget is None:
+        return -(-sum(task.count for task in tasks) // (len(tasks) * config.batch_size))
+    cuts = [
+        cut_by_words(task.lengths[examples], config.token_budget)
+        for task, examples in zip(tasks, ordered, strict=True)
+    ]
+    return 1 + max(len(of_task) for of_task in cuts)
+
+
+def _spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return start, start + 1, ... for `length` places, one span after the other."""
+    before = np.cumsum(lengths) - lengths
+    return np.repeat(starts - before, lengths) + np.arange(lengths.sum())

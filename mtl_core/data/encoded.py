@@ -1,0 +1,243 @@
+"""The encoded corpus: one memory-mapped Arrow file that all trials and workers of a node share.
+
+The file holds one record batch per task and split, a row per text: `words` (large_list<int32>),
+`label` (int64) and `seen_in_train` (uint8, since Arrow's own booleans are bits and have no NumPy
+view). The schema's metadata says what the tasks are and holds the tokenizer. The file's name is a
+hash of all that went into it, so it is made once; `cache.py` says where it is kept.
+"""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from mtl_core.data.cache import keep
+from mtl_core.data.config import DataConfig
+from mtl_core.data.duplicates import seen_in_train
+from mtl_core.data.task import Corpus, Split, Task
+from mtl_core.data.tokenizer import CLS, build_tokenizer, encode_texts, vocabulary_of
+from mtl_core.errors import ConfigError, check_names
+
+FORMAT = 1
+SCHEMA = pa.schema(
+    [("words", pa.large_list(pa.int32())), ("label", pa.int64()), ("seen_in_train", pa.uint8())]
+)
+
+
+@dataclass(frozen=True)
+class TaskInfo:
+    """A task without its rows; a label's place in `labels` is its class."""
+
+    name: str
+    kind: str
+    metric: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EncodedSplit:
+    """Rows of one split, as views of the mapped file.
+
+    Args:
+        words: Word ids of all texts, one after the other, int32.
+        offsets: Row i has the words offsets[i] to offsets[i + 1], (rows + 1,) int64.
+        labels: Class of each row, int64.
+        seen_in_train: Whether the text stands in the train split of any task; False in train.
+    """
+
+    words: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    seen_in_train: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        return np.diff(self.offsets)
+
+
+class EncodedCorpus:
+    """The tasks of a study as numbers; a pickle of it is no more than the path and the names.
+
+    Args:
+        path: A file that `encode` wrote.
+        names: The tasks to see, in this order; all of the file when empty. Ids stay the file's.
+    """
+
+    def __init__(self, path: Path, names: Sequence[str] = ()) -> None:
+        self.path = Path(path)
+        self._file = pa.ipc.open_file(pa.memory_map(str(path)))
+        self._about: dict[str, Any] = json.loads(self._file.schema.metadata[b"branchpoint"])
+        infos = {task["name"]: _task_info(task) for task in self._about["tasks"]}
+        check_names(names, infos, where=f"{path}, tasks")
+        self.names: tuple[str, ...] = tuple(names) or tuple(infos)
+        self.tasks: tuple[TaskInfo, ...] = tuple(infos[name] for name in self.names)
+        self.n_tasks = len(self.tasks)
+        self.n_classes: tuple[int, ...] = tuple(len(task.labels) for task in self.tasks)
+        self.vocabulary_size: int = self._about["vocabulary_size"]
+        self.max_words: int = self._about["max_words"]
+        self._splits: dict[tuple[int, str], EncodedSplit] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return EncodedCorpus, (self.path, self.names)
+
+    @cached_property
+    def tokenizer_json(self) -> str:
+        return self._file.schema.metadata[b"tokenizer"].decode()
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the tasks seen, their rows and how they were encoded."""
+        return _hash(self._about["fingerprint"], *self.names)
+
+    def split(self, task: int, split: str) -> EncodedSplit:
+        """Return the rows of the `task`-th task."""
+        if (task, split) not in self._splits:
+            place = self._about["splits"].index([self.names[task], split])
+            self._splits[task, split] = _view(self._file.get_batch(place))
+        return self._splits[task, split]
+
+    def select(self, names: Sequence[str]) -> "EncodedCorpus":
+        """Return the corpus of these tasks alone, in this order."""
+        return EncodedCorpus(self.path, names)
+
+    def vocabulary(self) -> dict[str, int]:
+        """Return the id of every word (of BPE: of every piece that begins a word)."""
+        return vocabulary_of(self.tokenizer_json)
+
+    def vocabulary_of_tasks(self) -> NDArray[np.bool_]:
+        """Return which words each task's train split has, (K, V); the reserved ids always."""
+        has = np.zeros((self.n_tasks, self.vocabulary_size), dtype=np.bool_)
+        has[:, : CLS + 1] = True
+        for task in range(self.n_tasks):
+            has[task, self.split(task, "train").words] = True
+        return has
+
+    def is_whole(self) -> bool:
+        """Whether the rows are those that were written."""
+        splits = [_view(self._file.get_batch(at)) for at in range(self._file.num_record_batches)]
+        return [_checksum(split) for split in splits] == self._about["checksums"]
+
+
+def open_encoded(path: Path) -> EncodedCorpus:
+    """Return the corpus of a file that `encode` wrote."""
+    return EncodedCorpus(path)
+
+
+def encode(corpus: Corpus, config: DataConfig, cache: Path | None = None) -> EncodedCorpus:
+    """Return the encoded corpus, from the cache where it has been encoded before.
+
+    Args:
+        cache: Folder of the file; $BRANCHPOINT_CACHE or ~/.cache/branchpoint when None.
+    """
+    settings = (config.tokenizer, config.vocabulary_size, config.min_count, config.max_words)
+    fingerprint = _hash(FORMAT, corpus.content_hash(), *settings)
+
+    def write(path: Path) -> None:
+        _write(path, corpus, config, fingerprint)
+
+    return EncodedCorpus(keep(f"{fingerprint}.arrow", write, _is_intact, cache))
+
+
+def _write(path: Path, corpus: Corpus, config: DataConfig, fingerprint: str) -> None:
+    train = chain.from_iterable(task.splits["train"].texts for task in corpus.tasks)
+    tokenizer = build_tokenizer(train, config)
+    seen = seen_in_train(corpus)
+    keys = [(task, split) for task in corpus.tasks for split in task.splits]
+    splits = [
+        _encode_split(
+            tokenizer, task, task.splits[split], config.max_words, seen.get((task.name, split))
+        )
+        for task, split in keys
+    ]
+    about = {
+        "fingerprint": fingerprint,
+        "max_words": config.max_words,
+        "vocabulary_size": tokenizer.get_vocab_size(),
+        "tasks": [asdict(TaskInfo(t.name, t.kind, t.metric, t.labels)) for t in corpus.tasks],
+        "splits": [(task.name, split) for task, split in keys],
+        "checksums": [_checksum(split) for split in splits],
+    }
+    schema = SCHEMA.with_metadata(
+        {"branchpoint": json.dumps(about), "tokenizer": tokenizer.to_str()}
+    )
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as file:
+        for split in splits:
+            file.write_batch(_record_batch(split, schema))
+
+
+def _encode_split(
+    tokenizer: Tokenizer,
+    task: Task,
+    rows: Split,
+    max_words: int,
+    seen: NDArray[np.bool_] | None,
+) -> EncodedSplit:
+    classes = {label: at for at, label in enumerate(task.labels)}
+    unknown = sorted(set(rows.labels) - set(classes))
+    if unknown:
+        raise ConfigError(
+            f"{rows.source}: label {unknown[0]!r} does not occur in train of {task.name!r}, "
+            f"which has {', '.join(task.labels)}"
+        )
+    ids = encode_texts(tokenizer, rows.texts, max_words)
+    lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
+    return EncodedSplit(
+        words=np.fromiter(chain.from_iterable(ids), dtype=np.int32, count=int(lengths.sum())),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        labels=np.fromiter((classes[x] for x in rows.labels), dtype=np.int64, count=len(rows)),
+        seen_in_train=np.zeros(len(rows), dtype=np.bool_) if seen is None else seen,
+    )
+
+
+def _record_batch(split: EncodedSplit, schema: pa.Schema) -> pa.RecordBatch:
+    columns = [
+        pa.LargeListArray.from_arrays(pa.array(split.offsets), pa.array(split.words)),
+        pa.array(split.labels),
+        pa.array(split.seen_in_train.view(np.uint8)),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _view(batch: pa.RecordBatch) -> EncodedSplit:
+    words, labels, seen = batch.columns
+    return EncodedSplit(
+        words=words.values.to_numpy(),
+        offsets=words.offsets.to_numpy(),
+        labels=labels.to_numpy(),
+        seen_in_train=seen.to_numpy().view(np.bool_),
+    )
+
+
+def _is_intact(path: Path) -> bool:
+    try:
+        return EncodedCorpus(path).is_whole()
+    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError):
+        return False  # cut short, overwritten, or no such file: it is written anew
+
+
+def _checksum(split: EncodedSplit) -> int:
+    checksum = 0
+    for part in (split.words, split.offsets, split.labels, split.seen_in_train):
+        checksum = zlib.crc32(part.tobytes(), checksum)
+    return checksum
+
+
+def _task_info(task: dict[str, Any]) -> TaskInfo:
+    return TaskInfo(task["name"], task["kind"], task["metric"], tuple(task["labels"]))
+
+
+def _hash(*parts: object) -> str:
+    return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()[:32]
