@@ -1,0 +1,184 @@
+"""Adam and AdamW for weights in banks: a step moves the banks it used, and nothing else.
+
+Every table has its banks (for the word vectors: its words) along the first dimension. The moments
+have the shape of the table; the number of steps, from which the bias is corrected, is counted for
+each bank. So a bank that a step did not use stays as it is to the last bit, and a task's own banks
+learn as they would if the task were trained alone. Dense Adam differs: it would move idle heads and
+rare words further on old momentum (as the published code did), and count the steps of others as
+theirs. Where every bank is used in every step, both are the same (Kingma and Ba, 2015; Loshchilov
+and Hutter, 2019).
+
+Banks are updated in place through views by one fused call; words, of which a step has some hundreds
+out of many thousands, are gathered, updated and put back.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdamSettings:
+    """What stays the same through a training.
+
+    Args:
+        decoupled: Weight decay as in AdamW; else added to the gradient (L2), as in Adam.
+        clip_norm: Largest norm of all gradients of a step together; None: no clipping.
+    """
+
+    decoupled: bool = False
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+
+
+class _Slices(NamedTuple):
+    """Views of the banks that move: parameters, both moments, and the step count of each."""
+
+    parameters: list[Tensor]
+    means: list[Tensor]
+    squares: list[Tensor]
+    steps: list[Tensor]
+
+
+class BankAdam:
+    """The optimiser of the tables of one model.
+
+    Args:
+        tables: Parameters by name, banks first; they are updated in place.
+        groups: Group of each table; the tables of a group are used by the same banks.
+        by_row: Groups whose banks are so many that they are gathered (the words).
+    """
+
+    def __init__(
+        self,
+        tables: Mapping[str, Tensor],
+        groups: Mapping[str, str],
+        settings: AdamSettings,
+        *,
+        by_row: Collection[str] = (),
+    ) -> None:
+        self.settings = settings
+        self.by_row = frozenset(by_row)
+        self.tables = {name: table.detach() for name, table in tables.items()}
+        self.groups = {name: groups[name] for name in self.tables}
+        self.means = {name: torch.zeros_like(table) for name, table in self.tables.items()}
+        self.squares = {name: torch.zeros_like(table) for name, table in self.tables.items()}
+        self.steps: dict[str, Tensor] = {}
+        for name, table in self.tables.items():
+            count = torch.zeros(len(table), device=table.device)  # float32, as the fused call wants
+            self.steps.setdefault(self.groups[name], count)
+        self._one = torch.ones(1, device=next(iter(self.steps.values())).device)
+        self._views: dict[tuple[str, tuple[int, ...]], _Slices] = {}
+
+    @torch.no_grad()
+    def step(
+        self,
+        gradients: Mapping[str, Tensor],
+        used: Mapping[str, Tensor],
+        *,
+        learning_rate: float,
+        by_row_learning_rate: float = 0.0,
+    ) -> None:
+        """Move the banks of this step; the gradients may be overwritten.
+
+        Args:
+            gradients: For each table that has one, the gradient of its used banks, (U, ...).
+            used: For each group, the numbers of the banks that the gradients belong to, (U,).
+            by_row_learning_rate: For the groups of `by_row`.
+        """
+        scale = self._clipping_scale(list(gradients.values()))
+        groups = {self.groups[name]: used[self.groups[name]] for name in gradients}
+        for group, banks in groups.items():
+            self.steps[group].index_add_(0, banks, self._one.expand(len(banks)))
+        by_bank = {n: g for n, g in gradients.items() if self.groups[n] not in self.by_row}
+        self._move_banks(by_bank, groups, learning_rate, scale)
+        for name in gradients.keys() - by_bank.keys():
+            gradient = gradients[name] if scale is None else gradients[name] / scale
+            self._move_rows(name, gradient, groups[self.groups[name]], by_row_learning_rate)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return moments and step counts by name; the tensors are not copied."""
+        state = {f"steps/{group}": steps for group, steps in self.steps.items()}
+        state |= {f"means/{name}": mean for name, mean in self.means.items()}
+        return state | {f"squares/{name}": square for name, square in self.squares.items()}
+
+    @torch.no_grad()
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        for name, tensor in self.state_dict().items():
+            tensor.copy_(state[name])
+
+    def _clipping_scale(self, gradients: list[Tensor]) -> Tensor | None:
+        """Return what the gradients are to be divided by, at least 1; None where none are."""
+        if self.settings.clip_norm is None or not gradients:
+            return None
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        return torch.clamp((norm + 1e-6) / self.settings.clip_norm, min=1.0)
+
+    def _move_banks(
+        self,
+        gradients: Mapping[str, Tensor],
+        used: Mapping[str, Tensor],
+        learning_rate: float,
+        scale: Tensor | None,
+    ) -> None:
+        slices = _Slices([], [], [], [])
+        flat: list[Tensor] = []
+        numbers = {group: tuple(banks.tolist()) for group, banks in used.items()}
+        for name, gradient in gradients.items():
+            for mine, more in zip(
+                slices, self._slices(name, numbers[self.groups[name]]), strict=True
+            ):
+                mine.extend(more)
+            flat.extend(part.contiguous() for part in gradient.unbind(0))  # the kernel assumes it
+        if not flat:
+            return
+        adam = torch._fused_adamw_ if self.settings.decoupled else torch._fused_adam_
+        adam(
+            slices.parameters,
+            flat,
+            slices.means,
+            slices.squares,
+            [],
+            slices.steps,
+            lr=learning_rate,
+            beta1=self.settings.beta1,
+            beta2=self.settings.beta2,
+            weight_decay=self.settings.weight_decay,
+            eps=self.settings.eps,
+            amsgrad=False,
+            maximize=False,
+            grad_scale=scale,
+        )
+
+    def _slices(self, name: str, banks: tuple[int, ...]) -> _Slices:
+        """Return views of these banks of a table; kept, since steps ask for the same ones again."""
+        key = (name, banks)
+        if key not in self._views:
+            steps = self.steps[self.groups[name]]
+            sources = (self.tables[name], self.means[name], self.squares[name], steps)
+            self._views[key] = _Slices(*([source[bank] for bank in banks] for source in sources))
+        return self._views[key]
+
+    def _move_rows(self, name: str, gradient: Tensor, rows: Tensor, learning_rate: float) -> None:
+        """Adam by hand on some rows of a two-dimensional table; each by its own step count."""
+        s = self.settings
+        table, means, squares = self.tables[name], self.means[name], self.squares[name]
+        values = table[rows]  # (U, E)
+        if s.decoupled:
+            values.mul_(1 - learning_rate * s.weight_decay)
+        elif s.weight_decay:
+            gradient = gradient.add(values, alpha=s.weight_decay)
+        mean = means[rows].lerp_(gradient, 1 - s.beta1)
+        square = squares[rows].mul_(s.beta2).addcmul_(gradient, gradient, value=1 - s.beta2)
+        steps = self.steps[self.groups[name]][rows].double()  # 1 - 0.999^t cancels in float32
+        rate = (learning_rate / (1 - s.beta1**steps)).to(table.dtype)  # (U,)
+        correction = (1 - s.beta2**steps).sqrt().to(table.dtype)
+        denominator = square.sqrt().div_(correction[:, None]).add_(s.eps)
+        values.sub_((mean / denominator).mul_(rate[:, None]))
+        means[rows], squares[rows], table[rows] = mean, square, values
