@@ -1,0 +1,190 @@
+"""What is known of a study: its events, replayed into trials, reports and leaders.
+
+`StudyRecord.append` writes an event to the journal and applies it, so what is in memory is always
+what a later start will find. Every event has one writer:
+
+    study continued ended tested baseline    the run itself (`study.py`, `tuner.py`, `finish.py`)
+    proposed                                 the searcher: a new configuration (`searcher.py`)
+    started retried finished failed          the callback that watches Tune (`tuner.py`)
+    reported stopped                         the trial scheduler (`scheduler.py`)
+
+The trials themselves, and the states they go through, are in `trial_record.py`.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mtl_core.errors import ConfigError
+from search.journal import Event, Journal, read_events
+from search.trial_record import STEPS, Leader, TrialRecord
+
+FORMAT = 1
+_RUN_EVENTS = ("study", "continued", "ended", "tested", "baseline")
+
+
+class StudyRecord:
+    """All that the journal of one study says.
+
+    Args:
+        journal: Where events go; None for a record that is only read.
+        events: What has happened so far.
+
+    Attributes:
+        header: The "study" event: name, space_digest, data_fingerprint, seed, tasks.
+        trials: By trial id, in the order of their numbers.
+        ended_reason: Why the search ended; None while it runs or was cut off.
+        tested: The "tested" events by model; `baselines`: the "baseline" events by name.
+    """
+
+    def __init__(self, journal: Journal | None = None, events: Iterable[Event] = ()) -> None:
+        self.journal = journal
+        self.header: Event = {}
+        self.trials: dict[str, TrialRecord] = {}
+        self.ended_reason: str | None = None
+        self.tested: dict[str, Event] = {}
+        self.baselines: dict[str, Event] = {}
+        self._n_events = 0
+        self._run_started: float | None = None
+        self._seconds, self._seconds_of_run = 0.0, 0.0
+        for event in events:
+            self._replay(event)
+
+    @classmethod
+    def open(cls, path: Path) -> "StudyRecord":
+        """Open a study for writing; raises `ConfigError` when its journal is damaged or in use."""
+        journal = Journal(path)
+        try:
+            return cls(journal, journal.read())
+        except ConfigError as error:
+            journal.close()
+            raise _at(path, error) from error
+
+    @classmethod
+    def load(cls, path: Path) -> "StudyRecord":
+        """Read a study that another process may be writing."""
+        try:
+            return cls(None, read_events(path))
+        except ConfigError as error:
+            raise _at(path, error) from error
+
+    def append(self, event: str, **fields: Any) -> None:
+        """Write one event and apply it; what the journal cannot say later is not said now."""
+        assert self.journal is not None, "this record was opened for reading"
+        fault = self._fault({"event": event, **fields})
+        assert fault is None, fault
+        self._apply(self.journal.append({"event": event, **fields}))
+
+    @property
+    def failure(self) -> ConfigError | None:
+        """Why the journal could not be written (a full disk), if so."""
+        return None if self.journal is None else self.journal.failure
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return tuple(self.header.get("tasks", ()))
+
+    @property
+    def seconds_used(self) -> float:
+        """Seconds of search in all runs so far, up to their last event."""
+        return self._seconds + self._seconds_of_run
+
+    def unfinished(self) -> list[TrialRecord]:
+        """Proposed or running: what a continued study runs first."""
+        return [trial for trial in self.trials.values() if not trial.ended]
+
+    def ended(self) -> list[TrialRecord]:
+        """No longer to be run: finished, stopped early or failed."""
+        return [trial for trial in self.trials.values() if trial.ended]
+
+    def finished(self) -> list[TrialRecord]:
+        """Trained to their own end: neither stopped early nor failed."""
+        return [trial for trial in self.trials.values() if trial.state == "finished"]
+
+    def leaders(self) -> dict[str, Leader]:
+        """The best epoch of "average", each "task:<name>" and each "structure:<name>".
+
+        Of equal scores the earliest trial leads, and of one trial the earliest epoch.
+        """
+        leaders: dict[str, Leader] = {}
+        for trial in self.trials.values():
+            for objective, best in trial.best.items():
+                if objective not in leaders or best.score > leaders[objective].score:
+                    leaders[objective] = best
+        return leaders
+
+    def close(self) -> None:
+        if self.journal is not None:
+            self.journal.close()
+
+    def _replay(self, event: Event) -> None:
+        line = self._n_events + 1  # every event is one line
+        try:
+            fault = self._fault(event)
+            if fault is None:
+                self._apply(event)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            fault = f"the event {event['event']!r} is not whole: {error!r}"
+        if fault is not None:
+            raise ConfigError(f"line {line} of the journal: {fault}")
+
+    def _fault(self, event: Mapping[str, Any]) -> str | None:
+        """Say why `event` cannot come next, or None."""
+        kind = event["event"]
+        if kind == "study":
+            if self._n_events:
+                return "the study begins a second time"
+            found = event.get("format")
+            return None if found == FORMAT else f"format {found!r}, this program reads {FORMAT}"
+        if not self._n_events:
+            return f"the first event is {kind!r}, a journal begins with 'study'"
+        if kind in _RUN_EVENTS:
+            return None
+        if kind == "proposed":
+            known = event["trial"] in self.trials or event["number"] != len(self.trials) + 1
+            return f"{event['trial']} is proposed out of turn" if known else None
+        if kind not in STEPS:
+            return f"unknown event {kind!r}"
+        trial = self.trials.get(event["trial"])
+        if trial is None:
+            return f"{event['trial']} is {kind} but was never proposed"
+        allowed = trial.state in STEPS[kind][0]
+        return None if allowed else f"{trial.id} is {kind} although it is {trial.state}"
+
+    def _apply(self, event: Event) -> None:
+        self._n_events += 1
+        if event["event"] == "proposed":
+            self.trials[event["trial"]] = TrialRecord(
+                id=event["trial"],
+                proposed_at=event["time"],
+                **{key: event[key] for key in ("number", "values", "config", "seed", "source")},
+            )
+        elif event["event"] in _RUN_EVENTS:
+            self._apply_to_run(event)
+        else:
+            self.trials[event["trial"]].apply(event, self._n_events)
+        if self._run_started is not None and self.ended_reason is None:
+            self._seconds_of_run = max(0.0, event["time"] - self._run_started)
+
+    def _apply_to_run(self, event: Event) -> None:
+        match event["event"]:
+            case "study":
+                self.header, self._run_started = event, event["time"]
+            case "continued":
+                self._seconds, self._seconds_of_run = self.seconds_used, 0.0
+                self._run_started, self.ended_reason = event["time"], None
+            case "ended":
+                if self._run_started is not None:
+                    self._seconds_of_run = max(0.0, event["time"] - self._run_started)
+                self.ended_reason = event["reason"]
+            case "tested":
+                self.tested[event["model"]] = event
+            case "baseline":
+                self.baselines[event["name"]] = event
+
+
+def _at(path: Path, error: ConfigError) -> ConfigError:
+    """Put the file before faults that know only the line."""
+    return ConfigError(
+        fault if str(path) in fault else f"{path}: {fault}" for fault in error.faults
+    )

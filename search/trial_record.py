@@ -1,0 +1,175 @@
+"""What is known of one trial: its configuration, its reports, its state.
+
+A trial goes proposed -> running -> finished, stopped or failed; `retried` brings it back to
+proposed. An unfinished trial is run again by the next start of the program: same trial, same seed,
+next attempt. It reports its epochs again, and a report of epoch e replaces all earlier ones from e
+on, so that replaying is idempotent; `arrivals` keeps what the rungs saw, and in which order.
+The study that holds the trials is in `record.py`. Scores are dev scores; NaN is a score that could
+not be computed (null in the journal).
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from search.journal import Event
+
+State = Literal["proposed", "running", "finished", "stopped", "failed"]
+
+# The states a trial may be in when an event of it arrives, and the state after. A trial whose
+# process died with the driver is still "running" in the journal when it is started again, and a
+# worker can be lost before its trial has started.
+STEPS: dict[str, tuple[tuple[State, ...], State]] = {
+    "started": (("proposed", "running"), "running"),
+    "reported": (("running",), "running"),
+    "retried": (("proposed", "running"), "proposed"),
+    "finished": (("running",), "finished"),
+    "stopped": (("running",), "stopped"),
+    "failed": (("proposed", "running"), "failed"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One epoch of one trial: dev scores by task, mean losses, speed."""
+
+    epoch: int
+    average: float
+    scores: dict[str, float]
+    loss: float
+    losses: dict[str, float]
+    tokens_per_second: float
+    seconds: float
+    time: float
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """When, among all events of the study, an epoch was first reported, and its latest average."""
+
+    order: int
+    average: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a trial ended without a result; kind is error, diverged, lost or memory."""
+
+    kind: str
+    reason: str
+    traceback: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """The best epoch so far under one objective."""
+
+    trial: str
+    epoch: int
+    score: float
+
+
+@dataclass(slots=True)
+class TrialRecord:
+    """One proposed configuration and what became of it.
+
+    Attributes:
+        values: The searched, active keys alone; `config` is the whole `TrialConfig.as_dict()`.
+        attempt: The latest attempt that has started; 0 before the first.
+        arrivals: Every epoch ever reported, also by attempts whose reports were replaced.
+        reason: Why a finished trial ended: "epochs" or "patience".
+        rung: For a stopped trial, the epoch of the rung at which it was.
+    """
+
+    id: str
+    number: int
+    values: dict[str, Any]
+    config: dict[str, Any]
+    seed: int
+    source: str
+    proposed_at: float
+    state: State = "proposed"
+    attempt: int = 0
+    reports: list[Report] = field(default_factory=list)
+    arrivals: dict[int, Arrival] = field(default_factory=dict)
+    workers: list[str] = field(default_factory=list)
+    retries: list[str] = field(default_factory=list)
+    started_at: float | None = None
+    ended_at: float | None = None
+    reason: str | None = None
+    rung: int | None = None
+    failure: Failure | None = None
+    _best: dict[str, Leader] | None = None
+
+    @property
+    def structure(self) -> str:
+        """The name of the way its tasks share."""
+        return str(self.config["sharing"]["structure"])
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ("finished", "stopped", "failed")
+
+    @property
+    def best(self) -> dict[str, Leader]:
+        """The best epoch for each objective it has a score for; the earliest of equal ones."""
+        if self._best is None:
+            self._best = {}
+            for report in self.reports:
+                for objective, score in self._objectives(report):
+                    leader = self._best.get(objective)
+                    if leader is None or score > leader.score:
+                        self._best[objective] = Leader(self.id, report.epoch, score)
+        return self._best
+
+    def apply(self, event: Event, order: int) -> None:
+        """Take in an event of this trial, the `order`-th event of the study."""
+        self.state = STEPS[event["event"]][1]
+        match event["event"]:
+            case "started":
+                self.attempt = event["attempt"]
+                self.started_at = event["time"]
+                self.workers.append(event["worker"])
+            case "reported":
+                self._apply_report(event, order)
+            case "retried":
+                self.retries.append(event["reason"])
+            case "finished":
+                self.reason = event["reason"]
+            case "stopped":
+                self.rung = event["rung"]
+            case "failed":
+                self.failure = Failure(event["kind"], event["reason"], event["traceback"])
+        if self.ended:
+            self.ended_at = event["time"]
+
+    def _apply_report(self, event: Event, order: int) -> None:
+        report = Report(
+            epoch=event["epoch"],
+            average=_number(event["average"]),
+            scores={task: _number(score) for task, score in event["scores"].items()},
+            loss=_number(event["loss"]),
+            losses={task: _number(loss) for task, loss in event["losses"].items()},
+            tokens_per_second=_number(event["tokens_per_second"]),
+            seconds=_number(event["seconds"]),
+            time=event["time"],
+            attempt=self.attempt,
+        )
+        self.reports = [old for old in self.reports if old.epoch < report.epoch] + [report]
+        first = self.arrivals.get(report.epoch)
+        self.arrivals[report.epoch] = Arrival(first.order if first else order, report.average)
+        self._best = None
+
+    def _objectives(self, report: Report) -> Iterator[tuple[str, float]]:
+        if not math.isnan(report.average):
+            yield "average", report.average
+            yield f"structure:{self.structure}", report.average
+        for task, score in report.scores.items():
+            if not math.isnan(score):
+                yield f"task:{task}", score
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
