@@ -1,0 +1,195 @@
+"""What was tested in a study, taken from its journal: the models, the baselines, their rows.
+
+`finish.py` tests the leaders once and writes each as a "tested" event, whose fields beyond the
+scores are the packed test rows (`rows.py`). Here they become arrays again, so that the report can
+be written at any time without models, data or Optuna.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from mtl_core.baselines import TFIDF, TFIDF_POOLED
+from search.record import StudyRecord
+from search.report.statistics import (
+    Difference,
+    Rows,
+    luck_of_the_best,
+    mean_accuracy,
+    only,
+    paired_difference,
+)
+from search.rows import unpack
+from search.trial_record import TrialRecord
+
+AVERAGE, SINGLE_TASK = "average", "single_task"
+STRUCTURE, TASK = "structure:", "task:"
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A model or a baseline, with what it got right.
+
+    Args:
+        name: The objective it leads ("average", "task:books"), or the baseline's name.
+        dev: Accuracy by task on dev.
+        correct: Test rows by task, right or wrong.
+        trial, epoch: Where the model comes from; None for a baseline.
+        regularisation: The C of a linear baseline by task.
+    """
+
+    name: str
+    dev: Mapping[str, float]
+    dev_rows: Mapping[str, int]
+    correct: Rows
+    seen: Rows
+    trial: TrialRecord | None = None
+    epoch: int | None = None
+    regularisation: Mapping[str, float] | None = None
+
+    @property
+    def unseen(self) -> Rows:
+        """The test rows that occur in no train split of any task."""
+        return only(self.correct, {task: ~seen for task, seen in self.seen.items()})
+
+    @property
+    def structure(self) -> str | None:
+        return None if self.trial is None else self.trial.structure
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How much better one is than another; dev without an interval, since dev picked the model."""
+
+    name: str
+    dev: float | None
+    test: Difference | None
+    unseen: Difference | None
+
+
+class Findings:
+    """A study's record and everything tested in it."""
+
+    def __init__(self, record: StudyRecord) -> None:
+        self.record = record
+        self.tasks = record.tasks
+        self.models = {name: _model(record, event) for name, event in record.tested.items()}
+        self.baselines = {name: _tested(name, event) for name, event in record.baselines.items()}
+
+    @property
+    def average(self) -> Tested | None:
+        """The model that is best on the mean of the tasks' dev scores."""
+        return self.models.get(AVERAGE)
+
+    @property
+    def single_task(self) -> Tested | None:
+        return self.models.get(STRUCTURE + SINGLE_TASK)
+
+    @cached_property
+    def structures(self) -> dict[str, Tested]:
+        """The best model of each structure that has one tested, in the order of the table."""
+        found = {
+            name.removeprefix(STRUCTURE): model
+            for name, model in self.models.items()
+            if name.startswith(STRUCTURE)
+        }
+        return {name: found[name] for name in in_order(found)}
+
+    @property
+    def sharing(self) -> Tested | None:
+        """The best model, on average on dev, that shares anything."""
+        shared = [model for name, model in self.structures.items() if name != SINGLE_TASK]
+        return max(shared, key=lambda model: self.dev(model) or 0.0, default=None)
+
+    @property
+    def linear(self) -> Tested | None:
+        """The better of the two linear baselines, chosen on dev as everything else."""
+        found = [self.baselines[name] for name in (TFIDF, TFIDF_POOLED) if name in self.baselines]
+        return max(found, key=lambda baseline: self.dev(baseline) or 0.0, default=None)
+
+    @cached_property
+    def seen(self) -> Rows:
+        """For each test row whether it occurs in a train split; empty before the first test."""
+        first = next(iter((*self.baselines.values(), *self.models.values())), None)
+        return first.seen if first else {}
+
+    def dev(self, tested: Tested) -> float | None:
+        """Return the mean over the tasks of the dev accuracies."""
+        scores = [tested.dev[task] for task in self.tasks if task in tested.dev]
+        return sum(scores) / len(scores) if scores else None
+
+    def test(self, tested: Tested) -> float | None:
+        return mean_accuracy(tested.correct, self.tasks)
+
+    def unseen(self, tested: Tested) -> float | None:
+        return mean_accuracy(tested.unseen, self.tasks)
+
+    def compare(
+        self, first: Tested, second: Tested, tasks: Iterable[str] | None = None
+    ) -> Comparison:
+        """Return how much better `first` is than `second` on the mean over `tasks`."""
+        chosen = tuple(self.tasks if tasks is None else tasks)
+        dev = [first.dev[task] - second.dev[task] for task in chosen]
+        return Comparison(
+            second.name,
+            sum(dev) / len(dev) if dev else None,
+            paired_difference(first.correct, second.correct, chosen),
+            paired_difference(first.unseen, second.unseen, chosen),
+        )
+
+    @property
+    def n_scored(self) -> int:
+        """Trials that have at least one dev score, so that could have become a leader."""
+        return sum(AVERAGE in trial.best for trial in self.record.trials.values())
+
+    def luck(self, task: str, tested: Tested) -> float:
+        """Return what the best of all scored trials gains on a task's dev rows by luck alone."""
+        return luck_of_the_best(tested.dev[task], tested.dev_rows[task], self.n_scored)
+
+    def faults(self) -> list[str]:
+        """Return what should not be: models whose dev scores are not those of the search."""
+        return [text for model in self.models.values() for text in _dev_fault(model)]
+
+
+def in_order(structures: Iterable[str]) -> list[str]:
+    """Return names of structures in the order of the table of structures, others behind."""
+    from search.report.wording import SHORT
+
+    known = list(SHORT)
+    return sorted(
+        structures, key=lambda name: (known.index(name) if name in known else len(known), name)
+    )
+
+
+def _model(record: StudyRecord, event: Mapping[str, Any]) -> Tested:
+    return _tested(event["model"], event, record.trials[event["trial"]], event["epoch"])
+
+
+def _tested(
+    name: str,
+    event: Mapping[str, Any],
+    trial: TrialRecord | None = None,
+    epoch: int | None = None,
+) -> Tested:
+    return Tested(
+        name=name,
+        dev=event["dev"],
+        dev_rows=event["dev_rows"],
+        correct=unpack(event["correct"]),
+        seen=unpack(event["seen"]),
+        trial=trial,
+        epoch=epoch,
+        regularisation=event.get("regularisation"),
+    )
+
+
+def _dev_fault(model: Tested) -> list[str]:
+    """Say so when a model, loaded again, does not score on dev what its trial reported."""
+    assert model.trial is not None
+    report = next((r for r in model.trial.reports if r.epoch == model.epoch), None)
+    if report is None:
+        return [f"{model.name}: {model.trial.id} has no report of epoch {model.epoch} any more"]
+    off = [t for t, score in report.scores.items() if abs(score - model.dev[t]) > 1e-6]
+    where = f"{model.name}: {model.trial.id}, epoch {model.epoch}"
+    return [f"{where}: dev differs from what the search saw on {', '.join(off)}"] if off else []

@@ -1,0 +1,191 @@
+"""The answer in a few lines: what is best on average, and against what.
+
+The same sentences stand at the top of `report.md` and on the terminal; `Marks` says how a name and
+a strong sentence look there. When a linear model beats every Transformer, that comes first.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mtl_core.baselines import TFIDF, TFIDF_POOLED
+from search.record import StudyRecord
+from search.report.findings import SINGLE_TASK, Findings, Tested
+from search.report.wording import (
+    BASELINES,
+    code,
+    count,
+    depth_in_words,
+    interval,
+    percent,
+    signed,
+    table,
+    verdict,
+)
+
+COMPARED = ("the best on average, less", "dev", "test (95 % interval)", "", "unseen test rows")
+
+
+@dataclass(frozen=True)
+class Marks:
+    """How a name and a strong sentence are written."""
+
+    name: Callable[[str], str]
+    strong: Callable[[str], str]
+
+
+PLAIN = Marks(name=str, strong=str)
+MARKDOWN = Marks(name=code, strong=lambda text: f"**{text}**")
+
+
+def headline(record: StudyRecord) -> str:
+    """Return the answer of a study as plain text for a terminal."""
+    findings = Findings(record)
+    return "\n\n".join(
+        part
+        for part in (*answer(findings, PLAIN), comparison(findings, PLAIN), basis(findings))
+        if part
+    )
+
+
+def answer(findings: Findings, marks: Marks) -> list[str]:
+    """Return the sentences that answer the study's question, the most important one first."""
+    best = findings.average
+    if best is None:
+        return [marks.strong(_no_answer(findings, marks))]
+    sentences = [marks.strong(_best(findings, best, marks)), *_worth(findings, best, marks)]
+    linear = findings.linear
+    if linear is None:
+        return sentences
+    text, is_first = _against_linear(findings, best, linear)
+    return [marks.strong(text), *sentences] if is_first else [*sentences, text]
+
+
+def comparison(findings: Findings, marks: Marks) -> str:
+    """Return the table of the best model's differences to all it is held against."""
+    best = findings.average
+    if best is None:
+        return ""
+    rows = []
+    for label, other in _rivals(findings, best, marks):
+        found = findings.compare(best, other)
+        said = verdict(found.test)
+        unseen = interval(found.unseen)
+        rows.append([label, signed(found.dev), interval(found.test), said, unseen])
+    if not rows:
+        return ""
+    return table(COMPARED, rows)
+
+
+def basis(findings: Findings) -> str:
+    """Return what the numbers rest on: tasks, rows, seeds."""
+    if not findings.seen:
+        return ""
+    rows = sum(len(seen) for seen in findings.seen.values())
+    unseen = sum(int((~seen).sum()) for seen in findings.seen.values())
+    first = next(iter((*findings.baselines.values(), *findings.models.values())))
+    dev = sum(first.dev_rows.values())
+    return (
+        f"Means over {count(len(findings.tasks), 'task')}, each counted alike; "
+        f"{count(rows, 'test row')}, {unseen:,} of them unseen (in no train split of any task); "
+        f"{count(dev, 'dev row')}; 1 seed. Differences are in points. The intervals say how much "
+        "the choice of test rows matters, not how much another seed would change; dev chose the "
+        "models, so it flatters them."
+    )
+
+
+def _no_answer(findings: Findings, marks: Marks) -> str:
+    record = findings.record
+    leader = record.leaders().get("average")
+    if leader is None:
+        why = {"interrupted": ": the search was interrupted first", None: " yet"}
+        return f"No answer: no trial has a dev score{why.get(record.ended_reason, '')}."
+    trial = record.trials[leader.trial]
+    return (
+        f"Not tested yet; best on dev so far: {marks.name(trial.structure)}, "
+        f"{percent(leader.score)} % ({trial.id}, epoch {leader.epoch})."
+    )
+
+
+def _best(findings: Findings, best: Tested, marks: Marks) -> str:
+    assert best.trial is not None
+    start = "Best on average"
+    if best.structure == SINGLE_TASK:
+        start = "Sharing nothing is the best found on average"
+    unseen = findings.unseen(best)
+    rest = "" if unseen is None else f" ({percent(unseen)} % on unseen rows)"
+    return (
+        f"{start}: {describe(best, marks)}. It gets {percent(findings.test(best))} % of the test "
+        f"rows right{rest}, {percent(findings.dev(best))} % on dev "
+        f"({best.trial.id}, epoch {best.epoch})."
+    )
+
+
+def describe(model: Tested, marks: Marks) -> str:
+    """Return the structure, depth and weighting of a model in words."""
+    assert model.trial is not None
+    config = model.trial.config
+    structure = model.trial.structure
+    depth = depth_in_words(
+        structure, config["sharing"].get("divergence_depth"), config["encoder"]["n_layers"]
+    )
+    weighting = marks.name(config["weighting"]["method"])
+    return f"{marks.name(structure)}, {depth}, weighting {weighting}"
+
+
+def _worth(findings: Findings, best: Tested, marks: Marks) -> list[str]:
+    """Say whether sharing is worth it on average, against single-task training."""
+    single, sharing = findings.single_task, findings.sharing
+    if single is None:
+        return [
+            f"No trial of {marks.name(SINGLE_TASK)} has a score in this study, so what sharing "
+            "gains is not known."
+        ]
+    if sharing is None:
+        return ["No structure that shares anything has a score, so what sharing gains is unknown."]
+    shared = sharing if best.structure == SINGLE_TASK else best
+    found = findings.compare(shared, single).test
+    words = {
+        1: "Sharing helps on average",
+        -1: "Sharing hurts on average",
+        0: "No difference is seen on average between sharing and not",
+    }
+    if found is None:
+        return ["No test rows, so what sharing gains is not known."]
+    what = "" if shared is best else f" ({describe(shared, marks)})"
+    return [f"{words[found.sign]}{what}: {interval(found)} points on test."]
+
+
+def _against_linear(findings: Findings, best: Tested, linear: Tested) -> tuple[str, bool]:
+    """Return how the best model stands to the best linear one, and whether that comes first."""
+    name, score = BASELINES[linear.name], percent(findings.test(linear))
+    found = findings.compare(best, linear).test
+    if found is None:
+        return f"{name}: {score} % of the test rows.", False
+    if found.sign < 0:
+        text = (
+            f"A linear model wins: {name} gets {score} % of the test rows right, the best "
+            f"Transformer found {interval(found)} points."
+        )
+        return text, True
+    if found.sign == 0:
+        text = (
+            f"No difference is seen between the best Transformer found and {name} ({score} %): "
+            f"{interval(found)} points on test."
+        )
+        return text, found.mean < 0
+    text = f"It beats {name} ({score} %) by {interval(found)} points on test."
+    return text, False
+
+
+def _rivals(findings: Findings, best: Tested, marks: Marks) -> list[tuple[str, Tested]]:
+    rivals: list[tuple[str, Tested]] = []
+    if best.structure == SINGLE_TASK and findings.sharing is not None:
+        structure = marks.name(findings.sharing.structure or "")
+        rivals.append((f"best that shares ({structure})", findings.sharing))
+    elif findings.single_task is not None:
+        rivals.append((marks.name(SINGLE_TASK), findings.single_task))
+    names = {TFIDF: "TF-IDF per task", TFIDF_POOLED: "TF-IDF pooled", "majority": "majority"}
+    rivals += [
+        (label, findings.baselines[n]) for n, label in names.items() if n in findings.baselines
+    ]
+    return rivals
