@@ -6,6 +6,7 @@ another dev set than the user believes. What is in the files is `formats.py`.
 """
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from mtl_core.data.config import DataConfig
@@ -13,7 +14,7 @@ from mtl_core.data.formats import FORMATS, read_rows
 from mtl_core.data.rows import RowFile, gathered, make_task
 from mtl_core.data.splits import cut_splits
 from mtl_core.data.task import SPLITS, Task
-from mtl_core.errors import ConfigError, suggest
+from mtl_core.errors import ConfigError
 
 OTHER_NAMES = {
     "training": "train",
@@ -39,6 +40,12 @@ def folder_names(folder: Path) -> list[str]:
 def holds_splits(folder: Path) -> bool:
     """Say whether a train, dev or test file lies directly in `folder`: it is one task's folder."""
     return any(path.stem in SPLITS and path.suffix in FORMATS for path in folder.iterdir())
+
+
+def looks_like_task(folder: Path) -> bool:
+    """Say whether a file in `folder` has an ending that is understood, or the name of a split."""
+    names = (*SPLITS, *OTHER_NAMES)
+    return any(path.suffix in FORMATS or path.stem.lower() in names for path in folder.iterdir())
 
 
 def read_folders(folder: Path, names: Sequence[str], config: DataConfig) -> tuple[Task, ...]:
@@ -103,9 +110,8 @@ def _misnamed(path: Path, files: dict[str, list[Path]]) -> str | None:
     readable = ending in FORMATS
     if not readable and not ending.endswith(OTHER_ENDINGS):
         return None
-    nearest = suggest(stem, SPLITS).rpartition(" ")[2].strip("'?")
-    split = stem if stem in SPLITS else OTHER_NAMES.get(stem, nearest)
-    if not split or files[split]:
+    split = OTHER_NAMES.get(stem) or next(iter(get_close_matches(stem, SPLITS, cutoff=0.8)), None)
+    if split is None or files[split]:
         return None
     if readable:
         return f"{path}: did you mean {split}{ending}? (understood: {UNDERSTOOD})"

@@ -26,7 +26,7 @@ def read_rows(path: Path) -> RowFile:
 
 def _read_tsv(path: Path) -> RowFile:
     lines, notes = read_lines(path)
-    text, label = _columns(lines[0].split("\t") if lines else [], path)
+    text, label = _columns(lines[0].split("\t") if lines else [], f"{path}, line 1")
     return collect(_parse_tsv(lines, text, label), str(path), notes=notes)
 
 
@@ -42,7 +42,7 @@ def _parse_tsv(lines: list[str], text: int, label: int) -> Iterator[Row | Malfor
 
 def _read_csv(path: Path) -> RowFile:
     lines, notes = read_lines(path)
-    limit = csv.field_size_limit(max(map(len, lines), default=0) * len(lines) + 1)
+    limit = csv.field_size_limit(sum(map(len, lines)) + len(lines) + 1)
     try:  # the module's own limit of 131,072 characters is for all of the process: put it back
         found = list(_parse_csv(lines, path))
     finally:
@@ -56,7 +56,7 @@ def _parse_csv(lines: list[str], path: Path) -> Iterator[Row | Malformed]:
         header = next(reader, [])
     except csv.Error as error:
         raise ConfigError(f"{path}, line 1: the header is no csv: {error}") from None
-    text, label = _columns(header, path)
+    text, label = _columns(header, f"{path}, line 1")
     while True:
         line = reader.line_num + 1  # where the row begins; a quoted text may hold line ends
         try:
@@ -85,8 +85,10 @@ def _read_jsonl(path: Path) -> RowFile:
 def _parse_json(number: int, line: str) -> Row | Malformed:
     try:
         found = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return Malformed(number, f"no JSON: {error}")
+    except json.JSONDecodeError as error:  # its own text speaks of line 1, of the one it was given
+        return Malformed(number, f"no JSON: {error.msg}, at character {error.pos + 1}")
+    except (ValueError, RecursionError):
+        return Malformed(number, "no JSON that can be read: a number too long, or nested too deep")
     if not isinstance(found, dict):
         return Malformed(number, f"a JSON {type(found).__name__}, where an object is wanted")
     missing = [name for name in COLUMNS if name not in found]
@@ -103,12 +105,14 @@ def _read_parquet(path: Path) -> RowFile:
     try:
         file = pq.ParquetFile(pa.BufferReader(read_bytes(path)))
         schema = file.schema_arrow
-        _columns(schema.names, path)
+        _columns(schema.names, str(path))
         _check_types(schema, path)
         table = file.read(columns=list(COLUMNS))
+        pairs = zip(table[TEXT].to_pylist(), table[LABEL].to_pylist(), strict=True)
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: holds text that is not UTF-8") from None
     except (pa.ArrowException, OSError) as error:
-        raise ConfigError(f"{path}: no Parquet file: {error}") from None
-    pairs = zip(table[TEXT].to_pylist(), table[LABEL].to_pylist(), strict=True)
+        raise ConfigError(f"{path}: no Parquet file that can be read: {error}") from None
     rows = (_row(number, text, label) for number, (text, label) in enumerate(pairs, start=1))
     return collect(rows, str(path))
 
@@ -137,18 +141,18 @@ FORMATS: dict[str, Callable[[Path], RowFile]] = {
 }
 
 
-def _columns(header: Sequence[str], path: Path) -> tuple[int, int]:
+def _columns(header: Sequence[str], where: str) -> tuple[int, int]:
     """Return where `text` and `label` stand; a `ConfigError` names all that is wrong with it."""
     if not header:
-        raise ConfigError(f"{path}: the file is empty; a header with text and label is wanted")
+        raise ConfigError(f"{where}: the file is empty; a header with text and label is wanted")
     shown = ", ".join(repr(name[:40]) for name in header[:10])
     faults = [
-        f"{path}, line 1: no column {name!r}{suggest(name, header)} (columns: {shown})"
+        f"{where}: no column {name!r}{suggest(name, header)} (columns: {shown})"
         for name in COLUMNS
         if name not in header
     ]
     faults += [
-        f"{path}, line 1: column {name!r} occurs {header.count(name)} times"
+        f"{where}: column {name!r} occurs {header.count(name)} times"
         for name in COLUMNS
         if header.count(name) > 1
     ]

@@ -6,11 +6,12 @@ user mends them in one go. Only the tasks that the configuration names are read.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from mtl_core.data.config import DataConfig
 from mtl_core.data.fdu import fdu_names, read_fdu
-from mtl_core.data.folders import folder_names, holds_splits, read_folders
+from mtl_core.data.folders import folder_names, holds_splits, looks_like_task, read_folders
 from mtl_core.data.task import Corpus
 from mtl_core.errors import ConfigError, check_names, suggest
 
@@ -31,10 +32,9 @@ def read_corpus(config: DataConfig) -> Corpus:
         return generate(config.builtin).select(config.tasks)
     folder = _check_folder(config.source)
     fdu, folders = fdu_names(folder), folder_names(folder)
-    if fdu:
-        _check_one_layout(folder, folders)
+    check_layout = _check_one_layout if fdu else _check_folders
+    check_layout(folder, folders)
     names = fdu or folders
-    _check_tasks_found(folder, names)
     check_names(config.tasks, names, where=f"data.tasks, in {folder}")
     wanted = config.tasks or names
     tasks = read_fdu(folder, wanted) if fdu else read_folders(folder, wanted, config)
@@ -57,8 +57,8 @@ def _check_folder(source: str) -> Path:
         if not folder.is_dir():
             raise ConfigError(f"{WHERE}: {folder} is a file; the folder with the tasks is wanted")
         next(folder.iterdir(), None)
-    except OSError as error:
-        reason = error.strerror or error
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"{WHERE}: {folder} cannot be read: {reason}") from None
     return folder
 
@@ -73,40 +73,37 @@ def _nearest(folder: Path) -> str:
 
 
 def _check_one_layout(folder: Path, folders: list[str]) -> None:
-    both = [name for name in folders if _holds_splits(folder / name)]
+    both = [name for name in folders if _is(holds_splits, folder / name)]
     if both:
         found = f"both NAME.task.train files and task folders ({', '.join(both[:5])})"
         raise ConfigError(f"{WHERE}: {folder} holds {found}; one layout is wanted")
 
 
-def _check_tasks_found(folder: Path, names: list[str]) -> None:
-    deeper = [name for name in names if _holds_tasks(folder / name)]
+def _check_folders(folder: Path, folders: list[str]) -> None:
+    """Refuse a folder a level too high or too low, or with nothing in it that looks like a task."""
+    if any(_is(holds_splits, folder / name) for name in folders):
+        return
     if holds_splits(folder):
         wanted = f"its parent is wanted: {folder.resolve().parent}"
         raise ConfigError(f"{WHERE}: {folder} is the folder of one task; {wanted}")
-    if deeper and not any(_holds_splits(folder / name) for name in names):
-        nearest = " or ".join(str(folder / name) for name in deeper)
+    deeper = [str(folder / name) for name in folders if _is(_holds_corpus, folder / name)]
+    if deeper:
+        nearest = " or ".join(deeper[:5])
         raise ConfigError(f"{WHERE}: no tasks in {folder}; did you mean {nearest}?")
-    if not names:
+    if not any(_is(looks_like_task, folder / name) for name in folders):
         files = sorted(path.name for path in folder.iterdir())
         listed = ", ".join(files[:8]) + (", ..." if len(files) > 8 else "") or "nothing"
         raise ConfigError(f"{WHERE}: no tasks in {folder} (found: {listed}; understood: {LAYOUTS})")
 
 
-def _holds_splits(folder: Path) -> bool:
-    try:
-        return folder.is_dir() and holds_splits(folder)
-    except OSError:
-        return False
+def _holds_corpus(folder: Path) -> bool:
+    folders = folder_names(folder)
+    return bool(fdu_names(folder)) or any(_is(holds_splits, folder / name) for name in folders)
 
 
-def _holds_tasks(folder: Path) -> bool:
-    """Say whether `folder`, a level below the one given, is laid out as a corpus itself."""
+def _is(test: Callable[[Path], bool], folder: Path) -> bool:
+    """Apply `test` to a folder that may be closed to us; what is wrong with it is said later."""
     try:
-        if not folder.is_dir():
-            return False
-        return bool(fdu_names(folder)) or any(
-            _holds_splits(folder / name) for name in folder_names(folder)
-        )
+        return test(folder)
     except OSError:
         return False

@@ -1,0 +1,224 @@
+"""The audit: what is in the task files, and what is wrong with them, before anything is trained.
+
+Per task: rows, classes, balance, lengths, texts cut, vocabulary, unknown words, texts that occur
+more than once (`duplicates.py`), lines that are not UTF-8, rows left out, splits cut from train.
+Every study stores it as JSON (`as_dict`); `audit_table.py` draws it for a person.
+"""
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mtl_core.data.audit_words import SplitWords, Words, measure_words
+from mtl_core.data.config import DataConfig
+from mtl_core.data.duplicates import Repeats, find_repeats, normalise_corpus
+from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.data.lines import UNDECODABLE
+from mtl_core.data.rows import DROPPED
+from mtl_core.data.splits import CUT
+from mtl_core.data.task import SPLITS, Corpus, ReadingNote, Split, Task
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+QUANTILES = {"min": 0.0, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95, "max": 1.0}
+MAX_LISTED = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitAudit:
+    """One split of one task.
+
+    Args:
+        classes: Rows of each label.
+        majority_share: Share of the rows that have the most frequent label.
+        lengths: Mean and quantiles of the texts' lengths, in the audit's `unit`.
+        n_cut, cut_share: Texts longer than `max_words`.
+        unknown_share, unknown_to_task_share: See `SplitWords`.
+        repeated_within: Rows that equal an earlier row of the split.
+    """
+
+    rows: int
+    classes: dict[str, int]
+    majority_share: float
+    lengths: dict[str, float]
+    n_cut: int
+    cut_share: float
+    unknown_share: float
+    unknown_to_task_share: float
+    repeated_within: int
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskAudit:
+    """One task; the counts of repeated texts are those of `Repeats`.
+
+    Args:
+        vocabulary: Different words of its train split.
+        undecodable: Lines of each file that are not UTF-8 and were read as Latin-1.
+        n_dropped: Rows left out; `dropped` lists the first of them, with file and line.
+        cut_from_train: A sentence for each split that had no file.
+    """
+
+    name: str
+    kind: str
+    metric: str
+    labels: tuple[str, ...]
+    splits: dict[str, SplitAudit]
+    vocabulary: int
+    dev_in_train: int
+    test_in_train: int
+    test_in_dev: int
+    test_in_train_or_dev: int
+    test_in_any_train: int
+    test_in_any_train_or_dev: int
+    contradicting: int
+    undecodable: dict[str, int]
+    n_dropped: int
+    dropped: tuple[dict[str, Any], ...]
+    cut_from_train: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """All tasks.
+
+    Args:
+        unit: What lengths are counted in: "words", or "pieces" of words.
+        vocabulary: Different words of all train splits together.
+        totals: Sums over the tasks: rows of each split, and the counts of repeated texts.
+        between, between_train_or_dev: Entry i, j: test rows of task i whose text is in train (in
+            train or dev) of task j; (K, K).
+    """
+
+    layout: str
+    source: str
+    unit: str
+    max_words: int
+    vocabulary: int
+    tasks: tuple[TaskAudit, ...]
+    totals: dict[str, int]
+    between: tuple[tuple[int, ...], ...]
+    between_train_or_dev: tuple[tuple[int, ...], ...]
+
+    @property
+    def headline(self) -> str:
+        """What a person must know before reading the tables, in a few sentences."""
+        from mtl_core.data.audit_table import headline
+
+        return headline(self)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the audit as JSON has it: dictionaries, lists, numbers and text."""
+        return {"headline": self.headline, **_as_json(asdict(self))}
+
+    def tables(self) -> list["Table"]:
+        """Return what is to be printed, in order: the headline, then the tables."""
+        from mtl_core.data.audit_table import audit_tables
+
+        return audit_tables(self)
+
+
+def audit(corpus: Corpus, encoded: EncodedCorpus | None, config: DataConfig) -> Audit:
+    """Return the audit of `corpus`; without `encoded`, words are what white space separates."""
+    texts = normalise_corpus(corpus)
+    repeats = find_repeats(corpus, texts)
+    words = measure_words(corpus, texts, config, encoded)
+    tasks = tuple(_audit_task(task, corpus.source, repeats, words) for task in corpus.tasks)
+    return Audit(
+        layout=corpus.layout,
+        source=corpus.source,
+        unit=words.unit,
+        max_words=config.max_words,
+        vocabulary=words.vocabulary,
+        tasks=tasks,
+        totals=_totals(tasks),
+        between=tuple(map(tuple, repeats.between.tolist())),
+        between_train_or_dev=tuple(map(tuple, repeats.between_train_or_dev.tolist())),
+    )
+
+
+def _audit_task(task: Task, folder: str, repeats: Repeats, words: Words) -> TaskAudit:
+    name = task.name
+    splits = {
+        split: _audit_split(
+            rows, folder, words.splits[name, split], repeated=repeats.within[name, split]
+        )
+        for split, rows in task.splits.items()
+    }
+    dropped = [note for note in task.notes if note.kind == DROPPED]
+    sources = Counter(note.source for note in task.notes if note.kind == UNDECODABLE)
+    return TaskAudit(
+        name=name,
+        kind=task.kind,
+        metric=task.metric,
+        labels=task.labels,
+        splits=splits,
+        vocabulary=words.vocabulary_of[name],
+        dev_in_train=repeats.dev_in_train[name],
+        test_in_train=repeats.test_in_train[name],
+        test_in_dev=repeats.test_in_dev[name],
+        test_in_train_or_dev=repeats.test_in_train_or_dev[name],
+        test_in_any_train=repeats.test_in_any_train[name],
+        test_in_any_train_or_dev=repeats.test_in_any_train_or_dev[name],
+        contradicting=repeats.contradicting[name],
+        undecodable={_within(source, folder): count for source, count in sources.items()},
+        n_dropped=len(dropped),
+        dropped=tuple(_place(note, folder) for note in dropped[:MAX_LISTED]),
+        cut_from_train=tuple(note.message for note in task.notes if note.kind == CUT),
+    )
+
+
+def _audit_split(rows: Split, folder: str, words: SplitWords, *, repeated: int) -> SplitAudit:
+    classes = Counter(rows.labels)
+    quantiles = np.quantile(words.lengths, list(QUANTILES.values())).tolist()
+    return SplitAudit(
+        rows=len(rows),
+        classes=dict(sorted(classes.items())),
+        majority_share=max(classes.values()) / len(rows),
+        lengths={
+            "mean": float(words.lengths.mean()),
+            **dict(zip(QUANTILES, quantiles, strict=True)),
+        },
+        n_cut=words.n_cut,
+        cut_share=words.n_cut / len(rows),
+        unknown_share=words.unknown_share,
+        unknown_to_task_share=words.unknown_to_task_share,
+        repeated_within=repeated,
+        source=_within(rows.source, folder),
+    )
+
+
+def _totals(tasks: tuple[TaskAudit, ...]) -> dict[str, int]:
+    rows = {f"{split}_rows": sum(task.splits[split].rows for task in tasks) for split in SPLITS}
+    within = {
+        f"repeated_within_{split}": sum(task.splits[split].repeated_within for task in tasks)
+        for split in SPLITS
+    }
+    counts = (
+        "dev_in_train", "test_in_train", "test_in_dev", "test_in_train_or_dev",
+        "test_in_any_train", "test_in_any_train_or_dev", "contradicting", "n_dropped",
+    )  # fmt: skip
+    sums = {count: sum(getattr(task, count) for task in tasks) for count in counts}
+    undecodable = sum(sum(task.undecodable.values()) for task in tasks)
+    return {**rows, **within, **sums, "undecodable": undecodable}
+
+
+def _place(note: ReadingNote, folder: str) -> dict[str, Any]:
+    return {"file": _within(note.source, folder), "line": note.line, "message": note.message}
+
+
+def _within(source: str, folder: str) -> str:
+    """Return the file as seen from the data folder, so that audits of two machines are equal."""
+    path = Path(source)
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else source
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _as_json(entry) for key, entry in value.items()}
+    return [_as_json(entry) for entry in value] if isinstance(value, list | tuple) else value
