@@ -116,7 +116,10 @@ class SharingPlan:
         rows = {layer_group(layer): row for layer, row in enumerate(self.groups)}
         rows |= {norm_group(layer): self.norm_banks(layer) for layer in self.reading_layers}
         chosen = sorted(set(tasks))
-        used = {group: tuple(sorted({row[k] for k in chosen} - {-1})) for group, row in rows.items()}
+        used = {
+            group: tuple(sorted({row[k] for k in chosen} - {NOT_REACHED}))
+            for group, row in rows.items()
+        }
         used["tokens"] = tuple(sorted({token for k in chosen for token in self.tokens_of(k)}))
         used["heads"] = tuple(chosen)
         return used
@@ -202,7 +205,7 @@ def _table_faults(plan: SharingPlan) -> list[str]:
     faults = []
     for name, row in (("token_depth", plan.token_depth), ("readout_layer", plan.readout_layer)):
         if len(row) != plan.n_tasks:
-            faults.append(f"{name}: found {len(row)} numbers, must be one for each of {plan.n_tasks}")
+            faults.append(f"{name}: found {len(row)} numbers, must be one per task, {plan.n_tasks}")
     rows = (*plan.groups, plan.token_depth, plan.readout_layer)
     if any(type(number) is not int for row in rows for number in row):
         faults.append("groups, token_depth, readout_layer: must hold whole numbers only")

@@ -23,7 +23,7 @@ def single_task(n_tasks: int, n_layers: int, divergence_depth: Depth = None) -> 
     """
     if divergence_depth is not None:
         raise ConfigError(
-            f"sharing.divergence_depth: found {divergence_depth}, but single_task shares no layers; "
+            f"sharing.divergence_depth: found {divergence_depth}, but single_task shares no layer; "
             "leave it out"
         )
     private = tuple(range(n_tasks))

@@ -1,0 +1,52 @@
+"""Dropout masks from random bytes, several times faster on a CPU than `bernoulli_`.
+
+A unit is kept when 16 random bits are not below a threshold, so the share dropped is a multiple of
+1/65,536; kept units are scaled by the share really kept, so that expectations are exact. All bits
+come from torch's global generator: the same state gives the same masks (Srivastava et al., 2014).
+On other devices torch's own masks are fast, and are taken.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+_LEVELS = 1 << 16
+_BLOCK = 1 << 12  # least draw, so that a small model draws once and not at every place of dropout
+
+
+class Noise:
+    """The random bits of one forward pass; new ones are drawn when the last draw is used up."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._bits = torch.empty(0, dtype=torch.int16)
+
+    def mask(self, shape: Sequence[int], share: float, dtype: torch.dtype) -> Tensor:
+        """Return a tensor of 0, with probability `share`, and of 1 / (share kept)."""
+        if self._device.type != "cpu":
+            kept = torch.empty(shape, dtype=dtype, device=self._device).bernoulli_(1 - share)
+            return kept.div_(1 - share)
+        threshold = dropped_levels(share)
+        mask = torch.empty(shape, dtype=dtype)
+        # `out` of another type is written in the one pass that compares.
+        torch.ge(self._take(mask.numel()).view(shape), threshold - _LEVELS // 2, out=mask)
+        return mask.mul_(_LEVELS / (_LEVELS - threshold))
+
+    def _take(self, count: int) -> Tensor:
+        if self._bits.numel() < count:
+            self._bits = random_bits(max(count, _BLOCK))
+        taken, self._bits = self._bits[:count], self._bits[count:]
+        return taken
+
+
+def random_bits(count: int, generator: torch.Generator | None = None) -> Tensor:
+    """Return `count` or up to three more random 16-bit numbers, as signed ones."""
+    words = torch.empty(math.ceil(count / 4), dtype=torch.int64)
+    return words.random_(-(1 << 63), None, generator=generator).view(torch.int16)
+
+
+def dropped_levels(share: float) -> int:
+    """Return how many of the 65,536 values of 16 bits are dropped."""
+    return min(round(share * _LEVELS), _LEVELS - 1)
