@@ -20,6 +20,7 @@ from search.report.statistics import (
     only,
     paired_difference,
 )
+from search.report.wording import SHORT
 from search.rows import unpack
 from search.trial_record import TrialRecord
 
@@ -143,6 +144,11 @@ class Findings:
         """Trials that have at least one dev score, so that could have become a leader."""
         return sum(AVERAGE in trial.best for trial in self.record.trials.values())
 
+    def n_tried(self, structure: str | None) -> int:
+        """Return how many trials of a structure have a dev score."""
+        trials = self.record.trials.values()
+        return sum(trial.structure == structure and AVERAGE in trial.best for trial in trials)
+
     def luck(self, task: str, tested: Tested) -> float:
         """Return what the best of all scored trials gains on a task's dev rows by luck alone."""
         return luck_of_the_best(tested.dev[task], tested.dev_rows[task], self.n_scored)
@@ -154,8 +160,6 @@ class Findings:
 
 def in_order(structures: Iterable[str]) -> list[str]:
     """Return names of structures in the order of the table of structures, others behind."""
-    from search.report.wording import SHORT
-
     known = list(SHORT)
     return sorted(
         structures, key=lambda name: (known.index(name) if name in known else len(known), name)

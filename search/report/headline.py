@@ -20,6 +20,7 @@ from search.report.wording import (
     signed,
     table,
     verdict,
+    wrapped,
 )
 
 COMPARED = ("the best on average, less", "dev", "test (95 % interval)", "", "unseen test rows")
@@ -40,11 +41,8 @@ MARKDOWN = Marks(name=code, strong=lambda text: f"**{text}**")
 def headline(record: StudyRecord) -> str:
     """Return the answer of a study as plain text for a terminal."""
     findings = Findings(record)
-    return "\n\n".join(
-        part
-        for part in (*answer(findings, PLAIN), comparison(findings, PLAIN), basis(findings))
-        if part
-    )
+    parts = (*answer(findings, PLAIN), comparison(findings, PLAIN), basis(findings))
+    return wrapped("\n\n".join(part for part in parts if part))
 
 
 def answer(findings: Findings, marks: Marks) -> list[str]:
@@ -123,13 +121,9 @@ def _best(findings: Findings, best: Tested, marks: Marks) -> str:
 def describe(model: Tested, marks: Marks) -> str:
     """Return the structure, depth and weighting of a model in words."""
     assert model.trial is not None
-    config = model.trial.config
-    structure = model.trial.structure
-    depth = depth_in_words(
-        structure, config["sharing"].get("divergence_depth"), config["encoder"]["n_layers"]
-    )
-    weighting = marks.name(config["weighting"]["method"])
-    return f"{marks.name(structure)}, {depth}, weighting {weighting}"
+    weighting = marks.name(model.trial.config["weighting"]["method"])
+    structure = marks.name(model.trial.structure)
+    return f"{structure}, {depth_in_words(model.trial)}, weighting {weighting}"
 
 
 def _worth(findings: Findings, best: Tested, marks: Marks) -> list[str]:
@@ -152,7 +146,20 @@ def _worth(findings: Findings, best: Tested, marks: Marks) -> list[str]:
     if found is None:
         return ["No test rows, so what sharing gains is not known."]
     what = "" if shared is best else f" ({describe(shared, marks)})"
-    return [f"{words[found.sign]}{what}: {interval(found)} points on test."]
+    said = [f"{words[found.sign]}{what}: {interval(found)} points on test."]
+    return said + _unequal_search(findings, shared, single, marks)
+
+
+def _unequal_search(findings: Findings, shared: Tested, single: Tested, marks: Marks) -> list[str]:
+    """Say so when one side had many more trials: the best of more trials is luckier on dev."""
+    tried = [findings.n_tried(model.structure) for model in (shared, single)]
+    if max(tried) < 2 * min(tried):
+        return []
+    names = [marks.name(model.structure or "") for model in (shared, single)]
+    return [
+        f"The search was not even: {names[0]} is the best of {count(tried[0], 'trial')}, "
+        f"{names[1]} of {tried[1]}."
+    ]
 
 
 def _against_linear(findings: Findings, best: Tested, linear: Tested) -> tuple[str, bool]:
@@ -162,9 +169,10 @@ def _against_linear(findings: Findings, best: Tested, linear: Tested) -> tuple[s
     if found is None:
         return f"{name}: {score} % of the test rows.", False
     if found.sign < 0:
+        more, low, high = (percent(-share) for share in (found.mean, found.high, found.low))
         text = (
-            f"A linear model wins: {name} gets {score} % of the test rows right, the best "
-            f"Transformer found {interval(found)} points."
+            f"A linear model wins: {name} gets {score} % of the test rows right, {more} points "
+            f"more than the best Transformer found (95 % interval {low} to {high})."
         )
         return text, True
     if found.sign == 0:

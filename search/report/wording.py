@@ -6,9 +6,11 @@ difference seen" where it does not. Names come from users' files, so every one i
 
 import re
 from collections.abc import Mapping, Sequence
+from textwrap import TextWrapper
 from typing import Any
 
 from search.report.statistics import Difference
+from search.trial_record import TrialRecord
 
 SHORT = {  # column heads; the published abbreviations, explained below each table that uses them
     "single_task": "single",
@@ -22,6 +24,7 @@ BASELINES = {
     "tfidf": "TF-IDF logistic regression per task",
     "majority": "always the most frequent label",
 }
+WIDTH = 100
 VERDICTS = {1: "better", -1: "worse", 0: "no difference seen"}
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!&$])")
 
@@ -78,29 +81,29 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def depth_in_words(structure: str, depth: Any, n_layers: int) -> str:
-    """Say where the tasks part: a depth of None is the published form of the structure."""
-    if structure == "single_task":
+def depth_in_words(trial: TrialRecord) -> str:
+    """Say where the tasks of a trial part."""
+    depth, n_layers = _depth(trial.config), trial.config["encoder"]["n_layers"]
+    if trial.structure == "single_task":
         return "nothing shared"
     if isinstance(depth, Sequence):
-        return f"depths {', '.join(str(part) for part in depth)} of {n_layers} layers, by task"
-    if depth is None:
-        depth = 0 if structure.startswith("layerwise") else n_layers
-    layers = f"{depth} of {n_layers} layers"
-    if structure.startswith("layerwise"):
-        return f"task tokens enter after {layers}"
-    return f"the tasks part after {layers}"
+        return f"depths {', '.join(map(str, depth))} of {n_layers} layers, by task"
+    layers = f"{depth} of {count(n_layers, 'layer')}"
+    enter = trial.structure.startswith("layerwise")
+    return f"task tokens enter after {layers}" if enter else f"tasks part after {layers}"
 
 
-def depth_in_short(structure: str, depth: Any, n_layers: int) -> str:
+def depth_cell(trial: TrialRecord) -> str:
     """Return the depth for a table cell: "2/4", or a dash where there is none."""
-    if structure == "single_task":
+    depth, n_layers = _depth(trial.config), trial.config["encoder"]["n_layers"]
+    if trial.structure == "single_task":
         return "–"
-    if isinstance(depth, Sequence):
-        return " ".join(str(part) for part in depth)
-    if depth is None:
-        depth = 0 if structure.startswith("layerwise") else n_layers
-    return f"{depth}/{n_layers}"
+    return " ".join(map(str, depth)) if isinstance(depth, Sequence) else f"{depth}/{n_layers}"
+
+
+def model_cell(trial: TrialRecord, epoch: int | None) -> str:
+    """Return "t0012, epoch 7"."""
+    return f"{escape(trial.id)}, epoch {epoch}"
 
 
 def settings(values: Mapping[str, Any], *, leave_out: Sequence[str] = ()) -> str:
@@ -136,5 +139,30 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, text_columns:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in padded)
 
 
+def wrapped(text: str) -> str:
+    """Return the text with its prose broken into lines of at most `WIDTH`; tables and code stay."""
+    lines: list[str] = []
+    in_code = False
+    for line in text.split("\n"):
+        in_code ^= line.startswith("```")
+        if in_code or len(line) <= WIDTH or line.startswith("|"):
+            lines.append(line)
+        else:
+            indent = "  " if line.startswith("- ") else ""
+            fill = TextWrapper(WIDTH, subsequent_indent=indent, break_long_words=False)
+            fill.break_on_hyphens = False
+            lines += fill.wrap(line)
+    return "\n".join(lines)
+
+
 def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _depth(config: Mapping[str, Any]) -> Any:
+    """Return the depth; where none is given, that of the published form."""
+    sharing = config["sharing"]
+    depth = sharing.get("divergence_depth")
+    if depth is not None:
+        return depth
+    return 0 if sharing["structure"].startswith("layerwise") else config["encoder"]["n_layers"]

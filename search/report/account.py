@@ -1,0 +1,169 @@
+"""The report's second half: how the search went, oddities of the data, how to do it again."""
+
+import json
+import shlex
+from collections import Counter
+from collections.abc import Mapping
+from statistics import median
+from typing import Any
+
+from search.report.findings import AVERAGE, TASK, Findings, in_order
+from search.report.wording import code, count, duration, escape, percent, table
+from search.trial_record import State
+
+STATES: dict[State, str] = {
+    "finished": "finished",
+    "stopped": "stopped early",
+    "failed": "failed",
+    "running": "cut off",
+    "proposed": "not begun",
+}
+ENDS = {
+    "trials": "all trials that were asked for are done",
+    "minutes": "the time that was given is used up",
+    "exhausted": "every configuration of the space has been tried",
+    "interrupted": "it was interrupted; the same command continues it",
+}
+MAX_LISTED = 10
+
+
+def search_section(findings: Findings, n_configurations: int | None) -> str:
+    """Return how many trials there were, how they ended, and what it cost."""
+    record = findings.record
+    trials = list(record.trials.values())
+    ended = ENDS.get(record.ended_reason or "", "it has not ended")
+    parts = ["## How the search went", f"{_counts(findings, n_configurations)} {_cost(findings)}"]
+    parts[1] += (
+        f" The search ended because {ended}."
+        if record.ended_reason
+        else (" The search has not ended.")
+    )
+    if trials:
+        parts.append(_by_structure(findings))
+    parts.append(_failures(findings))
+    return "\n\n".join(part for part in parts if part)
+
+
+def data_section(audit: Mapping[str, Any]) -> str:
+    """Return what the audit has to say: repeated texts, rows left out, lines mended."""
+    if not audit:
+        return ""
+    parts = ["## The data", escape(audit.get("headline", ""))]
+    notes = []
+    for task in audit.get("tasks", ()):
+        notes += [
+            f"{escape(file)}: {count(lines, 'line')} not UTF-8, read as Latin-1"
+            for file, lines in task["undecodable"].items()
+        ]
+        notes += [
+            f"{escape(row['file'])}, line {row['line']}: {escape(row['message'])}"
+            for row in task["dropped"]
+        ]
+        notes += [escape(note) for note in task["cut_from_train"]]
+    listed = [f"- {note}" for note in notes[:MAX_LISTED]]
+    if len(notes) > MAX_LISTED:
+        listed.append(f"- and {len(notes) - MAX_LISTED} more, in `audit.json`")
+    parts.append("\n".join(listed))
+    return "\n\n".join(part for part in parts if part)
+
+
+def reproduce_section(findings: Findings, environment: Mapping[str, Any]) -> str:
+    """Return the command, the seed, the versions and the hash of the data."""
+    header = findings.record.header
+    versions = environment.get("versions", {})
+    lines = [
+        f"- data: {code(str(header.get('data_fingerprint', ''))[:16])} (hash of all texts and "
+        "labels)",
+        f"- seed {header.get('seed')}; every trial's own seed is in `trials.parquet`",
+    ]
+    if versions:
+        named = ", ".join(f"{escape(name)} {escape(number)}" for name, number in versions.items())
+        lines.append(f"- versions: {named}")
+    commit = environment.get("git_commit")
+    if commit:
+        dirty = " with changes that are not committed" if environment.get("git_dirty") else ""
+        lines.append(f"- commit {code(commit)}{dirty}")
+    machine = environment.get("machine", {})
+    if machine:
+        gpus = ", ".join(machine.get("gpus", ())) or "no GPU"
+        memory = machine.get("memory_gib")
+        said = f"{count(machine.get('cpus', 0), 'CPU')}, {memory} GiB, {escape(gpus)}"
+        lines.append(f"- machine: {said}")
+    command = shlex.join(environment.get("command", ()))
+    fence = f"```sh\n{command}\n```" if command and "```" not in command else ""
+    return "\n\n".join(part for part in ("## To do it again", fence, "\n".join(lines)) if part)
+
+
+def use_section(findings: Findings) -> str:
+    """Return how to load the best models, in Python and on the command line."""
+    if findings.average is None or not findings.tasks:
+        return ""
+    task = findings.tasks[0]
+    rest = ""
+    if any(name.startswith(TASK) for name in findings.models):
+        rest = "\n\n`best/<task>` holds the model that is best for one task, where it has its own."
+    return (
+        "## To use the best model\n\n"
+        "From this folder, in Python\n\n"
+        "```python\nimport mtl_core\n\n"
+        'predictor = mtl_core.load("best/average")\n'
+        f'predictor.predict({json.dumps(task)}, ["some text", "another"])\n```\n\n'
+        "or on the command line, one text a line\n\n"
+        f"```sh\nbranchpoint predict --model best/average --task {shlex.quote(task)} < texts.txt\n"
+        f"```{rest}"
+    )
+
+
+def _counts(findings: Findings, n_configurations: int | None) -> str:
+    trials = list(findings.record.trials.values())
+    states = Counter(trial.state for trial in trials)
+    said = ", ".join(f"{states[state]} {word}" for state, word in STATES.items() if states[state])
+    text = count(len(trials), "trial") + (f": {said}." if said else ".")
+    if n_configurations is None:
+        return text
+    different = len({json.dumps(trial.values, sort_keys=True) for trial in trials})
+    if different >= n_configurations:
+        return f"{text} They are all {n_configurations:,} configurations of the space."
+    return f"{text} They are {different:,} of the space's {n_configurations:,} configurations."
+
+
+def _cost(findings: Findings) -> str:
+    record = findings.record
+    seconds = [
+        sum(report.seconds for report in trial.reports)
+        for trial in record.trials.values()
+        if trial.reports
+    ]
+    text = f"It took {duration(record.seconds_used)}"
+    if seconds:
+        epochs = sum(len(trial.reports) for trial in record.trials.values())
+        text += f"; a trial {duration(median(seconds))} (median), {count(epochs, 'epoch')} in all"
+    retries = sum(len(trial.retries) for trial in record.trials.values())
+    lost = f" {count(retries, 'start')} had to be repeated after a lost worker." if retries else ""
+    return f"{text}.{lost}"
+
+
+def _by_structure(findings: Findings) -> str:
+    trials = list(findings.record.trials.values())
+    names = in_order({trial.structure for trial in trials})
+    rows = []
+    for name in names:
+        mine = [trial for trial in trials if trial.structure == name]
+        states = Counter(trial.state for trial in mine)
+        best = max((t.best[AVERAGE].score for t in mine if AVERAGE in t.best), default=None)
+        rows.append([code(name), str(len(mine)), *(str(states[s]) for s in STATES), percent(best)])
+    return table(["structure", "trials", *STATES.values(), "best dev average"], rows)
+
+
+def _failures(findings: Findings) -> str:
+    failed: dict[str, list[str]] = {}
+    for trial in findings.record.trials.values():
+        if trial.failure:
+            reason = escape(trial.failure.reason)[:200]
+            failed.setdefault(f"{escape(trial.failure.kind)}: {reason}", []).append(trial.id)
+    lines = [
+        f"- {reason} ({', '.join(map(escape, ids[:MAX_LISTED]))}"
+        + (f" and {len(ids) - MAX_LISTED} more)" if len(ids) > MAX_LISTED else ")")
+        for reason, ids in sorted(failed.items(), key=lambda item: -len(item[1]))
+    ]
+    return "Failures:\n\n" + "\n".join(lines) if lines else ""

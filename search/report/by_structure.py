@@ -1,0 +1,100 @@
+"""The table of the published study: tasks x structures, beside the cheap baselines."""
+
+from collections.abc import Mapping, Sequence
+
+from search.report.findings import Findings, Tested
+from search.report.statistics import Rows, mean_accuracy
+from search.report.wording import (
+    BASELINES,
+    SHORT,
+    code,
+    depth_cell,
+    escape,
+    model_cell,
+    percent,
+    table,
+)
+
+BASELINE_HEADS = {"tfidf": "TF-IDF", "tfidf_pooled": "pooled", "majority": "majority"}
+
+
+def structures_section(findings: Findings) -> str:
+    """Return the table on all test rows, then on those that no train split has."""
+    columns = _columns(findings)
+    if not columns:
+        return ""
+    parts = [
+        "## Tasks and structures",
+        "Test accuracy in percent. Of each structure the configuration and epoch that are best on "
+        "the mean of the dev scores; the best of each row in bold.",
+        _accuracies(findings, {head: tested.correct for head, tested in columns.items()}),
+    ]
+    if any(seen.any() for seen in findings.seen.values()):
+        parts += [
+            "The same on the unseen test rows, those that occur in no train split of any task:",
+            _accuracies(findings, {head: tested.unseen for head, tested in columns.items()}),
+        ]
+    else:
+        parts.append("No test row occurs in a train split: all of them are unseen.")
+    parts += [_legend(findings), _baseline_legend(findings)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _columns(findings: Findings) -> dict[str, Tested]:
+    columns = {SHORT.get(n, escape(n)): model for n, model in findings.structures.items()}
+    columns |= {
+        head: findings.baselines[name]
+        for name, head in BASELINE_HEADS.items()
+        if name in findings.baselines
+    }
+    return columns
+
+
+def _accuracies(findings: Findings, columns: Mapping[str, Rows]) -> str:
+    sizes = {task: len(rows) for task, rows in next(iter(columns.values())).items()}
+    lines = []
+    for task in findings.tasks:
+        scores = [mean_accuracy(correct, [task]) for correct in columns.values()]
+        lines.append([escape(task), f"{sizes[task]:,}", *_best_in_bold(scores)])
+    means = [mean_accuracy(correct, findings.tasks) for correct in columns.values()]
+    total = sum(sizes[task] for task in findings.tasks)
+    lines.append(["**mean**", f"{total:,}", *_best_in_bold(means)])
+    return table(["task", "rows", *columns], lines)
+
+
+def _best_in_bold(scores: Sequence[float | None]) -> list[str]:
+    best = percent(max((score for score in scores if score is not None), default=None))
+    bold = {best: f"**{best}**"} if best != percent(None) else {}
+    return [bold.get(percent(score), percent(score)) for score in scores]
+
+
+def _legend(findings: Findings) -> str:
+    """Say which configuration each column is, and of how many trials it is the best."""
+    rows = []
+    for name, model in findings.structures.items():
+        assert model.trial is not None
+        rows.append(
+            [
+                SHORT.get(name, escape(name)),
+                code(name),
+                depth_cell(model.trial),
+                escape(model.trial.config["weighting"]["method"]),
+                model_cell(model.trial, model.epoch),
+                percent(findings.dev(model)),
+                str(findings.n_tried(name)),
+            ]
+        )
+    if not rows:
+        return ""
+    head = ["column", "structure", "depth", "weighting", "model", "dev", "best of trials"]
+    explained = "What the columns are (depth: layers that all tasks compute alike, of all layers):"
+    return f"{explained}\n\n{table(head, rows, text_columns=5)}"
+
+
+def _baseline_legend(findings: Findings) -> str:
+    names = [
+        f"`{head}`: {BASELINES[name]}"
+        for name, head in BASELINE_HEADS.items()
+        if name in findings.baselines
+    ]
+    return f"{'; '.join(names)}." if names else ""

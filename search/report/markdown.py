@@ -1,0 +1,53 @@
+"""`report.md`: the answer first, then what it rests on.
+
+Sections, in order: the answer; tasks x structures (`by_structure.py`); the best of each task and
+where sharing hurts (`by_task.py`); how the search went, the data, how to do it again and use the
+models (`account.py`). A section without anything to say is left out.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from search.report.account import data_section, reproduce_section, search_section, use_section
+from search.report.by_structure import structures_section
+from search.report.by_task import tasks_section, transfer_section
+from search.report.findings import Findings
+from search.report.headline import MARKDOWN, answer, basis, comparison
+from search.report.wording import count, escape, wrapped
+
+
+def markdown(
+    findings: Findings,
+    *,
+    audit: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    n_configurations: int | None = None,
+) -> str:
+    """Return the whole report.
+
+    Args:
+        audit: `audit.json` of the study.
+        environment: `environment.json` of the study.
+        n_configurations: Size of the search space; None when it is infinite or not known.
+    """
+    name = escape(findings.record.header.get("name", "study"))
+    title = f"# {name}: how should {count(len(findings.tasks), 'task')} share one Transformer?"
+    sections = [
+        title,
+        *answer(findings, MARKDOWN),
+        comparison(findings, MARKDOWN),
+        basis(findings),
+        _faults(findings),
+        structures_section(findings),
+        tasks_section(findings),
+        transfer_section(findings),
+        search_section(findings, n_configurations),
+        data_section(audit),
+        reproduce_section(findings, environment),
+        use_section(findings),
+    ]
+    return wrapped("\n\n".join(section for section in sections if section)) + "\n"
+
+
+def _faults(findings: Findings) -> str:
+    return "\n".join(f"- **Warning**: {escape(fault)}" for fault in findings.faults())
