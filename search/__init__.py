@@ -1,0 +1,1 @@
+"""The program: reads spaces, drives Ray Tune and Optuna, writes results."""

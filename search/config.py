@@ -1,0 +1,51 @@
+"""What the `search` section of a space may say: `SearchConfig`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from mtl_core.fields import CLOSED, Count, CountOrZero, Positive, PositiveOrZero
+
+Factor = Annotated[int, Field(strict=True, ge=2)]
+
+
+@dataclass(frozen=True, kw_only=True, config=CLOSED)
+class EarlyStoppingConfig:
+    """ASHA (Li et al., 2020): at each rung only the best of the trials seen so far go on.
+
+    Args:
+        grace_period_epochs: Epochs that every trial gets; the first rung.
+        reduction_factor: One trial in so many passes a rung, and rungs grow by it.
+    """
+
+    grace_period_epochs: Count = 2
+    reduction_factor: Factor = 3
+
+
+@dataclass(frozen=True, kw_only=True, config=CLOSED)
+class SearchConfig:
+    """How a space is searched.
+
+    Args:
+        trials: Configurations to try, the `points` among them.
+        minutes: Time after which no trial is started any more; None: no limit.
+        seed: Of the sampler and, through it, of every trial.
+        sampler: "tpe", "random", or "grid" (every configuration of a finite space).
+        startup_trials: Random trials before TPE learns from results; None: chosen by the number of
+            workers.
+        workers: Trials at the same time; None: as many as the cluster has room for.
+        retries: Fresh starts of a trial whose worker was lost.
+        early_stopping: None: every trial gets all its epochs.
+    """
+
+    trials: Count = 40
+    minutes: Positive | None = None
+    seed: CountOrZero = 0
+    sampler: Literal["tpe", "random", "grid"] = "tpe"
+    startup_trials: CountOrZero | None = None
+    workers: Count | None = None
+    cpus_per_trial: Positive = 1.0
+    gpus_per_trial: PositiveOrZero = 0.0
+    retries: CountOrZero = 3
+    early_stopping: EarlyStoppingConfig | None = Field(default_factory=EarlyStoppingConfig)
