@@ -270,13 +270,13 @@ def _written(domain: Domain) -> dict[str, Any]:
         return {"fixed": domain.value}
     if isinstance(domain, Choice):
         return {"choice": list(domain.options)}
-    written: dict[str, Any] = {"float": [domain.low, domain.high]}
     if isinstance(domain, IntRange):
-        ends = (domain.low, domain.high)
-        written = {"int": [end.number if end.key is None else str(end) for end in ends]}
-    if domain.step is not None and domain.step != 1:
-        written["step"] = domain.step
-    return {**written, "log": True} if domain.log else written
+        ends = [end.number if end.key is None else str(end) for end in (domain.low, domain.high)]
+        written: dict[str, Any] = {"int": ends, "step": domain.step if domain.step > 1 else None}
+    else:
+        written = {"float": [domain.low, domain.high], "step": domain.step}
+    written["log"] = domain.log or None
+    return {name: value for name, value in written.items() if value is not None}
 
 
 def _manner(step: float | None, log: bool) -> str:

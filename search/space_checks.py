@@ -38,7 +38,9 @@ def order(entries: list[Entry], faults: Faults, changed: Collection[str] = ()) -
     _check_circles(entries, faults)
     kept: list[Entry] = []
     defaults = {name: key.default for name, key in trial_keys().items()}
-    ordered, _ = in_order([e for e in entries if e.key not in faults.broken])
+    rank = {name: i for i, name in enumerate(defaults)}  # the order in the file plays no part
+    sound = [entry for entry in entries if entry.key not in faults.broken]
+    ordered, _ = in_order(sorted(sound, key=lambda entry: rank[entry.key]))
     for stated in ordered:
         if stated.needs() & faults.broken:
             faults.broken.add(stated.key)
