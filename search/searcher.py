@@ -1,0 +1,90 @@
+"""What Ray Tune asks for configurations: first the unfinished trials of the journal, then new ones.
+
+Tune numbers trials in its own way and forgets them with the process; ours are named by the record.
+So `JournalSearcher` only translates: it keeps which of Tune's trials is which of ours while they
+live, and writes "proposed". How trials went reaches the proposer through the record alone.
+"""
+
+from collections import deque
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from search.proposer import Proposer
+from search.record import StudyRecord
+from search.trial_record import TrialRecord
+
+
+class JournalSearcher(Searcher):
+    """The searcher of a study.
+
+    Args:
+        proposer: Gives new configurations, from the same record.
+        workers: Trials that Tune may hold at a time. Without it Tune asks for one ahead of those
+            that run, which the sampler then proposes without knowing how they went.
+
+    Attributes:
+        trials: Ours by Tune's name, while they live.
+        reason: Why no trial follows: "trials" or "exhausted" as the proposer found, or what
+            `end` was told; None as long as there are more.
+    """
+
+    def __init__(self, proposer: Proposer, *, workers: int | None = None) -> None:
+        super().__init__()
+        self.proposer = proposer
+        self.record: StudyRecord = proposer.record
+        self.trials: dict[str, str] = {}
+        self.reason: str | None = None
+        self._workers = workers
+        self._again: deque[TrialRecord] = deque(self.record.unfinished())
+
+    def suggest(  # type: ignore[override]  # Tune leaves FINISHED out of its own signature
+        self, trial_id: str
+    ) -> dict[str, Any] | str | None:
+        """Return the configuration of Tune's next trial, FINISHED, or None for "not now"."""
+        if self.reason is not None:
+            return str(Searcher.FINISHED)
+        if self._workers is not None and len(self.trials) >= self._workers:
+            return None
+        trial = self._again.popleft() if self._again else self._propose()
+        if trial is None:
+            self.reason = self.proposer.reason
+            return str(Searcher.FINISHED)
+        self.trials[trial_id] = trial.id
+        return {
+            "trial": trial.id,
+            "number": trial.number,
+            "config": trial.config,
+            "seed": trial.seed,
+            "attempt": trial.attempt + 1,
+            "leaders": {goal: best.score for goal, best in self.record.leaders().items()},
+        }
+
+    def end(self, reason: str) -> None:
+        """Hand out no further trial, such as when the time is up; what runs may go on."""
+        self.reason = self.reason or reason
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Nothing to do: the trial scheduler has written the report."""
+
+    def on_trial_complete(
+        self,
+        trial_id: str,
+        result: dict[str, Any] | None = None,  # noqa: ARG002
+        error: bool = False,  # noqa: ARG002
+    ) -> None:
+        """Forget Tune's trial; the callbacks write how ours ended."""
+        self.trials.pop(trial_id, None)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to do: the journal holds all that is needed, and holds it sooner."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to do: a continued search is rebuilt from the journal."""
+
+    def _propose(self) -> TrialRecord | None:
+        proposal = self.proposer.propose()
+        if proposal is None:
+            return None
+        self.record.append("proposed", **proposal.as_event())
+        return self.record.trials[proposal.trial]
