@@ -53,9 +53,7 @@ def _read_task(folder: Path, name: str) -> Task:
         parts |= _read_train_and_dev(_existing(folder, name, TRAIN))
     with gathered(faults):
         parts["test"] = _read_file(_existing(folder, name, TEST))[0]
-    if faults:
-        raise ConfigError(faults)
-    return make_task(name, parts)
+    return make_task(name, parts, faults=faults)
 
 
 def _existing(folder: Path, name: str, end: str) -> Path:

@@ -63,17 +63,17 @@ def read_folders(folder: Path, names: Sequence[str], config: DataConfig) -> tupl
 def _read_task(folder: Path, config: DataConfig) -> Task:
     faults: list[str] = []
     parts: dict[str, RowFile] = {}
-    for split, path in _find_files(folder).items():
+    files = _find_files(folder)
+    for split, path in files.items():
         with gathered(faults):
             parts[split] = read_rows(path)
-    if faults:
-        raise ConfigError(faults)
-    if parts["train"].rows:
-        given = {"test": config.test_share, "dev": config.dev_share}
-        shares = {split: share for split, share in given.items() if split not in parts}
-        if shares:
+    given = {"test": config.test_share, "dev": config.dev_share}
+    shares = {split: share for split, share in given.items() if split not in files}
+    if shares and "train" in parts and parts["train"].rows:
+        with gathered(faults):
             parts |= cut_splits(parts["train"], shares, task=folder.name, seed=config.split_seed)
-    return make_task(folder.name, {split: parts[split] for split in SPLITS if split in parts})
+    ordered = {split: parts[split] for split in SPLITS if split in parts}
+    return make_task(folder.name, ordered, faults=faults)
 
 
 def _find_files(folder: Path) -> dict[str, Path]:

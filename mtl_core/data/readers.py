@@ -57,8 +57,8 @@ def _check_folder(source: str) -> Path:
         if not folder.is_dir():
             raise ConfigError(f"{WHERE}: {folder} is a file; the folder with the tasks is wanted")
         next(folder.iterdir(), None)
-    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
-        reason = getattr(error, "strerror", None) or error
+    except OSError as error:
+        reason = error.strerror or error
         raise ConfigError(f"{WHERE}: {folder} cannot be read: {reason}") from None
     return folder
 

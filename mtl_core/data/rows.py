@@ -85,19 +85,25 @@ def collect(
     return RowFile(source=source, rows=tuple(rows), notes=(*notes, *made))
 
 
-def make_task(name: str, parts: Mapping[str, RowFile]) -> Task:
+def make_task(name: str, parts: Mapping[str, RowFile], *, faults: Iterable[str] = ()) -> Task:
     """Return the task of these splits, its label set found from train.
 
     Raises one `ConfigError` for all of: an empty split, one class only, labels in dev or test that
     train has not, labels that look like texts, a name that a study uses itself.
+
+    Args:
+        faults: Those found while the splits were read, to be reported together with these; `parts`
+            then has only the splits that could be read.
     """
-    labels = sort_labels({row.label for row in parts["train"].rows})
-    faults = [
+    train = parts["train"].rows if "train" in parts else ()
+    labels = sort_labels({row.label for row in train})
+    faults = list(faults)
+    faults += [
         f"{part.source}: no rows in {split}" for split, part in parts.items() if not part.rows
     ]
     if name in RESERVED_NAMES:
         faults.append(f"task {name!r}: a study uses this name itself; rename the task")
-    if parts["train"].rows:
+    if train:
         faults += _label_faults(parts, labels)
     if faults:
         raise ConfigError(faults)

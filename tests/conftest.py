@@ -1,0 +1,35 @@
+"""Fixtures of all tests: seeds, and the real FDU-MTL files where this machine has them."""
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+# Real data is never in the repository; a clone may have it beside itself.
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of the real sets: $BRANCHPOINT_TEST_DATA, or ../shared/data beside the clone."""
+    folder = Path(os.environ.get("BRANCHPOINT_TEST_DATA", DATA))
+    if not folder.is_dir():
+        pytest.skip(f"no real data: {folder} is absent (set BRANCHPOINT_TEST_DATA)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def fdu_folder(data_folder: Path) -> Path:
+    """The folder of the 16 real FDU-MTL tasks."""
+    folder = data_folder / "fdu-mtl"
+    if not folder.is_dir():
+        pytest.skip(f"no real data: {folder} is absent")
+    return folder

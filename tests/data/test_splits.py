@@ -1,0 +1,103 @@
+from collections import Counter
+
+import pytest
+
+from mtl_core.data.duplicates import normalise
+from mtl_core.data.rows import Row, RowFile
+from mtl_core.data.splits import cut_splits
+from mtl_core.errors import ConfigError
+
+
+def make_train(**counts: int) -> RowFile:
+    labels = [label for label, count in counts.items() for _ in range(count)]
+    rows = tuple(Row(n + 2, label, f"text {n}") for n, label in enumerate(labels))
+    return RowFile(source="books/train.tsv", rows=rows)
+
+
+def classes(part: RowFile) -> Counter[str]:
+    return Counter(row.label for row in part.rows)
+
+
+def test_each_class_gives_its_share_to_each_part() -> None:
+    parts = cut_splits(make_train(a=100, b=50), {"test": 0.2, "dev": 0.1}, task="books", seed=0)
+
+    assert classes(parts["test"]) == {"a": 20, "b": 10}
+    assert classes(parts["dev"]) == {"a": 10, "b": 5}
+    assert classes(parts["train"]) == {"a": 70, "b": 35}
+
+
+def test_every_row_is_in_exactly_one_part_in_file_order() -> None:
+    train = make_train(a=37, b=13)
+
+    parts = cut_splits(train, {"test": 0.2, "dev": 0.1}, task="books", seed=3)
+
+    assert sorted(row for part in parts.values() for row in part.rows) == sorted(train.rows)
+    assert all(list(part.rows) == sorted(part.rows) for part in parts.values())
+
+
+def test_the_cut_depends_on_seed_and_task_and_on_nothing_else() -> None:
+    def dev(task: str, seed: int) -> tuple[Row, ...]:
+        return cut_splits(make_train(a=100, b=50), {"dev": 0.1}, task=task, seed=seed)["dev"].rows
+
+    assert dev("books", 0) == dev("books", 0)
+    assert dev("books", 0) != dev("books", 1)
+    assert dev("books", 0) != dev("dvd", 0)
+
+
+def test_rows_of_one_text_stay_together() -> None:
+    texts = [f"Text {n % 20}" if n % 2 else f"text  {n % 20} " for n in range(200)]
+    rows = tuple(Row(n + 2, str(n % 4 > 1), text) for n, text in enumerate(texts))
+    train = RowFile(source="train.tsv", rows=rows)
+
+    parts = cut_splits(train, {"test": 0.3, "dev": 0.2}, task="books", seed=0)
+
+    found = [{normalise(row.text) for row in part.rows} for part in parts.values()]
+    assert all(found)
+    assert sum(map(len, found)) == len(set().union(*found)) == 20
+
+
+def test_a_rare_class_still_has_a_row_in_every_part() -> None:
+    parts = cut_splits(make_train(a=100, b=3), {"test": 0.2, "dev": 0.1}, task="books", seed=0)
+
+    assert [classes(part)["b"] for part in parts.values()] == [1, 1, 1]
+
+
+def test_a_text_more_frequent_than_the_part_is_large_goes_whole() -> None:
+    rows = tuple(Row(n, label, f"{label}{n % 2}") for n in range(20) for label in "ab")
+
+    parts = cut_splits(RowFile(source="train.tsv", rows=rows), {"dev": 0.1}, task="books", seed=0)
+
+    assert classes(parts["dev"]) == {"a": 10, "b": 10}
+
+
+def test_the_cut_is_stated_in_a_note() -> None:
+    parts = cut_splits(make_train(a=100, b=50), {"dev": 0.1}, task="books", seed=7)
+
+    (note,) = parts["dev"].notes
+    assert note.kind == "split"
+    assert note.source == "books/train.tsv"
+    assert note.message == "dev: 15 of 150 rows cut from train, stratified by label, seed 7"
+
+
+def test_classes_too_small_to_be_cut_are_all_named() -> None:
+    train = make_train(a=10, b=1, c=2)
+
+    with pytest.raises(ConfigError) as caught:
+        cut_splits(train, {"test": 0.2, "dev": 0.1}, task="books", seed=0)
+
+    assert len(caught.value.faults) == 2
+    assert "label 'b' has 1 different texts; wanted: at least 3" in caught.value.faults[0]
+    assert "label 'c' has 2 different texts; wanted: at least 3" in caught.value.faults[1]
+
+
+def test_shares_that_leave_no_train_or_no_part_are_refused() -> None:
+    with pytest.raises(ConfigError, match="leaves no train rows; together below 1"):
+        cut_splits(make_train(a=9, b=9), {"test": 0.6, "dev": 0.4}, task="books", seed=0)
+    with pytest.raises(ConfigError, match=r"no dev file, and data\.dev_share is 0"):
+        cut_splits(make_train(a=9, b=9), {"dev": 0.0}, task="books", seed=0)
+
+
+def test_a_hundred_thousand_rows_are_cut_in_the_right_sizes() -> None:
+    parts = cut_splits(make_train(a=60_000, b=40_000), {"dev": 0.1}, task="books", seed=0)
+
+    assert classes(parts["dev"]) == {"a": 6_000, "b": 4_000}
