@@ -49,16 +49,21 @@ def baselines(corpus: Corpus) -> Iterator[Baseline]:
     yield _baseline(MAJORITY, tasks, {task.name: _majority(task) for task in tasks})
     alone = {task.name: _logistic_regression((task,))[task.name] for task in tasks}
     yield _baseline(TFIDF, tasks, alone)
-    groups = label_groups(tasks)
-    if all(len(group) == 1 for group in groups):
+    if TFIDF_POOLED not in baseline_names(corpus):
         return
     pooled: dict[str, _Fitted] = {}
-    for group in groups:
+    for group in label_groups(tasks):
         if len(group) > 1:
             pooled |= _logistic_regression(group)
         else:
             pooled[group[0].name] = alone[group[0].name]
     yield _baseline(TFIDF_POOLED, tasks, pooled)
+
+
+def baseline_names(corpus: Corpus) -> tuple[str, ...]:
+    """Return the names of what `baselines` yields for this corpus."""
+    poolable = any(len(group) > 1 for group in label_groups(corpus.tasks))
+    return (MAJORITY, TFIDF, TFIDF_POOLED) if poolable else (MAJORITY, TFIDF)
 
 
 def label_groups(tasks: tuple[Task, ...]) -> list[tuple[Task, ...]]:

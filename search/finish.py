@@ -1,0 +1,234 @@
+"""The end of a study: test the leaders once, run the baselines, export the best, write the views.
+
+Every model is scored on test at most once: its rows go into the journal with the "tested" event
+before anything is made of them, and a second run takes them from there. So this can be cut off
+anywhere and run again, and a study that goes on tests only what newly leads. A leader whose weights
+were lost is trained again, from the same seed, to the same epoch.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from mtl_core.baselines import Baseline, baseline_names, baselines
+from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.data.task import Corpus
+from mtl_core.training.config import TrialConfig
+from mtl_core.training.evaluation import TaskEvaluation, evaluate
+from mtl_core.training.export import CONFIG, export
+from mtl_core.training.models import restore_model
+from mtl_core.training.trainer import Trainer
+from search.record import StudyRecord
+from search.report.findings import AVERAGE, TASK
+from search.rows import Bits, pack
+from search.snapshots import snapshot_path
+from search.space import Space
+from search.trial_record import Leader, TrialRecord
+from search.views import write_views
+
+BEST = "best"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Study:
+    """What testing needs: the question, the record, the data, the folder."""
+
+    space: Space
+    record: StudyRecord
+    encoded: EncodedCorpus
+    folder: Path
+    device: str
+    say: Say
+
+
+def finish(
+    space: Space,
+    record: StudyRecord,
+    corpus: Corpus,
+    encoded: EncodedCorpus,
+    folder: Path,
+    *,
+    say: Say | None = None,
+) -> None:
+    """Test what leads, and write all of a study's folder that follows from the journal.
+
+    Args:
+        record: Open for writing.
+        say: Told what is going on, one line at a time.
+    """
+    on_gpu = space.search.gpus_per_trial > 0 and torch.cuda.is_available()
+    device = "cuda" if on_gpu else "cpu"  # as in the search, so that dev scores come out the same
+    study = _Study(
+        space=space,
+        record=record,
+        encoded=encoded,
+        folder=folder,
+        device=device,
+        say=say or _silent,
+    )
+    leaders = record.leaders()
+    for at in dict.fromkeys((leader.trial, leader.epoch) for leader in leaders.values()):
+        names = [name for name, leader in leaders.items() if (leader.trial, leader.epoch) == at]
+        _test_and_export(study, leaders[names[0]], names)
+    _run_baselines(study, corpus)
+    study.say("writing the tables and the report")
+    write_views(record, space, folder)
+
+
+def _test_and_export(study: _Study, leader: Leader, names: list[str]) -> None:
+    """Bring one model under all the objectives that it leads up to date."""
+    untested = [name for name in names if not _is(study.record.tested.get(name), leader)]
+    folders = {name: _export_folder(study.folder, name) for name in names}
+    stale = [folder for folder in folders.values() if folder and not _is(_about(folder), leader)]
+    if not untested and not stale:
+        return
+    trial = study.record.trials[leader.trial]
+    known = next((e for e in study.record.tested.values() if _is(e, leader)), None)
+    state = _weights(study, trial, leader.epoch) if stale or known is None else {}
+    if state is None:
+        study.say(f"{trial.id}, epoch {leader.epoch}: its weights are lost; left for the next run")
+        return
+    fields = _fields(known) if known else _test(study, trial, leader.epoch, state)
+    for name in untested:
+        identity = {"model": name, "trial": trial.id, "epoch": leader.epoch}
+        study.record.append("tested", **identity, **fields)
+    for folder in stale:
+        about = {
+            "study": study.space.name,
+            "trial": trial.id,
+            "epoch": leader.epoch,
+            "seed": trial.seed,
+            "dev": fields["dev"],
+            "test": fields["scores"],
+        }
+        config = TrialConfig.from_dict(trial.config)
+        export(folder, state, config, study.encoded, about=about)
+
+
+def _weights(study: _Study, trial: TrialRecord, epoch: int) -> dict[str, Tensor] | None:
+    """Return the parameters of that epoch; None where they are lost and nobody wants to wait."""
+    path = snapshot_path(study.folder, trial.id, epoch)
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError):  # a worker or the disk died over it
+        if study.record.ended_reason == "interrupted":
+            return None
+    study.say(f"{trial.id}: no weights at {path}, so it is trained again to epoch {epoch}")
+    trainer = Trainer(
+        study.encoded,
+        TrialConfig.from_dict(trial.config),
+        seed=trial.seed,
+        device=study.device,
+        vectors=_vectors(study),
+    )
+    next(result for result in trainer.epochs() if result.epoch == epoch)
+    return {name: value.detach().cpu() for name, value in trainer.model.named_parameters()}
+
+
+def _vectors(study: _Study) -> Any:
+    source = study.space.data.vectors
+    if source is None:
+        return None
+    from mtl_core.data.vectors import read_vectors
+
+    return read_vectors(Path(source), study.encoded.vocabulary())
+
+
+def _test(
+    study: _Study, trial: TrialRecord, epoch: int, state: Mapping[str, Tensor]
+) -> dict[str, Any]:
+    study.say(f"testing {trial.id}, epoch {epoch} ({trial.structure})")
+    config = TrialConfig.from_dict(trial.config)
+    model = restore_model(study.encoded, config, state).to(study.device)
+    dev = evaluate(model, study.encoded, "dev", study.device)
+    test = evaluate(model, study.encoded, "test", study.device)
+    return {
+        "dev": {task: found.score for task, found in dev.items()},
+        "dev_rows": {task: found.n_rows for task, found in dev.items()},
+        "scores": {task: _scores(found) for task, found in test.items()},
+        "correct": pack({task: found.correct for task, found in test.items()}),
+        "seen": pack({task: found.seen_in_train for task, found in test.items()}),
+    }
+
+
+def _scores(found: TaskEvaluation) -> dict[str, Any]:
+    return {
+        "accuracy": found.score,
+        "rows": found.n_rows,
+        "accuracy_unseen": found.score_unseen,
+        "rows_unseen": found.n_unseen,
+    }
+
+
+def _run_baselines(study: _Study, corpus: Corpus) -> None:
+    record, encoded = study.record, study.encoded
+    if all(name in record.baselines for name in baseline_names(corpus)):
+        return
+    study.say("training the baselines: majority, TF-IDF logistic regression")
+    seen = {
+        name: encoded.split(task, "test").seen_in_train for task, name in enumerate(encoded.names)
+    }
+    for baseline in baselines(corpus):
+        if baseline.name not in record.baselines:
+            record.append("baseline", name=baseline.name, **_baseline_fields(baseline, seen))
+
+
+def _baseline_fields(baseline: Baseline, seen: Mapping[str, Bits]) -> dict[str, Any]:
+    test = {task: splits["test"] for task, splits in baseline.correct.items()}
+    return {
+        "dev": {task: float(splits["dev"].mean()) for task, splits in baseline.correct.items()},
+        "dev_rows": {task: len(splits["dev"]) for task, splits in baseline.correct.items()},
+        "test": {task: _plain_scores(rows, seen[task]) for task, rows in test.items()},
+        "correct": pack(test),
+        "seen": pack(seen),
+        "regularisation": baseline.regularisation,
+    }
+
+
+def _plain_scores(correct: Bits, seen: Bits) -> dict[str, Any]:
+    unseen = correct[~seen]
+    return {
+        "accuracy": float(correct.mean()),
+        "rows": len(correct),
+        "accuracy_unseen": float(unseen.mean()) if len(unseen) else None,
+        "rows_unseen": len(unseen),
+    }
+
+
+def _fields(event: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: event[key] for key in ("dev", "dev_rows", "scores", "correct", "seen")}
+
+
+def _export_folder(study: Path, objective: str) -> Path | None:
+    """Return where the best model of an objective is exported to; structures are not."""
+    if objective != AVERAGE and not objective.startswith(TASK):
+        return None
+    return study / BEST / objective.removeprefix(TASK)
+
+
+def _about(folder: Path) -> dict[str, Any] | None:
+    """Return which model an export holds; None where there is none."""
+    try:
+        about: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["about"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return about
+
+
+def _is(found: Mapping[str, Any] | None, leader: Leader) -> bool:
+    return found is not None and (found.get("trial"), found.get("epoch")) == (
+        leader.trial,
+        leader.epoch,
+    )
+
+
+def _silent(text: str) -> None:  # noqa: ARG001
+    return

@@ -1,0 +1,90 @@
+"""Everything in a study's folder that is written from its journal, and can be at any time.
+
+trials.parquet curves.parquet   every trial; every epoch of every task (`tables.py`)
+predictions.parquet             which test rows each tested model and baseline gets right
+optuna.db                       for optuna-dashboard (`optuna_view.py`)
+report.md                       the answer (`report/`)
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from mtl_core.files import write_text
+from search.optuna_view import OPTUNA_DB, write_optuna_view
+from search.record import StudyRecord
+from search.report.findings import Findings, Tested
+from search.report.markdown import markdown
+from search.space import Space
+from search.tables import write_table, write_tables
+
+AUDIT, ENVIRONMENT = "audit.json", "environment.json"
+PREDICTIONS, REPORT = "predictions.parquet", "report.md"
+_NAMES = pa.dictionary(pa.int32(), pa.string())
+_SCHEMA = pa.schema(
+    {
+        "model": _NAMES,  # "average", "task:books", "structure:stack_cls", or a baseline's name
+        "trial": _NAMES,
+        "epoch": pa.int32(),
+        "task": _NAMES,
+        "row": pa.int32(),  # of the task's test split, from 0
+        "correct": pa.bool_(),
+        "seen_in_train": pa.bool_(),
+    }
+)
+
+
+def write_views(record: StudyRecord, space: Space, folder: Path) -> None:
+    """Write all views of the journal, each whole or not at all."""
+    findings = Findings(record)
+    write_tables(record, folder)
+    write_table(predictions_table(findings), folder / PREDICTIONS)
+    write_optuna_view(record, space, folder / OPTUNA_DB)
+    text = markdown(
+        findings,
+        audit=_read(folder / AUDIT),
+        environment=_read(folder / ENVIRONMENT),
+        n_configurations=space.size(),
+    )
+    write_text(folder / REPORT, text)
+
+
+def predictions_table(findings: Findings) -> pa.Table:
+    """Return one row per tested model or baseline, task and test row."""
+    tested = (*findings.baselines.values(), *findings.models.values())
+    batches = [batch for one in tested for batch in _batches(one)]
+    return pa.Table.from_batches(batches, _SCHEMA).unify_dictionaries()
+
+
+def _batches(tested: Tested) -> Iterator[pa.RecordBatch]:
+    trial = tested.trial.id if tested.trial else None
+    for task, correct in tested.correct.items():
+        n = len(correct)
+        columns = [
+            _repeated(tested.name, n),
+            _repeated(trial, n),
+            pa.array([tested.epoch] * n, pa.int32()),
+            _repeated(task, n),
+            pa.array(np.arange(n), pa.int32()),
+            pa.array(correct),
+            pa.array(tested.seen[task]),
+        ]
+        yield pa.RecordBatch.from_arrays(columns, schema=_SCHEMA)
+
+
+def _repeated(name: str | None, n: int) -> pa.DictionaryArray:
+    indices = pa.array([None if name is None else 0] * n, pa.int32())
+    return pa.DictionaryArray.from_arrays(indices, pa.array([name or ""]))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return a JSON file of the study; nothing where it has been lost, as the report can do."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

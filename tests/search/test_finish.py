@@ -1,0 +1,278 @@
+"""The end of a study on a tiny corpus: tested once, exported, continued where it was cut off."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from safetensors.torch import save_file
+
+import mtl_core
+from mtl_core.data.config import DataConfig
+from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.task import Corpus, Split, Task
+from mtl_core.training.config import TrialConfig
+from mtl_core.training.trainer import Trainer
+from search import finish as module
+from search.finish import finish
+from search.journal import read_events
+from search.record import StudyRecord
+from search.snapshots import snapshot_path
+from search.space import Space, parse_space
+
+SPACE = """
+name: tiny
+search: {trials: 2}
+encoder: {n_layers: 1, d_model: 8, d_word: 8, n_heads: 2, d_ff: 8}
+sharing:
+  structure: {choice: [single_task, stack_pooling]}
+training: {learning_rate: 0.01, epochs: 2}
+batches: {batch_size: 8}
+"""
+WORDS = {"books": ("fine", "dull"), "films": ("great", "poor")}
+
+
+def make_split(task: str, n_rows: int, start: int) -> Split:
+    rows = [(f"w{start + i} {WORDS[task][i % 2]} w{i % 3}", "pn"[i % 2]) for i in range(n_rows)]
+    return Split(texts=tuple(r[0] for r in rows), labels=tuple(r[1] for r in rows), source=task)
+
+
+def make_task(name: str) -> Task:
+    sizes = {"train": (24, 0), "dev": (10, 100), "test": (12, 18)}  # six test rows are in train
+    splits = {split: make_split(name, *size) for split, size in sizes.items()}
+    return Task(name=name, labels=("n", "p"), splits=splits)
+
+
+@dataclass
+class Setting:
+    space: Space
+    corpus: Corpus
+    encoded: EncodedCorpus
+    folder: Path
+    record: StudyRecord
+
+    def finish(self) -> None:
+        finish(self.space, self.record, self.corpus, self.encoded, self.folder)
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        events = read_events(self.folder / "journal.jsonl")
+        return [event for event in events if event["event"] == kind]
+
+    def run_trial(self, structure: str, *, keep: bool = True) -> None:
+        """Train one trial as the search would: reports in the journal, weights beside it."""
+        number = len(self.record.trials) + 1
+        values = {"sharing.structure": structure}
+        trial, config = f"t{number:04d}", self.space.configure(values).as_dict()
+        self.record.append(
+            "proposed", trial=trial, number=number, values=values, config=config, seed=number,
+            source="random",
+        )  # fmt: skip
+        self.record.append("started", trial=trial, attempt=1, worker="w")
+        trainer = Trainer(self.encoded, TrialConfig.from_dict(config), seed=number)
+        for result in trainer.epochs():
+            self.record.append(
+                "reported", trial=trial, epoch=result.epoch, average=result.average,
+                scores=result.scores, loss=result.loss, losses=result.losses,
+                tokens_per_second=result.tokens_per_second, seconds=result.seconds,
+            )  # fmt: skip
+            path = snapshot_path(self.folder, trial, result.epoch)
+            path.parent.mkdir(exist_ok=True)
+            if keep:
+                save_file(trainer.model.state_dict(), path)
+        self.record.append("finished", trial=trial, epochs=2, reason="epochs")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Corpus, EncodedCorpus]:
+    tasks = tuple(make_task(name) for name in WORDS)
+    corpus = Corpus(tasks=tasks, layout="folders", source="hand-made")
+    return corpus, encode(corpus, DataConfig(), tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def setting(tmp_path: Path, data: tuple[Corpus, EncodedCorpus]) -> Iterator[Setting]:
+    record = StudyRecord.open(tmp_path / "journal.jsonl")
+    record.append(
+        "study", format=1, name="tiny", space_digest="", data_fingerprint="", seed=0,
+        tasks=list(WORDS),
+    )  # fmt: skip
+    yield Setting(parse_space(SPACE), *data, folder=tmp_path, record=record)
+    record.close()
+
+
+def test_leaders_are_tested_and_the_folder_is_whole(setting: Setting) -> None:
+    setting.run_trial("single_task")
+    setting.run_trial("stack_pooling")
+    setting.record.append("ended", reason="trials")
+
+    setting.finish()
+
+    assert set(setting.record.tested) == {
+        "average", "task:books", "task:films", "structure:single_task", "structure:stack_pooling",
+    }  # fmt: skip
+    assert set(setting.record.baselines) == {"majority", "tfidf", "tfidf_pooled"}
+    names = {path.name for path in setting.folder.iterdir()}
+    written = {"trials.parquet", "curves.parquet", "predictions.parquet", "optuna.db", "report.md"}
+    assert written <= names
+    assert {path.name for path in (setting.folder / "best").iterdir()} == {"average", *WORDS}
+
+
+def test_dev_scores_are_those_of_the_search(setting: Setting) -> None:
+    setting.run_trial("stack_pooling")
+
+    setting.finish()
+
+    leader = setting.record.leaders()["average"]
+    tested = setting.record.tested["average"]
+    assert np.mean(list(tested["dev"].values())) == pytest.approx(leader.score, abs=1e-12)
+    assert "Warning" not in (setting.folder / "report.md").read_text()
+
+
+def test_scores_are_counted_plain_and_on_unseen_rows(setting: Setting) -> None:
+    setting.run_trial("stack_pooling")
+
+    setting.finish()
+
+    scores = setting.record.tested["average"]["scores"]["books"]
+    rows = pq.read_table(setting.folder / "predictions.parquet").to_pandas()
+    mine = rows[(rows["model"] == "average") & (rows["task"] == "books")]
+    assert (scores["rows"], scores["rows_unseen"]) == (12, 6)
+    assert scores["accuracy"] == pytest.approx(mine["correct"].mean())
+    unseen = mine[~mine["seen_in_train"]]
+    assert scores["accuracy_unseen"] == pytest.approx(unseen["correct"].mean())
+
+
+def test_second_run_touches_the_test_rows_no_more(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting.run_trial("single_task")
+    setting.finish()
+    before = (setting.folder / "journal.jsonl").read_bytes()
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise AssertionError("tested, trained or exported a second time")
+
+    for name in ("evaluate", "baselines", "export", "load_file", "Trainer"):
+        monkeypatch.setattr(module, name, forbidden)
+    (setting.folder / "report.md").unlink()
+    setting.finish()
+
+    assert (setting.folder / "journal.jsonl").read_bytes() == before
+    assert (setting.folder / "report.md").exists()
+
+
+def test_one_epoch_that_leads_twice_is_evaluated_once(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting.run_trial("single_task")
+    calls = []
+    evaluate = module.evaluate
+
+    def counted(model: Any, corpus: Any, split: str, device: str) -> Any:
+        calls.append(split)
+        return evaluate(model, corpus, split, device)
+
+    monkeypatch.setattr(module, "evaluate", counted)
+
+    setting.finish()
+
+    epochs = {(leader.trial, leader.epoch) for leader in setting.record.leaders().values()}
+    assert calls.count("test") == len(epochs) < len(setting.record.tested)
+
+
+def test_lost_weights_are_trained_again_to_the_same_scores(setting: Setting) -> None:
+    setting.run_trial("stack_pooling", keep=False)
+
+    setting.finish()
+
+    trial = setting.record.trials["t0001"]
+    for event in setting.record.tested.values():
+        assert event["dev"] == trial.reports[event["epoch"] - 1].scores
+
+
+def test_damaged_weights_are_trained_again(setting: Setting) -> None:
+    setting.run_trial("stack_pooling")
+    for path in (setting.folder / "models").iterdir():
+        path.write_bytes(b"half a file")
+
+    setting.finish()
+
+    assert "average" in setting.record.tested
+
+
+def test_interrupted_study_does_not_train_again(setting: Setting) -> None:
+    setting.run_trial("stack_pooling", keep=False)
+    setting.record.append("ended", reason="interrupted")
+
+    setting.finish()
+
+    assert setting.record.tested == {}
+    assert "Not tested yet" in (setting.folder / "report.md").read_text()
+
+
+def test_cut_off_in_the_middle_it_goes_on_where_it_was(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting.run_trial("single_task")
+    setting.run_trial("stack_pooling")
+
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "baselines", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            setting.finish()
+    tested = len(setting.events("tested"))
+    setting.finish()
+
+    assert len(setting.events("tested")) == tested == len(setting.record.tested)
+    assert len(setting.events("baseline")) == 3
+
+
+def test_new_leader_replaces_the_exported_model(setting: Setting) -> None:
+    setting.run_trial("single_task")
+    setting.finish()
+    first = json.loads((setting.folder / "best/average/config.json").read_text())["about"]
+    setting.record.append("continued")
+    setting.run_trial("stack_pooling")
+    report = setting.record.trials["t0002"].reports[-1]
+    perfect = dict.fromkeys(WORDS, 1.0)
+    report.scores.update(perfect)
+    object.__setattr__(report, "average", 1.1)
+    setting.record.trials["t0002"]._best = None
+
+    setting.finish()
+
+    about = json.loads((setting.folder / "best/average/config.json").read_text())["about"]
+    assert (first["trial"], about["trial"]) == ("t0001", "t0002")
+    assert setting.record.tested["average"]["trial"] == "t0002"
+
+
+def test_exported_best_predicts_what_was_tested(setting: Setting) -> None:
+    setting.run_trial("stack_pooling")
+    setting.finish()
+
+    test = setting.corpus.tasks[0].splits["test"]
+    found = mtl_core.load(setting.folder / "best/average").predict("books", list(test.texts))
+
+    right = [
+        prediction.label == label for prediction, label in zip(found, test.labels, strict=True)
+    ]
+    score = setting.record.tested["average"]["scores"]["books"]["accuracy"]
+    assert np.mean(right) == pytest.approx(score)
+
+
+def test_study_without_a_score_still_gets_baselines_and_a_report(setting: Setting) -> None:
+    setting.record.append("ended", reason="interrupted")
+
+    setting.finish()
+
+    report = (setting.folder / "report.md").read_text()
+    assert "No answer: no trial has a dev score" in report
+    assert "TF-IDF" in report
+    assert not (setting.folder / "best").exists()
