@@ -12,7 +12,7 @@ Banks are updated in place through views by one fused call; words, of which a st
 out of many thousands, are gathered, updated and put back.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -73,34 +73,39 @@ class BankAdam:
         for name, table in self.tables.items():
             count = torch.zeros(len(table), device=table.device)  # float32, as the fused call wants
             self.steps.setdefault(self.groups[name], count)
-        self._one = torch.ones(1, device=next(iter(self.steps.values())).device)
         self._views: dict[tuple[str, tuple[int, ...]], _Slices] = {}
 
     @torch.no_grad()
     def step(
         self,
         gradients: Mapping[str, Tensor],
-        used: Mapping[str, Tensor],
         *,
         learning_rate: float,
-        by_row_learning_rate: float = 0.0,
+        banks: Mapping[str, Sequence[int]],
+        row_learning_rate: float = 0.0,
+        rows: Mapping[str, Tensor] | None = None,
     ) -> None:
         """Move the banks of this step; the gradients may be overwritten.
 
         Args:
             gradients: For each table that has one, the gradient of its used banks, (U, ...).
-            used: For each group, the numbers of the banks that the gradients belong to, (U,).
-            by_row_learning_rate: For the groups of `by_row`.
+            banks: For each group, the numbers of the banks that the gradients belong to, (U,).
+            row_learning_rate: Of the groups of `by_row`.
+            rows: The same as `banks` for the groups of `by_row`, int64 tensors without repeats.
         """
         scale = self._clipping_scale(list(gradients.values()))
-        groups = {self.groups[name]: used[self.groups[name]] for name in gradients}
-        for group, banks in groups.items():
-            self.steps[group].index_add_(0, banks, self._one.expand(len(banks)))
-        by_bank = {n: g for n, g in gradients.items() if self.groups[n] not in self.by_row}
-        self._move_banks(by_bank, groups, learning_rate, scale)
-        for name in gradients.keys() - by_bank.keys():
+        by_row = [name for name in gradients if self.groups[name] in self.by_row]
+        by_bank = {name: g for name, g in gradients.items() if name not in by_row}
+        used = {self.groups[name]: tuple(banks[self.groups[name]]) for name in by_bank}
+        if used:
+            counts = [self.steps[group][bank] for group, of in used.items() for bank in of]
+            torch._foreach_add_(counts, 1.0)
+            self._move_banks(by_bank, used, learning_rate, scale)
+        for group in {self.groups[name] for name in by_row}:
+            self.steps[group][(rows or {})[group]] += 1
+        for name in by_row:
             gradient = gradients[name] if scale is None else gradients[name] / scale
-            self._move_rows(name, gradient, groups[self.groups[name]], by_row_learning_rate)
+            self._move_rows(name, gradient, (rows or {})[self.groups[name]], row_learning_rate)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return moments and step counts by name; the tensors are not copied."""
@@ -123,21 +128,16 @@ class BankAdam:
     def _move_banks(
         self,
         gradients: Mapping[str, Tensor],
-        used: Mapping[str, Tensor],
+        used: Mapping[str, tuple[int, ...]],
         learning_rate: float,
         scale: Tensor | None,
     ) -> None:
         slices = _Slices([], [], [], [])
         flat: list[Tensor] = []
-        numbers = {group: tuple(banks.tolist()) for group, banks in used.items()}
         for name, gradient in gradients.items():
-            for mine, more in zip(
-                slices, self._slices(name, numbers[self.groups[name]]), strict=True
-            ):
+            for mine, more in zip(slices, self._slices(name, used[self.groups[name]]), strict=True):
                 mine.extend(more)
             flat.extend(part.contiguous() for part in gradient.unbind(0))  # the kernel assumes it
-        if not flat:
-            return
         adam = torch._fused_adamw_ if self.settings.decoupled else torch._fused_adam_
         adam(
             slices.parameters,

@@ -20,6 +20,22 @@ def make_tables(n_banks: int = 3) -> dict[str, Tensor]:
     }
 
 
+def move(
+    optimizer: BankAdam,
+    gradients: dict[str, Tensor],
+    used: dict[str, Tensor],
+    learning_rate: float = 0.1,
+    word_learning_rate: float = 0.1,
+) -> None:
+    optimizer.step(
+        gradients,
+        learning_rate=learning_rate,
+        banks={"layer": used["layer"].tolist()},
+        row_learning_rate=word_learning_rate,
+        rows={"words": used["words"]},
+    )
+
+
 def make_gradients(
     tables: dict[str, Tensor], step: int, used: dict[str, Tensor]
 ) -> dict[str, Tensor]:
@@ -61,7 +77,7 @@ def test_equals_torch_where_every_bank_is_used(
         if clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(theirs.values(), clip_norm)
         dense.step()
-        bank_adam.step(gradients, everything(mine), learning_rate=1e-2, by_row_learning_rate=1e-3)
+        move(bank_adam, gradients, everything(mine), 1e-2, 1e-3)
 
     for name, parameter in theirs.items():
         torch.testing.assert_close(mine[name], parameter.detach(), rtol=2e-6, atol=2e-7)
@@ -73,9 +89,7 @@ def test_idle_banks_and_words_keep_every_bit() -> None:
     # Every bank has momentum first: dense Adam would go on moving the idle ones.
     for step, used in enumerate([everything(tables), banks([1], [2, 5])]):
         before = {name: table.clone() for name, table in tables.items()}
-        optimizer.step(
-            make_gradients(tables, step, used), used, learning_rate=0.1, by_row_learning_rate=0.1
-        )
+        move(optimizer, make_gradients(tables, step, used), used)
 
     idle = {"weight": [0, 2], "bias": [0, 2], "words": [0, 1, 3, 4, 6, 7, 8, 9, 10]}
     for name, numbers in idle.items():
@@ -90,12 +104,7 @@ def test_a_bank_learns_as_if_it_were_alone() -> None:
     settings = AdamSettings()
     optimizer = BankAdam(together, GROUPS, settings, by_row=["words"])
     for step, numbers in enumerate(used):
-        optimizer.step(
-            make_gradients(together, step, numbers),
-            numbers,
-            learning_rate=0.1,
-            by_row_learning_rate=0.1,
-        )
+        move(optimizer, make_gradients(together, step, numbers), numbers)
 
     only = torch.nn.Parameter(alone["weight"][0])
     word = torch.nn.Parameter(alone["words"][1])
@@ -121,7 +130,7 @@ def test_the_norm_is_over_banks_and_words_together() -> None:
     }  # norms 3 and 4: 5 together
     optimizer = BankAdam(tables, GROUPS, AdamSettings(clip_norm=1.0), by_row=["words"])
 
-    optimizer.step(gradients, used, learning_rate=0.1, by_row_learning_rate=0.1)
+    move(optimizer, gradients, used)
 
     assert optimizer.means["bias"][0, 0].item() == pytest.approx(0.1 * 3 / 5, rel=1e-5)
     assert optimizer.means["words"][4, 0].item() == pytest.approx(0.1 * 4 / 5, rel=1e-5)
@@ -137,18 +146,8 @@ def test_a_loaded_state_continues_to_the_same_bits() -> None:
             second.load_state_dict({k: v.clone() for k, v in first.state_dict().items()})
             for name, table in uninterrupted.items():
                 continued[name].copy_(table)
-            second.step(
-                make_gradients(continued, step, numbers),
-                numbers,
-                learning_rate=0.1,
-                by_row_learning_rate=0.1,
-            )
-        first.step(
-            make_gradients(uninterrupted, step, numbers),
-            numbers,
-            learning_rate=0.1,
-            by_row_learning_rate=0.1,
-        )
+            move(second, make_gradients(continued, step, numbers), numbers)
+        move(first, make_gradients(uninterrupted, step, numbers), numbers)
 
     for name, table in uninterrupted.items():
         assert torch.equal(continued[name], table)
@@ -160,8 +159,7 @@ def test_gradients_with_turned_strides_are_taken_as_they_read() -> None:
         gradients = make_gradients(tables, 0, everything(tables))
         if turn:
             gradients["weight"] = gradients["weight"].mT.contiguous().mT
-        BankAdam(tables, GROUPS, AdamSettings(), by_row=["words"]).step(
-            gradients, everything(tables), learning_rate=0.1, by_row_learning_rate=0.1
-        )
+        optimizer = BankAdam(tables, GROUPS, AdamSettings(), by_row=["words"])
+        move(optimizer, gradients, everything(tables))
 
     assert torch.equal(plain["weight"], turned["weight"])

@@ -1,0 +1,84 @@
+"""A training on disk: one safetensors file with a JSON header, and no pickle.
+
+All that is random in a training follows from the seed, the epoch and the step, so parameters,
+moments, step counts and what the weighting learned are enough to continue to the same bits.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mtl_core.errors import ConfigError
+from mtl_core.files import replacing
+
+FORMAT = 1
+_KEY = "branchpoint"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """`about`: plain JSON values; `tensors`: by name, on any device."""
+
+    about: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write the file, whole or not at all."""
+    about = json.dumps({"format": FORMAT, **checkpoint.about})
+    tensors = {name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()}
+    with replacing(path) as beside:
+        save_file(tensors, beside, metadata={_KEY: about})
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Return what `write_checkpoint` wrote; raises `ConfigError` where it is not that."""
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file, must be a checkpoint")
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {})[_KEY])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ConfigError(f"{path}: not a checkpoint of branchpoint ({error})") from None
+    if about.get("format") != FORMAT:
+        raise ConfigError(f"{path}: checkpoint format {about.get('format')}, must be {FORMAT}")
+    return Checkpoint(about, tensors)
+
+
+def pack(section: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors under names that begin with the section; `unpack` finds them again."""
+    return {f"{section}/{name}": tensor for name, tensor in tensors.items()}
+
+
+def unpack(section: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of a section by their own names."""
+    prefix = f"{section}/"
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
+def check_same_trial(found: Mapping[str, Any], wanted: Mapping[str, Any], source: str) -> None:
+    """Raise a `ConfigError` with every value in which `found` differs from `wanted`."""
+    ours = dict(_leaves(wanted))
+    theirs = dict(_leaves({key: found.get(key) for key in wanted}))
+    faults = [
+        f"{source}: {key} is {theirs.get(key)!r} there and {ours.get(key)!r} here"
+        for key in sorted(ours.keys() | theirs.keys())
+        if ours.get(key) != theirs.get(key)
+    ]
+    if faults:
+        raise ConfigError(faults)
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

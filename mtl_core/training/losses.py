@@ -1,0 +1,59 @@
+"""What a step is trained on: the mean cross-entropy of each task, and the tasks' gradients of it.
+
+Shapes: N texts of a step in k rows of one task each, C classes, P shared parameters.
+"""
+
+from collections import Counter
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mtl_core.data.batches import Minibatch
+from mtl_core.model.banks import Narrowed
+from mtl_core.model.plan import SharingPlan
+
+
+def task_losses(logits: Tensor, batch: Minibatch) -> Tensor:
+    """Return the mean cross-entropy of each row's task over its texts, in nats; (k,).
+
+    Args:
+        logits: (N, C), -inf for the classes that a task does not have.
+    """
+    if len(batch.sizes) == 1:
+        return F.cross_entropy(logits, batch.labels).reshape(1)
+    per_text = F.cross_entropy(logits, batch.labels, reduction="none")  # (N,)
+    return torch.stack([of_row.mean() for of_row in torch.split(per_text, list(batch.sizes))])
+
+
+def shared_gradients(
+    losses: Tensor, batch: Minibatch, narrowed: Narrowed, plan: SharingPlan, groups: dict[str, str]
+) -> Tensor:
+    """Return the gradient of each loss over the banks that two tasks of the step share, (k, P).
+
+    Word vectors are left out: they are most of the numbers and hardly any two texts share them.
+
+    Args:
+        groups: Group of each table.
+    """
+    users = Counter(
+        (group, bank)
+        for task in set(batch.tasks)
+        for group, banks in plan.used_banks([task]).items()
+        for bank in banks
+    )
+    leaves, shared = [], []
+    for name, leaf in narrowed.tables.items():
+        group = groups[name]
+        used = narrowed.places.get(group, {})  # the words have none
+        places = [place for bank, place in used.items() if users[group, bank] > 1]
+        if places:
+            leaves.append(leaf)
+            shared.append(places)
+    rows = []
+    for loss in losses:
+        found = torch.autograd.grad(loss, leaves, retain_graph=True, materialize_grads=True)
+        rows.append(
+            torch.cat([g[places].flatten() for g, places in zip(found, shared, strict=True)])
+        )
+    return torch.stack(rows)

@@ -1,0 +1,71 @@
+"""A tiny corpus with something to learn, encoded once for all tests of the folder."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mtl_core.data.config import DataConfig
+from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.task import Corpus, Split, Task
+from mtl_core.training.config import TrialConfig
+
+SIZES = {"books": (60, 20, 20), "dvd": (44, 20, 20), "music": (23, 20, 20)}
+
+
+@pytest.fixture(scope="session")
+def encoded(tmp_path_factory: pytest.TempPathFactory) -> EncodedCorpus:
+    """Three tasks; "music" has three classes. Some dev rows of each occur in train."""
+    tasks = [make_task(name, number) for number, name in enumerate(SIZES)]
+    corpus = Corpus(tasks=tuple(tasks), layout="builtin", source="builtin")
+    return encode(corpus, DataConfig(max_words=12), tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def make_config() -> Callable[..., TrialConfig]:
+    """Return a maker of small configurations; keyword arguments are sections' values."""
+    sections: dict[str, dict[str, Any]] = {
+        "encoder": {
+            "n_layers": 2,
+            "d_model": 12,
+            "d_word": 10,
+            "n_heads": 2,
+            "d_ff": 16,
+        },
+        "sharing": {},
+        "weighting": {},
+        "batches": {"batch_size": 8},
+        "training": {"learning_rate": 5e-3, "epochs": 4},
+    }
+
+    def make(**changes: dict[str, Any]) -> TrialConfig:
+        values = {key: {**section, **changes.get(key, {})} for key, section in sections.items()}
+        return TrialConfig.from_dict(values)
+
+    return make
+
+
+def make_task(name: str, number: int) -> Task:
+    rng = np.random.default_rng(number)
+    labels = ("bad", "fine", "good") if name == "music" else ("bad", "good")
+    sizes = dict(zip(("train", "dev", "test"), SIZES[name], strict=True))
+    splits = {split: make_split(labels, rows, rng) for split, rows in sizes.items()}
+    train, dev = splits["train"], splits["dev"]
+    splits["dev"] = Split(
+        texts=(*train.texts[:4], *dev.texts[4:]),
+        labels=(*train.labels[:4], *dev.labels[4:]),
+        source=dev.source,
+    )
+    return Task(name=name, labels=labels, splits=splits)
+
+
+def make_split(labels: tuple[str, ...], rows: int, rng: np.random.Generator) -> Split:
+    """Texts of 2 to 11 words; half of them show the label by its own word."""
+    chosen = [labels[at % len(labels)] for at in range(rows)]
+    texts = []
+    for label in chosen:
+        words = [f"w{word}" for word in rng.integers(0, 30, size=rng.integers(1, 11))]
+        words.insert(0, f"very-{label}" if rng.random() < 0.5 else "so")
+        texts.append(" ".join(words))
+    return Split(texts=tuple(texts), labels=tuple(chosen), source="builtin")

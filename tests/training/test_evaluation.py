@@ -1,0 +1,84 @@
+"""Scores, plain and over the rows never seen in training."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from mtl_core.data.batches import Row, collate
+from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.training.config import TrialConfig
+from mtl_core.training.evaluation import TaskEvaluation, average, evaluate
+from mtl_core.training.models import build_model
+
+Make = Callable[..., TrialConfig]
+
+
+def test_scores_are_worked_out_with_and_without_the_rows_seen() -> None:
+    evaluation = TaskEvaluation(
+        predicted=np.array([0, 1, 1, 0, 1]),
+        labels=np.array([0, 1, 0, 0, 0]),
+        seen_in_train=np.array([True, True, False, False, False]),
+    )
+
+    assert evaluation.correct.tolist() == [True, True, False, True, False]
+    assert evaluation.score == pytest.approx(3 / 5)
+    assert evaluation.score_unseen == pytest.approx(1 / 3)
+    assert (evaluation.n_rows, evaluation.n_unseen) == (5, 3)
+
+
+def test_there_is_no_unseen_score_where_every_row_was_seen() -> None:
+    seen = np.ones(2, dtype=bool)
+    evaluation = TaskEvaluation(predicted=np.zeros(2), labels=np.zeros(2), seen_in_train=seen)
+
+    assert evaluation.score_unseen is None
+
+
+def test_the_average_counts_each_task_once() -> None:
+    few = TaskEvaluation(
+        predicted=np.zeros(1), labels=np.zeros(1), seen_in_train=np.zeros(1, dtype=bool)
+    )
+    many = TaskEvaluation(
+        predicted=np.zeros(9), labels=np.ones(9), seen_in_train=np.zeros(9, dtype=bool)
+    )
+
+    assert average({"few": few, "many": many}) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_every_row_is_predicted_in_its_place(
+    split: str, encoded: EncodedCorpus, make_config: Make
+) -> None:
+    model = build_model(encoded, make_config(), seed=3).eval()
+
+    evaluations = evaluate(model, encoded, split)
+
+    for task, name in enumerate(encoded.names):
+        rows = encoded.split(task, split)
+        # One text at a time: no padding, no sorting.
+        alone = [
+            model(collate(encoded, split, (Row(task, np.array([row])),))).argmax().item()
+            for row in range(len(rows))
+        ]
+        assert evaluations[name].predicted.tolist() == alone
+        assert evaluations[name].labels.tolist() == rows.labels.tolist()
+        assert evaluations[name].seen_in_train.tolist() == rows.seen_in_train.tolist()
+
+
+def test_dev_rows_that_stand_in_train_are_known(encoded: EncodedCorpus, make_config: Make) -> None:
+    evaluations = evaluate(build_model(encoded, make_config(), seed=3), encoded, "dev")
+
+    for of_task in evaluations.values():
+        assert of_task.seen_in_train[:4].all()
+        assert of_task.n_unseen <= of_task.n_rows - 4
+
+
+def test_the_model_is_put_back_as_it_was(encoded: EncodedCorpus, make_config: Make) -> None:
+    model = build_model(encoded, make_config(), seed=3)
+
+    for training in (True, False):
+        model.train(training)
+        evaluate(model, encoded, "dev")
+        assert model.training is training
+    assert torch.is_grad_enabled()
