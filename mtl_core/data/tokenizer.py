@@ -75,11 +75,12 @@ def _split_at_white_space(model: models.Model) -> Tokenizer:
 
 
 def _byte_pairs(texts: Iterable[str], config: DataConfig) -> Tokenizer:
+    texts = list(texts)
     tokenizer = Tokenizer(models.BPE(unk_token=RESERVED[UNKNOWN]))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
-    size = _NO_LIMIT if config.vocabulary_size is None else config.vocabulary_size
+    size = _most_pieces(texts) if config.vocabulary_size is None else config.vocabulary_size
     trainer = trainers.BpeTrainer(
         vocab_size=size + len(RESERVED),
         min_frequency=config.min_count,
@@ -89,6 +90,12 @@ def _byte_pairs(texts: Iterable[str], config: DataConfig) -> Tokenizer:
     )
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
+
+
+def _most_pieces(texts: Iterable[str]) -> int:
+    """Return a number of pieces that no merging exceeds; the trainer reserves room for as many."""
+    words = {word for text in texts for word in text.split()}
+    return 256 + sum(len(word.encode()) for word in words)
 
 
 def _chunks(texts: Sequence[str]) -> Iterator[list[str]]:
