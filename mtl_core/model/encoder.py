@@ -119,12 +119,12 @@ class MultiTaskEncoder(nn.Module):
         banks = [self.plan.groups[0][task] for task in batch.tasks]
         if len(set(banks)) == 1:
             return self.word_row[banks[0]][words]
-        parts = torch.split(words, batch.sizes)
+        parts = torch.split(words, list(batch.sizes))
         return torch.cat([self.word_row[b][part] for b, part in zip(banks, parts, strict=True)])
 
     def _logits(self, vectors: Tensor, batch: Minibatch, views: BankViews) -> Tensor:
         logits = []
-        for task, part in zip(batch.tasks, torch.split(vectors, batch.sizes), strict=True):
+        for task, part in zip(batch.tasks, torch.split(vectors, list(batch.sizes)), strict=True):
             weight, bias = views.take(("head_weight", "head_bias"), "heads", task)
             out = torch.addmm(bias, part, weight)  # (texts of the row, C)
             if self.n_classes[task] < len(bias):

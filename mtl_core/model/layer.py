@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtl_core.model.attention import attend
+from mtl_core.model.attention import attend, attend_from
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.dropout import Noise
 
@@ -60,16 +60,16 @@ def run_layer(
     """
     normed = F.layer_norm(x, x.shape[-1:], bank.norm1_weight, bank.norm1_bias)
     width = x.shape[-1]
+    share, n_heads = config.dropout_attention if noise else 0.0, config.n_heads
     if read is None:
         qkv = linear(normed, bank.qkv_weight, bank.qkv_bias)
-        query, key_value = torch.split(qkv, (width, 2 * width), dim=-1)
+        mixed = attend(qkv, n_heads=n_heads, mask=mask, dropout=share)
     else:
         x = pick(x, read)
-        weight, bias = torch.split(bank.qkv_weight, (width, 2 * width), 1), bank.qkv_bias
+        weight, bias = torch.split(bank.qkv_weight, [width, 2 * width], 1), bank.qkv_bias
         query = linear(pick(normed, read), weight[0], bias[:width])
         key_value = linear(normed, weight[1], bias[width:])
-    share = config.dropout_attention if noise else 0.0
-    mixed = attend(query, key_value, n_heads=config.n_heads, mask=mask, dropout=share)
+        mixed = attend_from(query, key_value, n_heads=n_heads, mask=mask, dropout=share)
     x = _add(x, linear(mixed, bank.out_weight, bank.out_bias), config.dropout, noise)
     normed = F.layer_norm(x, x.shape[-1:], bank.norm2_weight, bank.norm2_bias)
     inner = torch.addmm(bank.up_bias, normed.reshape(-1, width), bank.up_weight)  # (M, F)

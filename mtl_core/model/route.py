@@ -81,7 +81,7 @@ def take_rows(x: Tensor, rows: tuple[int, ...], sizes: tuple[int, ...]) -> Tenso
     """Return the texts of `rows` out of those of all rows, (N, ...)."""
     if rows == tuple(range(len(sizes))):
         return x
-    parts = torch.split(x, sizes)
+    parts = torch.split(x, list(sizes))
     return torch.cat([parts[row] for row in rows]) if len(rows) > 1 else parts[rows[0]]
 
 

@@ -73,7 +73,7 @@ class _Pass:
         if len(sizes) == 1 or self.config.mean_over_padding:
             return (padded,) * len(sizes)
         return common_widths(
-            [max(part.tolist()) for part in torch.split(self.batch.lengths, sizes)]
+            [max(part.tolist()) for part in torch.split(self.batch.lengths, list(sizes))]
         )
 
     def _embed(self, piece: Piece) -> Tensor:
