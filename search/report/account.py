@@ -144,15 +144,16 @@ def _cost(findings: Findings) -> str:
 
 
 def _by_structure(findings: Findings) -> str:
+    """Return how the trials of each structure ended; states that none is in are left out."""
     trials = list(findings.record.trials.values())
-    names = in_order({trial.structure for trial in trials})
+    states = [state for state in STATES if any(trial.state == state for trial in trials)]
     rows = []
-    for name in names:
+    for name in in_order({trial.structure for trial in trials}):
         mine = [trial for trial in trials if trial.structure == name]
-        states = Counter(trial.state for trial in mine)
+        counts = Counter(trial.state for trial in mine)
         best = max((t.best[AVERAGE].score for t in mine if AVERAGE in t.best), default=None)
-        rows.append([code(name), str(len(mine)), *(str(states[s]) for s in STATES), percent(best)])
-    return table(["structure", "trials", *STATES.values(), "best dev average"], rows)
+        rows.append([code(name), str(len(mine)), *(str(counts[s]) for s in states), percent(best)])
+    return table(["structure", "trials", *(STATES[s] for s in states), "best dev average"], rows)
 
 
 def _failures(findings: Findings) -> str:

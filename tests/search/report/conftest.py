@@ -1,0 +1,124 @@
+"""A hand-made study: two tasks, three structures, all numbers chosen so that a reader can check."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mtl_core.training.config import TrialConfig
+from search.record import StudyRecord
+from search.rows import pack
+
+TASKS = ("books", "films")
+
+
+def right(n_right: int, n_rows: int) -> np.ndarray:
+    """Return rows of which the first `n_right` are right."""
+    return np.arange(n_rows) < n_right
+
+
+class StudyMaker:
+    """Builds the events of a study one after another.
+
+    Args:
+        seen: How many of the first test rows of each task occur in train.
+    """
+
+    def __init__(self, tasks: Sequence[str] = TASKS, *, n_rows: int = 400, seen: int = 40) -> None:
+        self.tasks, self.n_rows, self.seen, self.now = tuple(tasks), n_rows, seen, 1000.0
+        self.events: list[dict[str, Any]] = []
+        self.add(
+            "study",
+            format=1,
+            name="hand_made",
+            space_digest="d",
+            data_fingerprint="0123456789abcdef0123",
+            seed=3,
+            tasks=list(tasks),
+        )
+
+    def add(self, event: str, **fields: Any) -> "StudyMaker":
+        self.now += 1.0
+        self.events.append({"event": event, "time": self.now, **fields})
+        return self
+
+    def propose(self, structure: str, depth: int | None = None, **values: Any) -> "StudyMaker":
+        number = sum(event["event"] == "proposed" for event in self.events) + 1
+        sharing = {"structure": structure, "divergence_depth": depth}
+        config = TrialConfig.from_dict({"sharing": sharing}).as_dict()
+        searched = {"sharing.structure": structure, **values}
+        if depth is not None:
+            searched["sharing.divergence_depth"] = depth
+        trial = f"t{number:04d}"
+        return self.add(
+            "proposed", trial=trial, number=number, values=searched, config=config, seed=number,
+            source="tpe",
+        ).add("started", trial=trial, attempt=1, worker="w")  # fmt: skip
+
+    def train(
+        self, structure: str, scores: Sequence[float], depth: int | None = None, **values: Any
+    ) -> "StudyMaker":
+        """One trial of one epoch with these dev scores, finished."""
+        self.propose(structure, depth, **values)
+        trial = self.events[-1]["trial"]
+        by_task = dict(zip(self.tasks, scores, strict=True))
+        self.add(
+            "reported", trial=trial, epoch=1, average=sum(scores) / len(scores), scores=by_task,
+            loss=0.5, losses=dict.fromkeys(self.tasks, 0.5), tokens_per_second=1e4, seconds=2.0,
+        )  # fmt: skip
+        return self.add("finished", trial=trial, epochs=1, reason="epochs")
+
+    def test(self, model: str, trial: str, n_right: Sequence[int]) -> "StudyMaker":
+        """The model of that trial, with so many of the first test rows of each task right."""
+        report = next(e for e in self.events if e["event"] == "reported" and e["trial"] == trial)
+        return self.add(
+            "tested", model=model, trial=trial, epoch=1, **self._rows(report["scores"], n_right)
+        )
+
+    def baseline(self, name: str, dev: Sequence[float], n_right: Sequence[int]) -> "StudyMaker":
+        rows = self._rows(dict(zip(self.tasks, dev, strict=True)), n_right)
+        return self.add("baseline", name=name, test=rows["scores"], **rows)
+
+    def record(self) -> StudyRecord:
+        return StudyRecord(None, self.events)
+
+    def _rows(self, dev: Mapping[str, float], n_right: Sequence[int]) -> dict[str, Any]:
+        correct = {t: right(n, self.n_rows) for t, n in zip(self.tasks, n_right, strict=True)}
+        return {
+            "dev": dict(dev),
+            "dev_rows": dict.fromkeys(self.tasks, 200),
+            "correct": pack(correct),
+            "seen": pack({task: right(self.seen, self.n_rows) for task in self.tasks}),
+            "scores": {task: {"accuracy": float(rows.mean())} for task, rows in correct.items()},
+        }
+
+
+@pytest.fixture
+def maker() -> StudyMaker:
+    """An empty study of two tasks."""
+    return StudyMaker()
+
+
+@pytest.fixture
+def make_study() -> type[StudyMaker]:
+    """Makes an empty study of the tasks that are named."""
+    return StudyMaker
+
+
+@pytest.fixture
+def whole(maker: StudyMaker) -> StudyMaker:
+    """A finished study: layerwise_implicit wins, books pays for it, TF-IDF is below."""
+    maker.train("single_task", (0.80, 0.80)).train("stack_cls", (0.82, 0.84), 3)
+    maker.train("layerwise_implicit", (0.81, 0.90), 1, **{"training.learning_rate": 0.001})
+    maker.propose("stack_cls", 2)
+    maker.add("failed", trial="t0004", kind="diverged", reason="loss is NaN", traceback=None)
+    maker.add("ended", reason="trials")
+    maker.baseline("majority", (0.5, 0.5), (200, 200))
+    maker.baseline("tfidf", (0.78, 0.79), (300, 310)).baseline(
+        "tfidf_pooled", (0.8, 0.8), (316, 316)
+    )
+    maker.test("average", "t0003", (310, 360)).test("task:books", "t0002", (325, 330))
+    maker.test("task:films", "t0003", (310, 360)).test("structure:single_task", "t0001", (320, 318))
+    maker.test("structure:stack_cls", "t0002", (325, 330))
+    return maker.test("structure:layerwise_implicit", "t0003", (310, 360))

@@ -1,0 +1,145 @@
+"""The first lines say what is best, and their words follow the numbers."""
+
+from typing import Any
+
+from search.report.findings import Findings
+from search.report.headline import MARKDOWN, PLAIN, answer, basis, comparison, headline
+
+
+def sentences(maker: Any) -> list[str]:
+    return answer(Findings(maker.record()), PLAIN)
+
+
+def two_structures(maker: Any, single: tuple[int, int], shared: tuple[int, int]) -> Any:
+    """A study in which sharing leads on dev; test rows right as given."""
+    maker.train("single_task", (0.8, 0.8)).train("stack_cls", (0.9, 0.9), 2)
+    maker.test("structure:single_task", "t0001", single)
+    return maker.test("structure:stack_cls", "t0002", shared).test("average", "t0002", shared)
+
+
+def test_best_on_average_is_named_with_its_scores(whole: Any) -> None:
+    found = sentences(whole)
+
+    assert found[0] == (
+        "Best on average: layerwise_implicit, task tokens enter after 1 of 4 layers, weighting "
+        "equal. It gets 83.8 % of the test rows right (81.9 % on unseen rows), 85.5 % on dev "
+        "(t0003, epoch 1)."
+    )
+    assert found[1].startswith("Sharing helps on average: +4.0 (")
+    assert found[-1].startswith("It beats TF-IDF logistic regression pooled over the tasks")
+
+
+def test_linear_baseline_that_wins_comes_first(maker: Any) -> None:
+    two_structures(maker, (300, 300), (320, 320)).baseline("tfidf_pooled", (0.9, 0.9), (360, 360))
+
+    found = sentences(maker)
+
+    assert found[0].startswith("A linear model wins: TF-IDF logistic regression pooled")
+    assert "gets 90.0 % of the test rows right, 10.0 points more" in found[0]
+    assert found[1].startswith("Best on average: stack_cls")
+
+
+def test_linear_baseline_is_chosen_on_dev(maker: Any) -> None:
+    two_structures(maker, (300, 300), (320, 320))
+    maker.baseline("tfidf", (0.9, 0.9), (310, 310)).baseline("tfidf_pooled", (0.8, 0.8), (399, 399))
+
+    linear = Findings(maker.record()).linear
+
+    assert linear is not None
+    assert linear.name == "tfidf"
+
+
+def test_linear_baseline_that_may_be_better_comes_first_without_a_claim(maker: Any) -> None:
+    two_structures(maker, (300, 300), (320, 320)).baseline("tfidf", (0.8, 0.8), (321, 320))
+
+    assert sentences(maker)[0].startswith("No difference is seen between the best Transformer")
+
+
+def test_sharing_that_hurts_is_said(maker: Any) -> None:
+    found = sentences(two_structures(maker, (340, 340), (300, 300)))
+
+    assert found[1].startswith("Sharing hurts on average: -10.0 (")
+
+
+def test_difference_that_may_be_none_is_not_claimed(maker: Any) -> None:
+    found = sentences(two_structures(maker, (320, 320), (321, 320)))
+
+    assert found[1].startswith("No difference is seen on average between sharing and not: +0.1 (")
+
+
+def test_single_task_that_is_best_is_held_against_the_best_sharing(maker: Any) -> None:
+    maker.train("single_task", (0.9, 0.9)).train("stack_cls", (0.8, 0.8), 2)
+    maker.test("structure:single_task", "t0001", (340, 340))
+    maker.test("structure:stack_cls", "t0002", (300, 300)).test("average", "t0001", (340, 340))
+
+    found, table = sentences(maker), comparison(Findings(maker.record()), PLAIN)
+
+    assert found[0].startswith("Sharing nothing is the best found on average: single_task")
+    assert "Sharing hurts on average (stack_cls, tasks part after 2 of 4 layers" in found[1]
+    assert "| best that shares (stack_cls) | +10.0 |" in table
+
+
+def test_without_single_task_the_gain_is_not_known(maker: Any) -> None:
+    maker.train("stack_cls", (0.8, 0.8), 2).test("average", "t0001", (300, 300))
+    maker.test("structure:stack_cls", "t0001", (300, 300))
+
+    assert "No trial of single_task has a score in this study" in sentences(maker)[1]
+
+
+def test_study_without_any_score_has_no_answer(maker: Any) -> None:
+    maker.add("ended", reason="interrupted")
+
+    assert sentences(maker) == [
+        "No answer: no trial has a dev score: the search was interrupted first."
+    ]
+    assert comparison(Findings(maker.record()), PLAIN) == ""
+    assert basis(Findings(maker.record())) == ""
+
+
+def test_study_that_is_not_tested_says_what_leads_on_dev(maker: Any) -> None:
+    maker.train("stack_cls", (0.8, 0.9), 2)
+
+    assert sentences(maker) == [
+        "Not tested yet; best on dev so far: stack_cls, 85.0 % (t0001, epoch 1)."
+    ]
+
+
+def test_uneven_search_is_said(maker: Any) -> None:
+    two_structures(maker, (300, 300), (320, 320)).train("stack_cls", (0.7, 0.7), 1)
+
+    assert "The search was not even: stack_cls is the best of 2 trials, single_task of 1." in (
+        sentences(maker)
+    )
+
+
+def test_comparison_gives_dev_test_verdict_and_unseen_rows(whole: Any) -> None:
+    rows = comparison(Findings(whole.record()), PLAIN).splitlines()
+
+    single = next(row for row in rows if row.startswith("| single_task"))
+    cells = [cell.strip() for cell in single.strip("|").split("|")]
+    assert cells[1] == "+5.5"
+    assert cells[2].startswith("+4.0 (")
+    assert cells[3] == "better"
+    assert cells[4].startswith("+4.4 (")
+
+
+def test_basis_counts_rows_tasks_and_seeds(whole: Any) -> None:
+    text = basis(Findings(whole.record()))
+
+    assert "2 tasks" in text
+    assert "800 test rows, 720 of them unseen" in text
+    assert "400 dev rows; 1 seed" in text
+
+
+def test_headline_for_the_terminal_has_no_markdown(whole: Any) -> None:
+    text = headline(whole.record())
+
+    assert "**" not in text
+    assert "`" not in text
+    assert text.startswith("Best on average: layerwise_implicit")
+
+
+def test_answer_in_markdown_marks_names_and_the_first_sentence(whole: Any) -> None:
+    text = answer(Findings(whole.record()), MARKDOWN)[0]
+
+    assert text.startswith("**Best on average: `layerwise_implicit`")
