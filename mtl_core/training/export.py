@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from mtl_core.data.batches import Minibatch, evaluation_steps
@@ -87,7 +88,9 @@ def export(
 class Predictor:
     """A loaded model; `tasks` are the names it knows, `about` what was said of it."""
 
-    def __init__(self, model: MultiTaskEncoder, values: Mapping[str, Any], tokenizer: str) -> None:
+    def __init__(
+        self, model: MultiTaskEncoder, values: Mapping[str, Any], tokenizer: Tokenizer
+    ) -> None:
         self.model, self._tokenizer = model.eval(), tokenizer
         self.about: dict[str, Any] = values["about"]
         self.config: dict[str, Any] = values["config"]
@@ -143,12 +146,18 @@ def load(folder: str | Path) -> Predictor:
             raise ConfigError(f"{folder / CONFIG}: format {values['format']}, must be {FORMAT}")
         tensors = load_file(folder / WEIGHTS)
         model = _model(values, tensors.pop(_VOCABULARY), tensors)
-        tokenizer = (folder / TOKENIZER).read_text(encoding="utf-8")
-        return Predictor(model, values, tokenizer)
+        return Predictor(model, values, _tokenizer(folder / TOKENIZER))
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(f"{folder}: not a model of branchpoint, or damaged ({error!r})") from None
+
+
+def _tokenizer(path: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    except Exception as error:  # the library raises no more special one
+        raise ValueError(f"{path.name}: {error}") from None
 
 
 def _check_files(folder: Path) -> None:

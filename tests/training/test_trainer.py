@@ -1,4 +1,4 @@
-"""The training loop: what an epoch reports, when it ends, that it repeats, and that it continues."""
+"""The training loop: what an epoch reports, when it ends, that it repeats and continues."""
 
 import math
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from mtl_core.errors import ConfigError
 from mtl_core.model.structures import STRUCTURES
 from mtl_core.training.best import AVERAGE
 from mtl_core.training.config import TrialConfig
-from mtl_core.training.evaluation import evaluate
+from mtl_core.training.evaluation import average, evaluate
 from mtl_core.training.models import restore_model
 from mtl_core.training.trainer import Diverged, EpochResult, Trainer
 from mtl_core.weighting.methods import METHODS
@@ -60,15 +60,15 @@ def test_every_structure_learns_its_train_rows(
         sharing={"structure": structure},
         batches={"regime": regime},
         encoder={"dropout_embedding": 0.0, "dropout_head": 0.0},
-        training={"epochs": 40, "learning_rate": 1e-2, "word_learning_rate": 1e-2},
+        training={"epochs": 10, "learning_rate": 2e-2, "word_learning_rate": 2e-2},
     )
 
     trainer = Trainer(encoded, config, seed=1)
-    last = list(trainer.epochs())[-1]
+    before = evaluate(trainer.model, encoded, "train")
+    first, *_, last = trainer.epochs()
 
-    assert max(last.losses.values()) < 0.4
-    on_train = evaluate(trainer.model, encoded, "train")
-    assert min(of_task.score for of_task in on_train.values()) > 0.9
+    assert last.loss < 0.85 * first.loss
+    assert average(evaluate(trainer.model, encoded, "train")) > average(before) + 0.2
 
 
 def test_same_seed_same_numbers_and_another_seed_others(
@@ -198,7 +198,7 @@ def test_epochs_that_are_best_for_several_share_one_copy(
 
 @pytest.mark.parametrize("regime", REGIMES)
 def test_single_task_trained_together_equals_each_task_trained_alone(
-    regime: str, encoded: EncodedCorpus, make_config: Make
+    regime: str, even: EncodedCorpus, make_config: Make
 ) -> None:
     config = make_config(
         sharing={"structure": "single_task"},
@@ -209,10 +209,10 @@ def test_single_task_trained_together_equals_each_task_trained_alone(
         training={"clip_norm": None, "epochs": 3},
     )
 
-    *_, together = Trainer(encoded, config, seed=3).epochs()
+    *_, together = Trainer(even, config, seed=3).epochs()
 
-    for name in encoded.names:
-        *_, alone = Trainer(encoded.select([name]), config, seed=3).epochs()
+    for name in even.names:
+        *_, alone = Trainer(even.select([name]), config, seed=3).epochs()
         assert alone.losses[name] == pytest.approx(together.losses[name], abs=1e-5)
         assert alone.scores[name] == together.scores[name]
 
