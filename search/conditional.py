@@ -13,6 +13,8 @@ from typing import Any
 
 from search.domains import Alternative, Fixed, Searched
 
+COUNTED = 20_000  # combinations that are told apart when a space is counted
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -72,6 +74,7 @@ class Active:
 
 
 Pick = Callable[[Active], Any]
+_States = Counter[tuple[str, ...]]  # values as JSON, so that lists can be told apart
 
 
 @dataclass(frozen=True)
@@ -128,30 +131,41 @@ class Conditional:
     def size(self) -> int | None:
         """Return the number of configurations; None where a real range has no step.
 
+        None, too, where conditions and bounds ask about more than `COUNTED` combinations.
         Counted without listing them: after each key, configurations are told apart only by the
         values that later keys ask about.
         """
-        states: Counter[tuple[str, ...]] = Counter({(): 1})
+        states: _States = Counter({(): 1})
         asked: tuple[str, ...] = ()
         for at, entry in enumerate(self.entries):
             later = set().union(*(e.needs() for e in self.entries[at + 1 :]))
-            known = (*asked, entry.key)
-            kept = tuple(key for key in known if key in later)
-            following: Counter[tuple[str, ...]] = Counter()
-            for state, n in states.items():
-                before = dict(zip(asked, map(json.loads, state), strict=True))
-                listed = self._values(entry, {**self.defaults, **before})
-                if listed is None:
-                    return None
-                if entry.key not in kept:
-                    coded = dict(zip(asked, state, strict=True))
-                    following[tuple(coded[key] for key in kept)] += n * len(listed)
-                    continue
-                for value in listed:
-                    coded = {**dict(zip(asked, state, strict=True)), entry.key: json.dumps(value)}
-                    following[tuple(coded[key] for key in kept)] += n
+            kept = tuple(key for key in (*asked, entry.key) if key in later)
+            following = self._extend(states, entry, asked, kept)
+            if following is None:
+                return None
             states, asked = following, kept
         return sum(states.values())
+
+    def _extend(
+        self, states: _States, entry: Entry, asked: tuple[str, ...], kept: tuple[str, ...]
+    ) -> _States | None:
+        """Return how many configurations there are, with `entry`, for the values of `kept`."""
+        following: _States = Counter()
+        for state, n in states.items():
+            coded = dict(zip(asked, state, strict=True))
+            known = {key: json.loads(value) for key, value in coded.items()}
+            listed = self._values(entry, {**self.defaults, **known})
+            if listed is None:
+                return None
+            if entry.key not in kept:
+                following[tuple(coded[key] for key in kept)] += n * len(listed)
+                continue
+            if len(following) + len(listed) > COUNTED:
+                return None
+            for value in listed:
+                coded[entry.key] = json.dumps(value)
+                following[tuple(coded[key] for key in kept)] += n
+        return following
 
     def among(self, keys: Iterable[str]) -> "Conditional":
         """Return the part with these keys and those that decide over them."""

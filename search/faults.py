@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from mtl_core.errors import ConfigError
 from search.yaml_lines import Document, KeyPath, Place
 
+SHOWN = 200  # faults of one file; a terminal holds no more
+
 
 @dataclass
 class Faults:
@@ -24,7 +26,9 @@ class Faults:
     def lines(self) -> list[str]:
         """Return one message a fault, by line; what came by `--set` last."""
         by_line = sorted(self.found, key=lambda f: (f[0].line is None, f[0].line or 0))
-        return list(dict.fromkeys(f"{place}: {message}" for place, message in by_line))
+        lines = list(dict.fromkeys(f"{place}: {message}" for place, message in by_line))
+        more = [f"and {len(lines) - SHOWN} more faults"] if len(lines) > SHOWN else []
+        return [*lines[:SHOWN], *more]
 
     def raise_any(self) -> None:
         if self.found:

@@ -25,17 +25,21 @@ def canonical(values: Mapping[str, Any]) -> str:
 def check_points(
     points: list[Point], conditional: Conditional, faults: Faults
 ) -> dict[int, dict[str, Any]]:
-    """Return the values of each point without fault, by its index; note all faults."""
+    """Return the values of each point without fault, by its index; note the faults."""
     seen: dict[str, int] = {}
     good = {}
     for i, point in enumerate(points):
+        if not point.sound:
+            continue
         before = len(faults.found)
         values = _check_point(point, conditional, faults)
+        if len(faults.found) > before:
+            continue
         first = seen.setdefault(canonical(values), i)
-        if len(faults.found) == before and first != i:
-            faults.add(point.path, f"point {i + 1} is the same configuration as point {first + 1}")
-        if len(faults.found) == before:
+        if first == i:
             good[i] = values
+        else:
+            faults.add(point.path, f"point {i + 1} is the same configuration as point {first + 1}")
     return good
 
 

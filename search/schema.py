@@ -114,10 +114,15 @@ def trial_keys() -> dict[str, Key]:
 
 
 def full_name(name: str, among: Collection[str]) -> str | None:
-    """Return the dotted name that `name` stands for, or None; short names must be unique."""
+    """Return the dotted name that `name` stands for, or None; short names must be unique.
+
+    A key inside a nested section is never meant by its last part alone: `seed` is `search.seed`.
+    """
     if name in among:
         return name
-    ends = [key for key in among if key.count(".") == 1 and key.endswith(f".{name}")]
+    ends = [key for key in among if key.endswith(f".{name}")]
+    if "." not in name:
+        ends = [key for key in ends if key.count(".") == 1]
     return ends[0] if len(ends) == 1 else None
 
 

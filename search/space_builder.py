@@ -15,7 +15,7 @@ from search.config import SearchConfig
 from search.faults import Faults
 from search.overrides import change
 from search.points import check_points
-from search.schema import STUDY_SECTIONS, trial_keys
+from search.schema import STUDY_SECTIONS, TRIAL_SECTIONS, trial_keys
 from search.space_checks import check_combinations, order
 from search.space_reader import Draft, read_draft
 from search.yaml_lines import Document, dump, parse
@@ -60,9 +60,9 @@ def build(text: str, source: str, overrides: Sequence[str], folder: str | None) 
         stated, checked = checked, _check(document, Path(source).stem, changed)
         if "points" not in changed and not stated.faults.found:
             stated.point_faults.raise_any()
-    checked.faults.raise_any()
     if (not overrides and folder is None) or "points" in changed:
-        checked.point_faults.raise_any()
+        checked.faults.found += checked.point_faults.found
+    checked.faults.raise_any()
     return _assemble(text, source, checked, changed)
 
 
@@ -87,7 +87,9 @@ def _check(document: Document, name: str, changed: Collection[str] = ()) -> _Che
         message = "found grid, but a range has no step; tpe or random would be right"
         faults.add(("search", "sampler"), message)
     point_faults = Faults(document)
-    points = {} if faults.found else check_points(draft.points, conditional, point_faults)
+    sections = {key.partition(".")[0] for key in faults.broken}
+    sound = not document.faults and sections.isdisjoint(TRIAL_SECTIONS)
+    points = check_points(draft.points, conditional, point_faults) if sound else {}
     return _Checked(document, draft, conditional, points, faults, point_faults)
 
 

@@ -21,6 +21,7 @@ from search.yaml_lines import KeyPath
 
 LISTED = 2_000  # combinations of the keys of one rule that are all looked at
 DRAWN = 500  # looked at where there are more
+WHERE = "\0"  # stands for the combination in a message
 REPORTED = 3  # combinations named for one rule
 
 Resolved = Mapping[str, Any]
@@ -144,8 +145,8 @@ def _check_bounds(entry: Entry, before: Conditional, faults: Faults) -> None:
     for resolved in combinations(before, asked):
         problem = _bound_problem(entry, key, resolved)
         if problem:
-            given = ", ".join(f"{name} {show(resolved[name])}" for name in asked)
-            faults.add(_path(entry.key), f"{problem} where {given}")
+            given = " and ".join(f"{name} is {show(resolved[name])}" for name in asked)
+            faults.add(_path(entry.key), problem.replace(WHERE, f" where {given}"))
             return
 
 
@@ -158,10 +159,11 @@ def _bound_problem(entry: Entry, key: Key, resolved: Resolved) -> str:
             return ""
         low, high = domain.low.at(resolved), domain.high.at(resolved)
         if low > high:
-            return f"empty range: found low {low} above high {high}"
+            return f"empty range: found low {low} above high {high}{WHERE}"
         if domain.log and low <= 0:
-            return f"found log with the low {low}, a low above 0 would be right,"
-        return next((m for end in (low, high) for _, m in key.faults(end)), "")
+            return f"found log with the low {low}{WHERE}, a low above 0 would be right"
+        wrong = [end for end in (low, high) if any(key.faults(end))]
+        return f"found the bound {wrong[0]}{WHERE}, {key.right()} would be right" if wrong else ""
     return ""
 
 
@@ -204,7 +206,7 @@ def _depth_rule(values: Resolved) -> str:
 
 def _weights_rule(values: Resolved) -> str:
     if values["weighting.method"] == "static" and values["weighting.weights"] is None:
-        return "found null where method is static, a weight by task name would be right"
+        return "found no weights where method is static, a weight by task name would be right"
     return ""
 
 

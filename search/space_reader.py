@@ -35,11 +35,13 @@ class Point:
         values: By dotted key.
         path: Where it stands in the document.
         names: How each of its keys is written, dotted or short.
+        sound: Whether all its keys and values are possible by themselves.
     """
 
     values: dict[str, Any]
     path: KeyPath
     names: dict[str, str]
+    sound: bool = True
 
 
 @dataclass
@@ -156,7 +158,7 @@ def _points(raw: Any, faults: Faults) -> list[Point]:
 
 
 def _point(raw: Any, path: KeyPath, faults: Faults) -> Point:
-    point = Point({}, path, {})
+    point, before = Point({}, path, {}), len(faults.found)
     for short, value in _section(raw, path, faults).items():
         name = full_name(short, trial_keys())
         label = f"points.{short}"
@@ -164,7 +166,7 @@ def _point(raw: Any, path: KeyPath, faults: Faults) -> Point:
             near = suggest(short, [key.rpartition(".")[2] for key in trial_keys()])
             faults.add((*path, short), f"unknown key{near}", key=label)
         elif name in point.values:
-            faults.add((*path, short), f"found twice, also as {name}", key=label)
+            faults.add((*path, short), f"found twice, also as {point.names[name]}", key=label)
         else:
             problems = list(trial_keys()[name].faults(value))
             for deeper, message in problems:
@@ -172,4 +174,5 @@ def _point(raw: Any, path: KeyPath, faults: Faults) -> Point:
             if not problems:
                 point.values[name] = trial_keys()[name].clean(value)
                 point.names[name] = short
+    point.sound = len(faults.found) == before
     return point

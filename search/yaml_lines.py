@@ -199,7 +199,7 @@ class _Reading:
             if len(text) <= MAX_DIGITS:
                 return int(text)
             self.fault(node.start_mark, f"found a number of {len(text)} digits, which is too large")
-            return 0
+            return 1  # fits most keys, so that the fault is told once
         if kind == "float":
             return float(re.sub(r"\.(inf|nan)", r"\1", text, flags=re.IGNORECASE))
         return {"null": None, "bool": text.lower() == "true"}.get(kind, text)
@@ -214,7 +214,7 @@ def _not_allowed(event: yaml.Event) -> Iterator[str]:
             else f"the anchor &{anchor}"
         )
     if tag:
-        yield f"the tag {tag}"
+        yield f"the tag {tag.replace(_TAG, '!!')}"
 
 
 def _line_of(place: Place) -> str:

@@ -1,0 +1,26 @@
+import pytest
+from pydantic import ValidationError
+
+from search.config import EarlyStoppingConfig, SearchConfig
+
+
+def test_the_default_search_is_forty_trials_with_early_stopping() -> None:
+    config = SearchConfig()
+
+    assert (config.trials, config.minutes, config.sampler) == (40, None, "tpe")
+    assert config.early_stopping == EarlyStoppingConfig(grace_period_epochs=2, reduction_factor=3)
+
+
+def test_early_stopping_can_be_switched_off() -> None:
+    assert SearchConfig(early_stopping=None).early_stopping is None
+
+
+@pytest.mark.parametrize("values", [{"trials": 0}, {"minutes": 0}, {"retries": -1}, {"trails": 3}])
+def test_a_value_out_of_range_or_an_unknown_key_is_refused(values: dict[str, int]) -> None:
+    with pytest.raises(ValidationError):
+        SearchConfig(**values)  # type: ignore[arg-type]
+
+
+def test_a_reduction_factor_of_one_would_stop_nothing_and_is_refused() -> None:
+    with pytest.raises(ValidationError):
+        EarlyStoppingConfig(reduction_factor=1)

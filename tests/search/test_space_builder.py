@@ -1,0 +1,35 @@
+from search.space_builder import build
+
+TEXT = "name: x\nencoder: {d_ff: {choice: [8, 16]}}\npoints: [{d_ff: 8}]\n"
+
+
+def test_the_text_of_an_unchanged_space_is_kept_as_it_is_written() -> None:
+    text = f"# what it answers\n{TEXT}"
+
+    assert build(text, "x.yaml", [], None).text == text
+
+
+def test_a_space_without_a_name_is_named_after_its_file_and_keeps_that_name() -> None:
+    built = build("encoder: {d_ff: 8}\n", "spaces/mine.yaml", [], None)
+
+    again = build(built.text, "results/mine/space.yaml", [], None)
+
+    assert built.name == again.name == "mine"
+
+
+def test_the_order_of_keys_in_the_file_plays_no_part() -> None:
+    sharing = "sharing: {structure: {choice: [stack_cls, single_task]}}"
+    encoder = "encoder: {d_ff: {choice: [1, 2]}}"
+    one, two = f"{sharing}\n{encoder}", f"{encoder}\n{sharing}"
+
+    assert build(one, "x", [], None).conditional == build(two, "x", [], None).conditional
+
+
+def test_what_was_changed_is_said_in_the_text() -> None:
+    built = build(TEXT, "x.yaml", ["seed=3"], None)
+
+    assert built.text.startswith("# x.yaml, changed: search.seed\n")
+
+
+def test_the_places_of_keys_are_kept_for_faults_that_only_the_data_show() -> None:
+    assert build(TEXT, "x.yaml", [], None).places["encoder.d_ff"] == "x.yaml:2"
