@@ -88,6 +88,7 @@ def _unknown(counts: Counter[str], known: set[str]) -> float:
 def _measure_ids(
     corpus: Corpus, texts: dict[Key, list[str]], config: DataConfig, encoded: EncodedCorpus
 ) -> Words:
+    encoded = encoded.select(corpus.names)
     known = encoded.vocabulary_of_tasks()  # (K, V)
     known[:, UNKNOWN] = False  # always "there" for the model, but no word that it has learnt
     anywhere: NDArray[np.bool_] = np.any(known, axis=0)  # (V,)

@@ -36,6 +36,14 @@ def test_one_malformed_row_in_a_hundred_is_left_out_and_noted() -> None:
     ]
 
 
+@pytest.mark.parametrize("n_good", [0, 9, 197])
+def test_two_malformed_rows_are_a_fault_below_two_hundred(n_good: int) -> None:
+    good = [Row(line, "a", "text") for line in range(n_good)]
+
+    with pytest.raises(ConfigError, match=f"2 of {n_good + 2} rows are malformed"):
+        collect([Malformed(1000, "no tab"), *good, Malformed(1001, "no tab")], "train.tsv")
+
+
 def test_more_malformed_rows_are_a_fault_that_names_the_first_of_them() -> None:
     bad = [Malformed(line, "no tab") for line in range(1, 9)]
     good = [Row(line, "a", "text") for line in range(9, 101)]

@@ -45,7 +45,7 @@ def test_the_cut_depends_on_seed_and_task_and_on_nothing_else() -> None:
 
 
 def test_rows_of_one_text_stay_together() -> None:
-    texts = [f"Text {n % 20}" if n % 2 else f"text  {n % 20} " for n in range(200)]
+    texts = [f"Text {n % 20}" if n // 20 % 2 else f"text  {n % 20} " for n in range(200)]
     rows = tuple(Row(n + 2, str(n % 4 > 1), text) for n, text in enumerate(texts))
     train = RowFile(source="train.tsv", rows=rows)
 
@@ -60,6 +60,12 @@ def test_a_rare_class_still_has_a_row_in_every_part() -> None:
     parts = cut_splits(make_train(a=100, b=3), {"test": 0.2, "dev": 0.1}, task="books", seed=0)
 
     assert [classes(part)["b"] for part in parts.values()] == [1, 1, 1]
+
+
+def test_even_a_large_share_leaves_a_row_of_each_class_in_train() -> None:
+    parts = cut_splits(make_train(a=3, b=3), {"test": 0.5, "dev": 0.4}, task="books", seed=0)
+
+    assert all(classes(part) == {"a": 1, "b": 1} for part in parts.values())
 
 
 def test_a_text_more_frequent_than_the_part_is_large_goes_whole() -> None:
