@@ -1,0 +1,157 @@
+"""What Tune says happens to its trials, written into the record and shown.
+
+The trial scheduler writes "reported" and "stopped" (`scheduler.py`); here follow "started",
+"retried", "finished" and "failed". Tune tells the scheduler first and the callbacks last, so at the
+end of a trial the record holds its last report.
+
+Tune keeps every ended trial for the life of the driver, some 40 KB each. They are let go here: all
+that counts is in the record by then.
+"""
+
+# ruff: noqa: ARG002 - Tune calls all these methods with the same arguments
+
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+
+from search.progress import Progress
+from search.record import StudyRecord
+from search.snapshots import prune
+from search.stop import StopSwitch
+
+REASON_CHARACTERS = 300
+_ENDED = (Trial.TERMINATED, Trial.ERROR)
+
+
+class JournalCallback(Callback):
+    """Writes how trials begin and end, and keeps the display and the disk in step.
+
+    Args:
+        record: The study's record.
+        folder: The study's folder, where the snapshots are.
+        stop: Says whether the search is being given up; then nothing is written any more, so that
+            trials in training stay unfinished.
+    """
+
+    def __init__(
+        self, record: StudyRecord, folder: Path, *, progress: Progress, stop: StopSwitch
+    ) -> None:
+        self._record, self._folder, self._progress, self._stop = record, folder, progress, stop
+        self._attempts: dict[str, int] = {}
+        self._ended: list[Trial] = []
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        if self._ended:
+            for trial in self._ended:
+                _let_go(trial)
+            self._ended.clear()
+            trials[:] = [trial for trial in trials if trial.status not in _ENDED]
+        self._stop.remember(trials)
+        self._progress.tick()
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        self._stop.kill_remembered()
+
+    def on_trial_start(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        **info: Any,
+    ) -> None:
+        name = trial.config["trial"]
+        attempt = self._attempts.get(name, trial.config["attempt"] - 1) + 1
+        self._attempts[name] = attempt
+        self._write("started", trial=name, attempt=attempt, worker=_worker(trial))
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        result: dict[str, Any],
+        **info: Any,
+    ) -> None:
+        if "failure" in result and not self._stop.reason:
+            self._write("failed", trial=trial.config["trial"], **result["failure"])
+        else:
+            self._progress.changed()
+
+    def on_trial_complete(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        **info: Any,
+    ) -> None:
+        known = self._record.trials[trial.config["trial"]]
+        if known.state == "running" and known.reports:
+            reason = trial.last_result.get("ended") or "epochs"
+            epochs = known.reports[-1].epoch
+            self._write("finished", trial=known.id, epochs=epochs, reason=reason)
+        self._end(trial)
+
+    def on_trial_recover(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        **info: Any,
+    ) -> None:
+        name = trial.config["trial"]
+        attempt = self._attempts.get(name, trial.config["attempt"] - 1) + 1
+        self._write("retried", trial=name, attempt=attempt, reason=_reason(trial))
+
+    def on_trial_error(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        **info: Any,
+    ) -> None:
+        reason = _reason(trial)
+        kind = "memory" if "outofmemory" in reason.lower().replace(" ", "") else "lost"
+        self._write("failed", trial=trial.config["trial"], kind=kind, reason=reason, traceback=None)
+        self._end(trial)
+
+    def get_state(self) -> None:
+        """Nothing for Tune to keep: the journal holds it."""
+
+    def _write(self, event: str, **fields: Any) -> None:
+        if not self._stop.reason:
+            self._record.append(event, **fields)
+            self._progress.changed()
+
+    def _end(self, trial: Trial) -> None:
+        self._attempts.pop(trial.config["trial"], None)
+        self._ended.append(trial)
+        prune(self._folder, self._record)
+        self._progress.trial_ended(trial.config["trial"])
+
+
+def _worker(trial: Trial) -> str:
+    """Name the warm process that runs the trial; the same name is the same process."""
+    actor = trial.temporary_state.ray_actor
+    return "?" if actor is None else str(actor._actor_id.hex())[:8]
+
+
+def _reason(trial: Trial) -> str:
+    """Say in one line what Tune knows of a lost worker."""
+    error = trial.get_error()
+    if error is None:
+        return "the worker was lost"
+    text = " ".join(str(error).split())
+    _, found, detail = text.partition("Worker exit detail: ")
+    return f"worker lost: {detail if found else text}"[:REASON_CHARACTERS]
+
+
+def _let_go(trial: Trial) -> None:
+    """Empty an ended trial, which Tune holds on to in several places."""
+    trial.run_metadata = type(trial.run_metadata)()
+    trial.temporary_state = type(trial.temporary_state)()
+    trial.config = trial.evaluated_params = {}
+    vars(trial)["_Trial__unresolved_config"] = {}
+    trial.storage = trial._default_result_or_future = trial._state_json = None
+    trial.experiment_tag = ""

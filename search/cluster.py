@@ -1,0 +1,197 @@
+"""Ray under a search: a cluster of this machine alone, or one that is joined.
+
+Here is what Ray is told about: how many workers fit, which code they run, and that it keeps quiet
+(all that a user sees is ours). A local cluster belongs to one search: it listens on this machine,
+ends with the search, and dies with its driver, so a killed search never stands in the way of the
+next one.
+"""
+
+import logging
+import math
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import search
+from mtl_core.errors import ConfigError
+from search.config import SearchConfig
+
+OBJECT_STORE_BYTES = 100 * 2**20  # trials pass numbers only; models and data go over the disk
+DASHBOARD_CPUS = 4  # its ten processes would take the place of a trial on a smaller machine
+CONNECT_SECONDS = 10
+SOURCE = Path(search.__file__).resolve().parents[1]
+
+# Read by Ray when it is imported, when it starts, or in the workers, which inherit them.
+_SETTINGS = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e12",  # the journal is the truth; Tune writes no snapshots
+    "TUNE_MAX_PENDING_TRIALS_PG": "64",  # workers start together; `searcher.py` bounds their number
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_THRESHOLD_S": "1000000",
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The cluster a search runs on.
+
+    Args:
+        workers: Trials that run at the same time.
+        dashboard: Address of Ray's dashboard, if it runs.
+        words: What it is, for the first line a user sees.
+    """
+
+    workers: int
+    dashboard: str | None
+    words: str
+
+
+def local_cpus() -> int:
+    """Return the CPUs this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def local_workers(config: SearchConfig) -> int:
+    """Return how many trials run at a time on this machine, as far as CPUs decide."""
+    return config.workers or max(1, math.floor(local_cpus() / config.cpus_per_trial))
+
+
+@contextmanager
+def joined(address: str | None, config: SearchConfig) -> Iterator[Cluster]:
+    """Start Ray on this machine, or join the cluster at `address`; leave it at the end.
+
+    A cluster that this process has joined already, as in a notebook, is used and left as it is.
+
+    Raises:
+        ConfigError: No cluster at `address`, or no room for a single trial.
+    """
+    with _settings():
+        import ray
+
+        if ray.is_initialized():
+            yield _describe(config, "Ray cluster joined before", None)
+            return
+        try:
+            context = _join(address) if address else _start(config)
+            place = f"Ray cluster {address}" if address else "this machine"
+            yield _describe(config, place, context.dashboard_url or None)
+        finally:
+            _leave(local=address is None)
+
+
+@contextmanager
+def _settings() -> Iterator[None]:
+    """Have Ray's settings in the environment; a setting the user has made himself stands."""
+    new = {key: value for key, value in _SETTINGS.items() if key not in os.environ}
+    paths = [str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])]
+    former = os.environ.get("PYTHONPATH")
+    os.environ.update(new, PYTHONPATH=os.pathsep.join(paths))
+    logger = logging.getLogger("ray")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        for key in new:
+            os.environ.pop(key, None)
+        if former is None:
+            os.environ.pop("PYTHONPATH", None)
+        else:
+            os.environ["PYTHONPATH"] = former
+
+
+def _start(config: SearchConfig) -> Any:
+    cpus = max(local_cpus(), math.ceil((config.workers or 1) * config.cpus_per_trial))
+    return _init(
+        address="local",
+        num_cpus=cpus,
+        include_dashboard=local_cpus() >= DASHBOARD_CPUS,
+        object_store_memory=OBJECT_STORE_BYTES,
+    )
+
+
+def _join(address: str) -> Any:
+    """Join a cluster; its workers get our code as it is here, and need our dependencies only."""
+    _check_reachable(address)
+    modules = [str(SOURCE / name) for name in ("mtl_core", "search")]
+    environment = {"py_modules": modules, "env_vars": dict(_SETTINGS)}
+    try:
+        return _init(address=address, runtime_env=environment)
+    except Exception as error:  # Ray raises ConnectionError, RuntimeError and errors of its own
+        raise ConfigError(
+            f"--address {address}: cannot join the Ray cluster: {' '.join(str(error).split())}; "
+            "HOST:PORT of a running cluster of the same Ray version would be right"
+        ) from error
+
+
+def _init(**options: Any) -> Any:
+    import ray
+
+    return ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
+
+
+def _check_reachable(address: str) -> None:
+    """Raise a `ConfigError` where nobody listens; Ray itself would wait for minutes."""
+    if address == "auto" or "://" in address:
+        return
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise ConfigError(
+            f"--address {address}: no Ray cluster answers there ({error}); HOST:PORT of a running "
+            "cluster, or `auto`, would be right; without --address the search runs on this machine"
+        ) from error
+
+
+def _describe(config: SearchConfig, place: str, dashboard: str | None) -> Cluster:
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    need = {"CPU": config.cpus_per_trial, "GPU": config.gpus_per_trial}
+    room = sum(
+        min(math.floor(node.get(kind, 0) / count) for kind, count in need.items() if count)
+        for node in nodes
+    )
+    if room == 0:
+        raise ConfigError(_no_room(nodes, need))
+    cpus, gpus = (int(sum(node.get(kind, 0) for node in nodes)) for kind in ("CPU", "GPU"))
+    words = f"{place}, {cpus} CPUs" + (f", {gpus} GPUs" if gpus else "")
+    return Cluster(workers=min(config.workers or room, room), dashboard=dashboard, words=words)
+
+
+def _no_room(nodes: list[dict[str, float]], need: dict[str, float]) -> list[str]:
+    faults = []
+    for kind, count in need.items():
+        most = max((node.get(kind, 0) for node in nodes), default=0)
+        if count > most:
+            faults.append(
+                f"search.{kind.lower()}s_per_trial: found {count:g}, the largest machine has "
+                f"{most:g} {kind}s; at most that many would be right"
+            )
+    return faults or ["search: no machine has the CPUs and GPUs of one trial together"]
+
+
+def _leave(*, local: bool) -> None:
+    """Leave the cluster; of one that was ours the log files go too."""
+    import ray
+
+    if not ray.is_initialized():
+        return
+    node = getattr(ray.get_runtime_context().worker, "node", None) if local else None
+    session = Path(node.get_session_dir_path()) if node is not None else None
+    ray.shutdown()
+    if session is not None and session.name.startswith("session_"):
+        shutil.rmtree(session, ignore_errors=True)

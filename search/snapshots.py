@@ -1,0 +1,92 @@
+"""The weights worth keeping during a search: `<study>/models/<trial>-e<epoch>.safetensors`.
+
+A worker writes the weights of an epoch that beats, under some objective, what led when its trial
+was proposed and the trial's own epochs so far; its own files that no longer lead it deletes. The
+driver deletes the files of an ended trial unless it leads among the ended ones. So nobody deletes
+what another is writing, and whoever leads, by whatever way the running trials end, has its file.
+Objectives are named as in `record.py`: "average", "task:<name>", "structure:<name>".
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from search.record import StudyRecord
+from search.trial_record import Leader
+
+FOLDER = "models"
+_NAME = re.compile(r"(?P<trial>.+)-e(?P<epoch>\d+)\.safetensors")
+
+
+def snapshot_path(study: Path, trial: str, epoch: int) -> Path:
+    """Return where the weights of that epoch are, if they were worth keeping."""
+    return study / FOLDER / f"{trial}-e{epoch}.safetensors"
+
+
+class SnapshotKeeper:
+    """Decides which epochs of one trial are kept.
+
+    Args:
+        study: The study's folder.
+        leaders: Score to beat by objective; an objective that is missing has no leader yet.
+    """
+
+    def __init__(
+        self, study: Path, trial: str, *, structure: str, leaders: Mapping[str, float]
+    ) -> None:
+        self._study, self._trial, self._structure = study, trial, structure
+        self._best = dict(leaders)
+        self._epochs: dict[str, int] = {}  # objective -> the epoch of this trial that leads it
+
+    def offer(
+        self,
+        epoch: int,
+        average: float,
+        scores: Mapping[str, float],
+        save: Callable[[Path], None],
+    ) -> tuple[str, ...]:
+        """Have `save` write the weights if they lead under some objective; return which ones."""
+        objectives = {f"task:{task}": score for task, score in scores.items()}
+        objectives |= {"average": average, f"structure:{self._structure}": average}
+        beaten = {
+            name: score
+            for name, score in objectives.items()
+            if score > self._best.get(name, float("-inf"))  # False for a score that is NaN
+        }
+        if not beaten:
+            return ()
+        save(snapshot_path(self._study, self._trial, epoch))
+        held = set(self._epochs.values())
+        self._best |= beaten
+        self._epochs |= dict.fromkeys(beaten, epoch)
+        for superseded in held - set(self._epochs.values()):
+            snapshot_path(self._study, self._trial, superseded).unlink(missing_ok=True)
+        return tuple(beaten)
+
+
+def prune(study: Path, record: StudyRecord) -> list[Path]:
+    """Delete the files of ended trials that lead nothing among the ended; return what is gone."""
+    leading = _leading_epochs(record)
+    gone = []
+    for path in (study / FOLDER).glob("*.safetensors"):
+        match = _NAME.fullmatch(path.name)
+        trial = record.trials.get(match["trial"]) if match else None
+        if match and trial and trial.ended and (trial.id, int(match["epoch"])) not in leading:
+            path.unlink(missing_ok=True)
+            gone.append(path)
+    return gone
+
+
+def _leading_epochs(record: StudyRecord) -> set[tuple[str, int]]:
+    """Return (trial, epoch) of the leaders of all trials, and of the ended ones alone.
+
+    A trial that runs again after a lost worker takes its reports back, so a leader among the
+    running ones may fall behind the best of the ended ones.
+    """
+    leaders = [*record.leaders().values()]
+    ended: dict[str, Leader] = {}
+    for trial in record.ended():
+        for objective, leader in trial.best.items():
+            if objective not in ended or leader.score > ended[objective].score:
+                ended[objective] = leader
+    return {(leader.trial, leader.epoch) for leader in [*leaders, *ended.values()]}
