@@ -1,0 +1,159 @@
+"""Small encoders, minibatches, and the same model computed the plain way, one text at a time."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mtl_core.data.batches import Minibatch
+from mtl_core.model.config import EncoderConfig
+from mtl_core.model.encoder import MultiTaskEncoder
+from mtl_core.model.plan import Readout, SharingPlan, Tokens
+
+NAMES = ("books", "dvd", "kitchen", "toys")
+N_CLASSES = (2, 3, 2, 5)
+N_WORDS = 40
+MAX_WORDS = 24
+
+MakeModel = Callable[..., MultiTaskEncoder]
+MakeBatch = Callable[..., Minibatch]
+
+
+@pytest.fixture(scope="session")
+def config() -> EncoderConfig:
+    return EncoderConfig(
+        n_layers=3,
+        d_model=12,
+        d_word=10,
+        n_heads=2,
+        d_ff=16,
+        dropout=0.0,
+        dropout_attention=0.0,
+        dropout_embedding=0.0,
+        dropout_head=0.0,
+    )
+
+
+@pytest.fixture(scope="session")
+def vocabulary() -> np.ndarray:
+    """Which of the words are in train of which of the four tasks, (K, V)."""
+    return np.random.default_rng(3).random((len(NAMES), N_WORDS)) < 0.7
+
+
+@pytest.fixture
+def make_model(config: EncoderConfig, vocabulary: np.ndarray) -> MakeModel:
+    """Return a function that makes an encoder of four tasks, in double precision.
+
+    Weights start ten times larger than published, so that a fault shows in the results.
+    """
+
+    def make(
+        plan: SharingPlan, config: EncoderConfig = config, **changes: object
+    ) -> MultiTaskEncoder:
+        values = {
+            "n_classes": N_CLASSES[: plan.n_tasks],
+            "vocabulary_of_tasks": vocabulary[: plan.n_tasks],
+            "max_words": MAX_WORDS,
+            "task_names": NAMES[: plan.n_tasks],
+            "seed": 5,
+        }
+        model = MultiTaskEncoder(plan, config, **(values | changes)).double()
+        with torch.no_grad():
+            for name, table in model.named_parameters():
+                table.mul_(1 if "norm" in name else 10)
+                if name.endswith("bias"):
+                    table.add_(0.1)
+        return model
+
+    return make
+
+
+@pytest.fixture
+def make_batch() -> MakeBatch:
+    """Return a function that makes a minibatch of random texts with rows of the tasks given."""
+
+    def make(tasks: Sequence[int], sizes: Sequence[int] | None = None, seed: int = 0) -> Minibatch:
+        rng = np.random.default_rng(seed)
+        sizes = tuple(sizes or (3,) * len(tasks))
+        lengths = torch.from_numpy(rng.integers(1, MAX_WORDS, sum(sizes)))
+        words = torch.from_numpy(rng.integers(1, N_WORDS, (sum(sizes), int(lengths.max()))))
+        words[torch.arange(words.shape[1]) >= lengths[:, None]] = 0
+        labels = torch.cat(
+            [
+                torch.from_numpy(rng.integers(0, N_CLASSES[task], size))
+                for task, size in zip(tasks, sizes, strict=True)
+            ]
+        )
+        return Minibatch(words, lengths, labels, tuple(tasks), sizes)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def plain_logits() -> Callable[..., Tensor]:
+    return compute_plain_logits
+
+
+def compute_plain_logits(model: MultiTaskEncoder, batch: Minibatch) -> Tensor:
+    """Return the logits as the plan says it, one text at a time, (N, C)."""
+    tasks = [task for task, size in zip(batch.tasks, batch.sizes, strict=True) for _ in range(size)]
+    padded = batch.words.shape[1] if model.config.mean_over_padding else None
+    return torch.stack(
+        [
+            _text_logits(model, words[: padded or length], int(length), task)
+            for words, length, task in zip(batch.words, batch.lengths, tasks, strict=True)
+        ]
+    )
+
+
+def _text_logits(model: MultiTaskEncoder, words: Tensor, length: int, task: int) -> Tensor:
+    plan, p = model.plan, dict(model.named_parameters())
+    if plan.tokens is Tokens.CLS_WORD:
+        words, length = torch.cat([torch.tensor([2]), words]), length + 1
+    bank = plan.groups[0][task]
+    x = p["words"][model.word_row[bank][words].long()] + p["positions"][bank][: len(words)]
+    x = x @ p["projection_weight"][bank] + p["projection_bias"][bank]
+    keys = torch.arange(len(words)) < length
+    n_tokens = 0
+    for layer in range(1, 1 + plan.readout_layer[task]):
+        if layer == plan.token_depth[task] + 1:
+            tokens = {
+                Tokens.NONE: [],
+                Tokens.CLS_WORD: [],
+                Tokens.CLS: [plan.groups[0][task]],
+                Tokens.OWN: [task],
+                Tokens.ALL: range(plan.n_tasks),
+            }[plan.tokens]
+            n_tokens = len(tokens)
+            x = torch.cat([p["tokens"][token][None] for token in tokens] + [x])
+            keys = torch.cat([torch.ones(n_tokens, dtype=torch.bool), keys])
+        x = _layer(model, x, keys, layer, plan.groups[layer][task])
+    layer = plan.readout_layer[task]
+    norm = plan.norm_banks(layer)[task]
+    weight, bias = p[f"norms.{layer}.norm_weight"], p[f"norms.{layer}.norm_bias"]
+    x = F.layer_norm(x, x.shape[-1:], weight[norm], bias[norm])
+    if plan.readout is Readout.MEAN:
+        vector = x[n_tokens:].mean(0)
+    else:
+        vector = x[task if plan.tokens is Tokens.ALL else 0]
+    logits = vector @ p["head_weight"][task] + p["head_bias"][task]
+    return torch.where(torch.arange(len(logits)) < model.n_classes[task], logits, -torch.inf)
+
+
+def _layer(model: MultiTaskEncoder, x: Tensor, keys: Tensor, layer: int, bank: int) -> Tensor:
+    holder = model.get_submodule(f"layers.{layer}")
+    p = {name: table[bank] for name, table in holder.named_parameters()}
+    heads, width = model.config.n_heads, x.shape[-1]
+    normed = F.layer_norm(x, (width,), p["norm1_weight"], p["norm1_bias"])
+    qkv = (normed @ p["qkv_weight"] + p["qkv_bias"]).view(len(x), 3, heads, -1)
+    query, key, value = qkv.permute(1, 2, 0, 3)  # (H, T, D / H)
+    scores = query @ key.transpose(1, 2) / (width // heads) ** 0.5
+    weights = scores.masked_fill(~keys, -torch.inf).softmax(-1)
+    mixed = (weights @ value).transpose(0, 1).reshape(len(x), width)
+    x = x + mixed @ p["out_weight"] + p["out_bias"]
+    normed = F.layer_norm(x, (width,), p["norm2_weight"], p["norm2_bias"])
+    inner = (normed @ p["up_weight"] + p["up_bias"]).relu()
+    return x + inner @ p["down_weight"] + p["down_bias"]
