@@ -1,11 +1,15 @@
 """The cheap classifiers: exact on hand-made tasks, honest about which tasks they pool."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from mtl_core import baselines as module
-from mtl_core.baselines import Baseline, baselines, label_groups
+from mtl_core.baselines import Baseline, baseline_names, baselines, label_groups
+from mtl_core.data.config import DataConfig
+from mtl_core.data.readers import read_corpus
 from mtl_core.data.task import Corpus, Split, Task
 
 POSITIVE, NEGATIVE = ("pos", "neg")
@@ -102,6 +106,28 @@ def test_more_than_two_classes_are_told_apart() -> None:
     found = by_name(make_corpus(task))["tfidf"]
 
     assert found.predicted["food"]["test"].tolist() == ["a", "b", "c"]
+
+
+def test_names_are_known_before_anything_is_trained() -> None:
+    alone = make_corpus(make_task("books", "fine", "dull"))
+    both = make_corpus(make_task("books", "fine", "dull"), make_task("films", "fine", "dull"))
+
+    assert baseline_names(alone) == tuple(by_name(alone))
+    assert baseline_names(both) == tuple(by_name(both))
+
+
+@pytest.mark.slow
+def test_published_tasks_give_the_known_scores(fdu_folder: Path) -> None:
+    corpus = read_corpus(DataConfig(source=str(fdu_folder)))
+
+    test = {
+        baseline.name: np.mean([splits["test"].mean() for splits in baseline.correct.values()])
+        for baseline in baselines(corpus)
+    }
+
+    assert test["majority"] == pytest.approx(0.488, abs=0.002)
+    assert test["tfidf"] == pytest.approx(0.850, abs=0.005)
+    assert test["tfidf_pooled"] == pytest.approx(0.887, abs=0.003)
 
 
 def test_unfinished_fit_is_used_without_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
