@@ -1,0 +1,122 @@
+"""A sharing plan as a picture: layers by tasks, top layer first, a colour for each bank.
+
+Tasks that stand in the same colour in a row share that layer's weights. Marks show where a task's
+tokens enter and where its sentence vector is read. For a terminal (`plan_table`) and for a page
+(`plan_svg`). Shapes: L layers, K tasks.
+"""
+
+from collections.abc import Sequence
+from xml.sax.saxutils import escape
+
+from rich.table import Table
+from rich.text import Text
+
+from mtl_core.model.plan import NOT_REACHED, Readout, SharingPlan, Tokens
+
+ENTERS, READS, ABSENT = "▸", "◆", "·"
+_WIDTH = 100  # columns of a narrow terminal
+_COLOURS = (
+    *("#8ecae6", "#ffb703", "#90be6d", "#f28482", "#cdb4db", "#f4a261", "#84dcc6", "#e9c46a"),
+    *("#a9def9", "#d4a373", "#b5e48c", "#ff99c8", "#9fa8da", "#bcb8b1", "#ffd6a5", "#caffbf"),
+)
+_TOKENS = {
+    Tokens.NONE: "no tokens",
+    Tokens.CLS_WORD: "the word <cls> before the words",
+    Tokens.CLS: "one CLS token",
+    Tokens.OWN: "the task's own token",
+    Tokens.ALL: "the tokens of all tasks",
+}
+_READOUTS = {
+    Readout.MEAN: "mean of the words",
+    Readout.FIRST: "position of <cls>",
+    Readout.TOKEN: "position of the token",
+}
+_CELL_WIDTH, _CELL_HEIGHT, _LEFT, _LETTER = 40, 26, 86, 7.0
+
+
+def plan_table(plan: SharingPlan, names: Sequence[str]) -> Table:
+    """Return the plan as a table: a number and a colour for each bank, and the marks.
+
+    Tasks are numbered, with their names below, where the names are too long for 100 columns.
+    """
+    room = (_WIDTH - len("embedding") - 4) // plan.n_tasks - 1
+    fits = max(len(name) for name in names) <= room
+    numbers = [str(task) for task in range(1, 1 + plan.n_tasks)]
+    caption = Text(_caption(plan, None if fits else names))  # as Text, since names may hold markup
+    table = Table(caption=caption, caption_justify="left", padding=(0, 0), pad_edge=False)
+    table.add_column("layer", no_wrap=True)
+    for head in names if fits else numbers:
+        table.add_column(Text(head), justify="center", no_wrap=True, min_width=4)
+    for layer in reversed(range(1 + plan.n_layers)):
+        cells = [_cell(plan, layer, task) for task in range(plan.n_tasks)]
+        table.add_row(_layer_name(layer), *cells)
+    return table
+
+
+def plan_svg(plan: SharingPlan, names: Sequence[str]) -> str:
+    """Return the plan as an SVG picture that needs nothing besides itself."""
+    top = 24 + round(max(len(name) for name in names) * _LETTER * 0.8)
+    width = _LEFT + plan.n_tasks * _CELL_WIDTH + 24 + top
+    height = top + (1 + plan.n_layers) * _CELL_HEIGHT + 34
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+        f'width="{width}" height="{height}" font-family="sans-serif" font-size="12">',
+        f"<title>{escape(f'Sharing plan {plan.digest()}')}</title>",
+        f'<rect width="{width}" height="{height}" fill="white"/>',
+    ]
+    for task, name in enumerate(names):
+        x, y = _LEFT + (task + 0.5) * _CELL_WIDTH, top - 6
+        parts.append(f'<text transform="translate({x:g} {y}) rotate(-50)">{escape(name)}</text>')
+    for layer in range(1 + plan.n_layers):
+        y = top + (plan.n_layers - layer) * _CELL_HEIGHT
+        parts.append(_svg_text(_LEFT - 8, y, _layer_name(layer), anchor="end"))
+        for task in range(plan.n_tasks):
+            parts.append(_svg_cell(plan, layer, task, y))
+    y = top + (1 + plan.n_layers) * _CELL_HEIGHT + 4
+    return "\n".join([*parts, _svg_text(8, y, _caption(plan, None), anchor="start"), "</svg>"])
+
+
+def _caption(plan: SharingPlan, names: Sequence[str] | None) -> str:
+    marks = f"{READS} {_READOUTS[plan.readout]}"
+    if plan.tokens is not Tokens.NONE:
+        marks = f"{ENTERS} {_TOKENS[plan.tokens]}  {marks}"
+    if names is None:
+        return marks
+    return marks + "\n" + ", ".join(f"{task} {name}" for task, name in enumerate(names, start=1))
+
+
+def _layer_name(layer: int) -> str:
+    return str(layer) if layer else "embedding"
+
+
+def _label(plan: SharingPlan, layer: int, task: int) -> str:
+    """Return the bank's number, between the marks of this layer."""
+    bank = plan.groups[layer][task]
+    if bank == NOT_REACHED:
+        return ABSENT
+    enters = plan.tokens is Tokens.CLS_WORD and layer == 0
+    if plan.tokens in (Tokens.CLS, Tokens.OWN, Tokens.ALL):
+        enters = layer == plan.token_depth[task] + 1
+    reads = layer == plan.readout_layer[task]
+    return f"{ENTERS if enters else ''}{bank}{READS if reads else ''}"
+
+
+def _colour(plan: SharingPlan, layer: int, task: int) -> str | None:
+    bank = plan.groups[layer][task]
+    return None if bank == NOT_REACHED else _COLOURS[bank % len(_COLOURS)]
+
+
+def _cell(plan: SharingPlan, layer: int, task: int) -> Text:
+    colour = _colour(plan, layer, task)
+    return Text(_label(plan, layer, task), style=f"black on {colour}" if colour else "dim")
+
+
+def _svg_cell(plan: SharingPlan, layer: int, task: int, y: int) -> str:
+    x, fill = _LEFT + task * _CELL_WIDTH, _colour(plan, layer, task) or "#f2f2f2"
+    box = f'<rect x="{x}" y="{y}" width="{_CELL_WIDTH}" height="{_CELL_HEIGHT}"'
+    label = _svg_text(x + _CELL_WIDTH // 2, y, _label(plan, layer, task), anchor="middle")
+    return f'{box} fill="{fill}" stroke="white"/>{label}'
+
+
+def _svg_text(x: int, y: int, text: str, *, anchor: str) -> str:
+    return f'<text x="{x}" y="{y + 17}" text-anchor="{anchor}">{escape(text)}</text>'
