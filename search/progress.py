@@ -1,6 +1,34 @@
-"""What a user sees while a search runs."""
+"""Showing a running search: a live display on a terminal, plain lines anywhere else.
+
+`tuner.py` and `callback.py` tell a `Progress` what happens; what it looks like is in
+`progress_view.py`. The live display is drawn by the driver itself, between Tune's events and at
+most four times a second, so that nothing is read while it changes. Plain lines (a log file, CI)
+are one for each ended trial and one now and then in between, without control characters.
+"""
+
+import time
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.live import Live
 
 from search.cluster import Cluster
+from search.progress_view import (
+    Moment,
+    best_in_words,
+    best_report,
+    counts,
+    describe,
+    duration,
+    percent,
+    state_in_words,
+    view,
+)
+from search.record import StudyRecord
+from search.space import Space
+
+REFRESH_SECONDS = 0.25
+HEARTBEAT_SECONDS = 30.0
 
 
 class Progress:
@@ -9,7 +37,7 @@ class Progress:
     def say(self, text: str) -> None:
         """Tell what is going on before and after the trials run."""
 
-    def started(self, cluster: Cluster) -> None:
+    def started(self, cluster: Cluster, space: Space, record: StudyRecord) -> None:
         """The cluster is there, trials begin."""
 
     def changed(self) -> None:
@@ -23,3 +51,119 @@ class Progress:
 
     def close(self) -> None:
         """Leave the terminal in order; twice is fine."""
+
+
+def live_progress(console: Console | None = None) -> Progress:
+    """Return the display that suits where `console` writes to."""
+    console = console or Console()
+    return LiveProgress(console) if console.is_terminal else PlainProgress(console)
+
+
+class _Shown(Progress):
+    """What both displays have in common: the words before, and the time that is left."""
+
+    def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console, self._clock = console, clock
+        self._record = StudyRecord()
+        self._space: Space | None = None
+        self._began, self._done_before, self._drawn = 0.0, 0, 0.0
+
+    def say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def started(self, cluster: Cluster, space: Space, record: StudyRecord) -> None:
+        self._space, self._record = space, record
+        self._began = self._drawn = self._clock()
+        self._done_before = len(record.ended())
+        workers = f"{cluster.workers} trial{'' if cluster.workers == 1 else 's'} at a time"
+        self.say(f"searching on {cluster.words}, {workers}")
+        if cluster.dashboard:
+            self.say(f"Ray dashboard: http://{cluster.dashboard}")
+
+    def _moment(self) -> Moment:
+        assert self._space is not None
+        size = self._space.size()
+        trials = self._space.search.trials
+        total = max(trials if size is None else min(trials, size), len(self._record.trials))
+        return Moment(name=self._space.name, total=total, seconds_left=self._seconds_left(total))
+
+    def _seconds_left(self, total: int) -> float | None:
+        """Estimate from the trials ended in this run; the time limit, if it comes first."""
+        assert self._space is not None
+        elapsed, minutes = self._clock() - self._began, self._space.search.minutes
+        done = len(self._record.ended())
+        left = None
+        if done > self._done_before:
+            left = elapsed / (done - self._done_before) * (total - done)
+        if minutes is None:
+            return left
+        limit = minutes * 60 - self._record.seconds_used
+        return max(0.0, limit if left is None else min(limit, left))
+
+
+class LiveProgress(_Shown):
+    """A table of the leading trials that stays in place, on a terminal."""
+
+    _live: Live | None = None
+
+    def started(self, cluster: Cluster, space: Space, record: StudyRecord) -> None:
+        super().started(cluster, space, record)
+        self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop")
+        self._live.start()
+        self._draw()
+
+    def tick(self) -> None:
+        if self._live is not None and self._clock() - self._drawn >= REFRESH_SECONDS:
+            self._draw()
+
+    def close(self) -> None:
+        if self._live is not None:
+            self._draw()
+            self._live.stop()
+            self._live = None
+
+    def _draw(self) -> None:
+        assert self._live is not None
+        self._drawn = self._clock()
+        size = self._console.size
+        rows = max(3, min(12, size.height - 6))
+        shown = view(self._record, self._moment(), width=size.width, rows=rows)
+        self._live.update(shown, refresh=True)
+
+
+class PlainProgress(_Shown):
+    """A line for each ended trial, for the very first result, and every half minute."""
+
+    _first_shown = False
+
+    def changed(self) -> None:
+        if self._first_shown:
+            return
+        trial = next((t for t in self._record.trials.values() if t.reports), None)
+        if trial is not None:
+            self._first_shown = True
+            score = percent(trial.reports[-1].average)
+            self._line(f"first result: {score} after epoch 1 of {trial.id} ({describe(trial)})")
+
+    def trial_ended(self, trial: str) -> None:
+        known = self._record.trials[trial]
+        report = best_report(known)
+        score = f"{percent(report.average)} at epoch {report.epoch}" if report else "no result"
+        reason = ""
+        if known.failure is not None:
+            reason = f" ({known.failure.reason})"
+        words = f"{known.id} {state_in_words(known)}{reason}: {score}, {describe(known)}"
+        self._line(f"{words}; {best_in_words(self._record)}")
+
+    def tick(self) -> None:
+        if self._clock() - self._drawn >= HEARTBEAT_SECONDS:
+            moment = self._moment()
+            running = sum(trial.state == "running" for trial in self._record.trials.values())
+            words = [f"{running} in training", counts(self._record), best_in_words(self._record)]
+            if moment.seconds_left is not None:
+                words.append(f"about {duration(moment.seconds_left)} left")
+            self._line("; ".join(filter(None, words)))
+
+    def _line(self, text: str) -> None:
+        self._drawn = self._clock()
+        self.say(f"[{len(self._record.ended())}/{self._moment().total}] {text}")

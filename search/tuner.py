@@ -7,6 +7,7 @@ record at every start. Tune's own files go to a folder that is deleted at the en
 
 import shutil
 import tempfile
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -58,7 +59,7 @@ def run_trials(
         minutes = space.search.minutes
         seconds = None if minutes is None else minutes * 60 - record.seconds_used
         stop = StopSwitch(seconds)
-        with stop.on_signals(shown.close):
+        with stop.on_signals(shown.close), closing(shown):
             shown.say("starting Ray" if address is None else f"joining Ray at {address}")
             with joined(address, space.search) as cluster:
                 run = _Run(space, Path(encoded_path), record, Path(folder), shown)
@@ -92,7 +93,7 @@ class _Run:
 
         if stop.reason is not None:  # Ctrl-C while Ray was starting
             return stop.reason
-        self.progress.started(cluster)
+        self.progress.started(cluster, self.space, self.record)
         proposer = Proposer(self.space, self.record, workers=cluster.workers)
         searcher = JournalSearcher(proposer, workers=cluster.workers)
         scratch = tempfile.mkdtemp(prefix="branchpoint-")
@@ -104,7 +105,9 @@ class _Run:
         assert reason is not None, "Tune ended although trials were left"
         return reason
 
-    def _tune(self, searcher: Any, stop: "StopSwitch", trainable: type | None, scratch: str) -> None:
+    def _tune(
+        self, searcher: Any, stop: "StopSwitch", trainable: type | None, scratch: str
+    ) -> None:
         from ray import tune
 
         from search.callback import JournalCallback
