@@ -117,17 +117,18 @@ def test_names_are_known_before_anything_is_trained() -> None:
 
 
 @pytest.mark.slow
-def test_published_tasks_give_the_known_scores(fdu_folder: Path) -> None:
-    corpus = read_corpus(DataConfig(source=str(fdu_folder)))
+def test_real_tasks_gain_from_pooling(fdu_folder: Path) -> None:
+    names = ("kitchen_housewares", "electronics", "apparel", "MR")
+    corpus = read_corpus(DataConfig(source=str(fdu_folder), tasks=names))
 
     test = {
         baseline.name: np.mean([splits["test"].mean() for splits in baseline.correct.values()])
         for baseline in baselines(corpus)
     }
 
-    assert test["majority"] == pytest.approx(0.488, abs=0.002)
-    assert test["tfidf"] == pytest.approx(0.850, abs=0.005)
-    assert test["tfidf_pooled"] == pytest.approx(0.887, abs=0.003)
+    assert test["majority"] == pytest.approx(0.479, abs=0.001)
+    assert test["tfidf"] == pytest.approx(0.818, abs=0.005)
+    assert test["tfidf_pooled"] == pytest.approx(0.843, abs=0.005)
 
 
 def test_unfinished_fit_is_used_without_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
