@@ -1,0 +1,123 @@
+"""Word vectors are read for the words of a vocabulary, and bad files are named by line."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mtl_core.data.config import DataConfig
+from mtl_core.data.encoded import encode
+from mtl_core.data.task import Corpus, Split, Task
+from mtl_core.data.vectors import Coverage, coverage, read_vectors
+from mtl_core.errors import ConfigError
+
+VOCABULARY = {"good": 3, "bad": 4, "film": 5}
+GLOVE = "the 9 9 9\ngood 0.5 -1 2e-1\nnaïve 1 1 1\nfilm 1 2 3\ngood 7 7 7\n"
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "vectors.txt"
+    path.write_bytes(text.encode())
+    return path
+
+
+def test_vectors_stand_at_their_ids_and_words_without_one_are_not_found(tmp_path: Path) -> None:
+    matrix, found = read_vectors(write(tmp_path, GLOVE), VOCABULARY)
+
+    assert found.tolist() == [False, False, False, True, False, True]
+    assert matrix.dtype == np.float32
+    np.testing.assert_allclose(matrix[3], [0.5, -1, 0.2], rtol=1e-6)  # the first of two
+    assert matrix[5].tolist() == [1, 2, 3]
+    assert not matrix[4].any()
+
+
+def test_the_matrix_has_a_row_for_every_id_of_the_corpus(tmp_path: Path) -> None:
+    matrix, found = read_vectors(write(tmp_path, GLOVE), VOCABULARY, n_words=9)
+
+    assert matrix.shape == (9, 3)
+    assert found.shape == (9,)
+
+
+def test_word2vec_with_its_first_line_is_the_same(tmp_path: Path) -> None:
+    plain = read_vectors(write(tmp_path, GLOVE), VOCABULARY)
+
+    headed = read_vectors(write(tmp_path, "5 3\n" + GLOVE.replace("\n", " \n")), VOCABULARY)
+
+    assert headed[0].tolist() == plain[0].tolist()
+
+
+@pytest.mark.parametrize("name", ["vectors.txt.gz", "vectors.txt"])
+def test_a_gzipped_file_is_known_by_its_bytes(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(gzip.compress(GLOVE.encode()))
+
+    assert read_vectors(tmp_path / name, VOCABULARY)[1].sum() == 2
+
+
+def test_a_word_may_hold_spaces(tmp_path: Path) -> None:
+    path = write(tmp_path, "good 1 2\n. . . 3 4\nat me@here.org 5 6\n")
+
+    matrix, found = read_vectors(path, {". . .": 0, "at me@here.org": 1})
+
+    assert found.all()
+    assert matrix.tolist() == [[3, 4], [5, 6]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("good 1 2\nfilm 1\n", r"vectors\.txt, line 2: 1 numbers after the word, not 2"),
+        ("good 1 2\nfilm 1 2 3\n", r"vectors\.txt, line 2: 3 numbers after the word, not 2"),
+        ("2 3\ngood 1 2\n", r"vectors\.txt, line 2: 2 numbers after the word, not 3"),
+        ("good 1 2\n\n", r"vectors\.txt, line 2: 0 numbers"),
+        ("good 1 x2\n", r"vectors\.txt, line 1: 'x2' is no number"),
+        ("film 1 nan\n", r"vectors\.txt, line 1: 'nan' is no number"),
+        ("good\n", r"vectors\.txt, line 1: 0 numbers after the word, not any"),
+        ("", r"vectors\.txt: has no word vectors"),
+    ],
+)
+def test_malformed_files_are_named_with_their_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_vectors(write(tmp_path, text), VOCABULARY)
+
+
+def test_all_faults_are_reported_at_once_but_no_more_than_five(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_vectors(write(tmp_path, "good 1 2\n" + "x 1\n" * 9), VOCABULARY)
+
+    assert len(caught.value.faults) == 5
+
+
+@pytest.mark.parametrize("damage", ["absent", "folder", "cut"])
+def test_a_file_that_cannot_be_read_is_the_callers_fault(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "vectors.gz"
+    if damage == "folder":
+        path.mkdir()
+    if damage == "cut":
+        path.write_bytes(gzip.compress(GLOVE.encode() * 99)[:-30])
+
+    with pytest.raises(ConfigError, match=r"vectors\.gz: cannot be read as word vectors"):
+        read_vectors(path, VOCABULARY)
+
+
+def test_coverage_counts_types_and_running_words_of_train(tmp_path: Path) -> None:
+    texts = ("good good film", "good dull plot")
+    train = Split(texts=texts, labels=("a", "b"), source="")
+    test = Split(texts=("unseen words",), labels=("a",), source="")
+    task = Task(name="x", labels=("a", "b"), splits={"train": train, "dev": test, "test": test})
+    corpus = encode(Corpus(tasks=(task,), layout="folders", source=""), DataConfig(), tmp_path)
+    path = write(tmp_path, "good 1 2\nfilm 3 4\nunseen 5 6\n")
+
+    _, found = read_vectors(path, corpus.vocabulary(), n_words=corpus.vocabulary_size)
+
+    assert coverage(corpus, found) == Coverage(types=4, types_found=2, running=6, running_found=4)
+    assert str(coverage(corpus, found)) == "2 of 4 words, 66.7% of the running words"
+
+
+def test_real_vectors_are_read(data_folder: Path) -> None:
+    path = data_folder / "vectors" / "glove.6B.50d.top10k.txt.gz"
+
+    matrix, found = read_vectors(path, {"the": 0, "quinn": 1, "boring": 2})
+
+    assert matrix.shape == (3, 50)
+    assert found.tolist() == [True, True, False]
