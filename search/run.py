@@ -10,9 +10,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from search.place import Existing
 
 app = typer.Typer(
     name="branchpoint",
@@ -60,15 +63,16 @@ def run(
     """Search how the tasks should share one Transformer, and write the answer to a report."""
     given = {"trials": trials, "minutes": minutes, "seed": seed}
     overrides = [*(settings or ()), *(f"search.{k}={v}" for k, v in given.items() if v is not None)]
+    existing: Existing = {True: "resume", False: "fresh", None: "continue"}[resume]
     with clear_errors():
         if dry_run:
             from search.dry_run import show_plan
 
-            show_plan(space, data=data, overrides=overrides)
+            show_plan(space, data=data, out=out, overrides=overrides, existing=existing)
             return
+        from search.progress import live_progress
         from search.study import run_search
 
-        existing = {True: "resume", False: "fresh", None: "continue"}[resume]
         study = run_search(
             space,
             data=data,
@@ -76,8 +80,10 @@ def run(
             overrides=overrides,
             address=address,
             existing=existing,
-            show=True,
+            progress=live_progress(),
         )
+        typer.echo(study.headline())
+        typer.echo(f"report: {study.folder / 'report.md'}")
     raise typer.Exit(130 if study.interrupted else 0)
 
 
@@ -110,7 +116,9 @@ def audit(
 
 @app.command("predict")
 def predict(
-    model: Annotated[Path, typer.Option(help="Model folder, such as results/layerwise/best/average.")],
+    model: Annotated[
+        Path, typer.Option(help="Model folder, such as results/layerwise/best/average.")
+    ],
     task: Annotated[str, typer.Option(help="Name of the task whose head answers.")],
     probabilities: Annotated[
         bool, typer.Option(help="Print the probability of the label behind it.")

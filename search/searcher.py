@@ -25,8 +25,6 @@ class JournalSearcher(Searcher):
 
     Attributes:
         trials: Ours by Tune's name, while they live.
-        reason: Why no trial follows: "trials" or "exhausted" as the proposer found, or what
-            `end` was told; None as long as there are more.
     """
 
     def __init__(self, proposer: Proposer, *, workers: int | None = None) -> None:
@@ -34,21 +32,20 @@ class JournalSearcher(Searcher):
         self.proposer = proposer
         self.record: StudyRecord = proposer.record
         self.trials: dict[str, str] = {}
-        self.reason: str | None = None
         self._workers = workers
         self._again: deque[TrialRecord] = deque(self.record.unfinished())
 
     def suggest(  # type: ignore[override]  # Tune leaves FINISHED out of its own signature
         self, trial_id: str
     ) -> dict[str, Any] | str | None:
-        """Return the configuration of Tune's next trial, FINISHED, or None for "not now"."""
-        if self.reason is not None:
-            return str(Searcher.FINISHED)
+        """Return the configuration of Tune's next trial, None for "not now", or FINISHED.
+
+        Why there is no further trial says `Proposer.reason`.
+        """
         if self._workers is not None and len(self.trials) >= self._workers:
             return None
         trial = self._again.popleft() if self._again else self._propose()
         if trial is None:
-            self.reason = self.proposer.reason
             return str(Searcher.FINISHED)
         self.trials[trial_id] = trial.id
         return {
@@ -59,10 +56,6 @@ class JournalSearcher(Searcher):
             "attempt": trial.attempt + 1,
             "leaders": {goal: best.score for goal, best in self.record.leaders().items()},
         }
-
-    def end(self, reason: str) -> None:
-        """Hand out no further trial, such as when the time is up; what runs may go on."""
-        self.reason = self.reason or reason
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Nothing to do: the trial scheduler has written the report."""

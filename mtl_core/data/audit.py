@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mtl_core.data.audit_words import SplitWords, Words, measure_words
+from mtl_core.data.audit_words import SplitWords, WholeTexts, Words, measure_whole, measure_words
 from mtl_core.data.config import DataConfig
 from mtl_core.data.duplicates import Repeats, find_repeats, normalise_corpus
 from mtl_core.data.encoded import EncodedCorpus
@@ -58,7 +58,8 @@ class TaskAudit:
     """One task; the counts of repeated texts are those of `Repeats`.
 
     Args:
-        vocabulary: Different words of its train split.
+        vocabulary: Different words of its train split that a model can learn: after the cut.
+        whole: The texts of "train" and of "train_and_dev" before any cut.
         undecodable: Lines of each file that are not UTF-8 and were read as Latin-1.
         n_dropped: Rows left out; `dropped` lists the first of them, with file and line.
         cut_from_train: A sentence for each split that had no file.
@@ -70,6 +71,7 @@ class TaskAudit:
     labels: tuple[str, ...]
     splits: dict[str, SplitAudit]
     vocabulary: int
+    whole: dict[str, WholeTexts]
     dev_in_train: int
     test_in_train: int
     test_in_dev: int
@@ -128,7 +130,10 @@ def audit(corpus: Corpus, encoded: EncodedCorpus | None, config: DataConfig) -> 
     texts = normalise_corpus(corpus)
     repeats = find_repeats(corpus, texts)
     words = measure_words(corpus, texts, config, encoded)
-    tasks = tuple(_audit_task(task, corpus.source, repeats, words) for task in corpus.tasks)
+    whole = measure_whole(corpus, texts, config.max_words)
+    tasks = tuple(
+        _audit_task(task, corpus.source, repeats, words, whole[task.name]) for task in corpus.tasks
+    )
     return Audit(
         layout=corpus.layout,
         source=corpus.source,
@@ -142,7 +147,9 @@ def audit(corpus: Corpus, encoded: EncodedCorpus | None, config: DataConfig) -> 
     )
 
 
-def _audit_task(task: Task, folder: str, repeats: Repeats, words: Words) -> TaskAudit:
+def _audit_task(
+    task: Task, folder: str, repeats: Repeats, words: Words, whole: dict[str, WholeTexts]
+) -> TaskAudit:
     name = task.name
     splits = {
         split: _audit_split(
@@ -159,6 +166,7 @@ def _audit_task(task: Task, folder: str, repeats: Repeats, words: Words) -> Task
         labels=task.labels,
         splits=splits,
         vocabulary=words.vocabulary_of[name],
+        whole=whole,
         dev_in_train=repeats.dev_in_train[name],
         test_in_train=repeats.test_in_train[name],
         test_in_dev=repeats.test_in_dev[name],

@@ -92,7 +92,7 @@ def _words_table(audit: Audit) -> Table:
         "Words", "task", "median", "95 %", "max", "cut %", "words",
         "new % dev", "test", "to all",
         caption=f"median, 95 %, max: {unit}; cut %: train texts longer than {audit.max_words:,};"
-        " words: different words of train; new %: running words of dev and test that"
+        f" words: different words of train ({audit.vocabulary:,} of all tasks can be learnt); new %: running words of dev and test that"
         " train of the task has not; to all: those of test that no task's train has",
     )  # fmt: skip
     for task in audit.tasks:
@@ -103,11 +103,9 @@ def _words_table(audit: Audit) -> Table:
             Text(task.name),
             *_counts(lengths),
             _hundredths(train.cut_share),
-            f"{task.vocabulary:,}",
+            f"{task.whole['train'].vocabulary:,}",
             *map(_hundredths, shares),
         )
-    table.add_section()
-    table.add_row("all", "", "", "", "", f"{audit.vocabulary:,}", "", "", "")
     return table
 
 

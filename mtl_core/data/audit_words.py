@@ -7,7 +7,9 @@ K tasks, V words.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 from mtl_core.data.config import DataConfig
 from mtl_core.data.duplicates import Key
 from mtl_core.data.encoded import EncodedCorpus
-from mtl_core.data.task import Corpus
+from mtl_core.data.task import Corpus, Task
 from mtl_core.data.tokenizer import CLS, UNKNOWN
 
 
@@ -44,6 +46,55 @@ class Words:
     splits: dict[Key, SplitWords]
     vocabulary_of: dict[str, int]
     vocabulary: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class WholeTexts:
+    """Texts as they are in the files, before any cut; words are what white space separates.
+
+    Args:
+        vocabulary: Different words, in lower case.
+        n_cut: Texts longer than `max_words`.
+    """
+
+    rows: int
+    classes: dict[str, int]
+    mean_words: float
+    longest: int
+    vocabulary: int
+    n_cut: int
+
+
+def measure_whole(
+    corpus: Corpus, texts: dict[Key, list[str]], max_words: int
+) -> dict[str, dict[str, WholeTexts]]:
+    """Return the whole texts of "train" and of "train_and_dev", by task.
+
+    The second is what a published train file holds, where dev was cut from it.
+    """
+    return {
+        task.name: {
+            "train": _whole(task, ["train"], texts, max_words),
+            "train_and_dev": _whole(task, ["train", "dev"], texts, max_words),
+        }
+        for task in corpus.tasks
+    }
+
+
+def _whole(
+    task: Task, splits: Sequence[str], texts: dict[Key, list[str]], max_words: int
+) -> WholeTexts:
+    rows = [text.split() for split in splits for text in texts[task.name, split]]
+    labels = Counter(label for split in splits for label in task.splits[split].labels)
+    lengths = [len(row) for row in rows]
+    return WholeTexts(
+        rows=len(rows),
+        classes=dict(sorted(labels.items())),
+        mean_words=sum(lengths) / len(rows),
+        longest=max(lengths),
+        vocabulary=len(set(chain.from_iterable(rows))),
+        n_cut=sum(length > max_words for length in lengths),
+    )
 
 
 def measure_words(

@@ -85,7 +85,7 @@ def generate(config: CorpusConfig) -> Corpus:
 def planted_truth(config: CorpusConfig) -> PlantedTruth:
     """Return what is planted in the corpus of `generate(config)`."""
     lexicon, plans = _lexicon(config), list(_plans(config))
-    leanings = dict(zip(lexicon.cues, lexicon.leanings.T.tolist(), strict=True))
+    leanings = dict(zip(lexicon.cues, zip(*lexicon.leanings, strict=True), strict=True))
     return PlantedTruth(
         groups=tuple(
             tuple(plan.name for plan in plans if plan.group == group)
@@ -113,7 +113,7 @@ class _Lexicon:
     """Cues with the way they lean in each group, (groups, cues) of 1 and -1, and fillers."""
 
     cues: list[str]
-    leanings: np.ndarray
+    leanings: list[list[int]]
     fillers: list[str]
 
 
@@ -143,7 +143,7 @@ def _lexicon(config: CorpusConfig) -> _Lexicon:
     for cue in range(_N_CUES // 2, _N_CUES):
         while config.n_groups > 1 and len(set(leanings[:, cue])) == 1:
             leanings[:, cue] = np.where(rng.random(config.n_groups) < 0.5, 1, -1)
-    return _Lexicon(words[:_N_CUES], leanings, words[_N_CUES:])
+    return _Lexicon(words[:_N_CUES], leanings.tolist(), words[_N_CUES:])
 
 
 def _make_split(
@@ -177,13 +177,14 @@ def _make_part(
 ) -> list[str]:
     """Fillers, frequent ones first as in any text, with cues in some places that lean to `side`."""
     # Squaring makes the first fillers the frequent ones, and is exact on every machine.
-    fillers = np.floor(rng.random(n_words) ** 2 * len(lexicon.fillers)).astype(np.int64)
-    words = [lexicon.fillers[at] for at in fillers.tolist()]
-    places = np.argsort(rng.random(n_words), kind="stable").tolist()
-    cues = [0]
-    while int(np.sign(lexicon.leanings[group, cues].sum())) != side:
-        n_cues = _between(_CUES, rng)
-        cues = np.floor(rng.random(n_cues) * len(lexicon.cues)).astype(np.int64).tolist()
+    words = [
+        lexicon.fillers[int(x * x * len(lexicon.fillers))] for x in rng.random(n_words).tolist()
+    ]
+    order = rng.random(n_words).tolist()
+    places = sorted(range(n_words), key=order.__getitem__)
+    lean, cues = lexicon.leanings[group], list[int]()
+    while side * sum(lean[cue] for cue in cues) <= 0:
+        cues = [int(x * len(lean)) for x in rng.random(_between(_CUES, rng)).tolist()]
     for place, cue in zip(places, cues, strict=False):
         words[place] = lexicon.cues[cue]
     return words

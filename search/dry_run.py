@@ -1,0 +1,163 @@
+"""`--dry-run`: check the space and the data, show what would be searched, start nothing.
+
+The time is an estimate from a probe: a few configurations of the space take some training steps in
+this process. Early stopping is taken at its rule, that each rung lets one trial in
+`reduction_factor` go on.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from mtl_core.data.batches import plan_epoch
+from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.readers import read_corpus
+from mtl_core.model.drawing import plan_table
+from mtl_core.model.structures import build_plan
+from mtl_core.seeding import stream
+from mtl_core.training.config import TrialConfig
+from mtl_core.training.trainer import Trainer
+from search.cluster import local_workers
+from search.config import SearchConfig
+from search.place import Existing, Place
+from search.scheduler import Asha
+from search.space import Space, load_space
+
+SAMPLES = 300  # configurations drawn to see which plans there are
+PROBES = 3  # configurations that are timed
+PROBE_SECONDS = 1.0  # for each of them, after its first step
+
+
+@dataclass(frozen=True)
+class SearchEstimate:
+    """What a search will take, as far as a probe can tell.
+
+    Args:
+        trials: Trials the search runs at most.
+        epochs: Epochs that all trials train together, early stopping counted.
+        seconds: Wall time of the trials on this machine.
+    """
+
+    trials: int
+    epochs: float
+    seconds: float
+
+
+def show_plan(
+    path: str,
+    *,
+    data: str | None = None,
+    out: str = "results",
+    overrides: Sequence[str] = (),
+    existing: Existing = "continue",
+) -> None:
+    """Print the search space, its plans and the estimate; raises `ConfigError` for any fault."""
+    space = load_space(path, overrides, data=data)
+    corpus = read_corpus(space.data)
+    space.validate_for(corpus.names)
+    Place(Path(out) / space.name, existing, space, corpus).check()
+    encoded = encode(corpus, space.data)
+    console = Console()
+    console.print(space.table())
+    for title, picture in plan_pictures(space, corpus.names):
+        console.print()
+        console.print(title, highlight=False)
+        console.print(picture)
+    found = estimate_search(space, encoded)
+    rows = sum(len(task.splits["train"]) for task in corpus.tasks)
+    console.print()
+    console.print(
+        f"{len(corpus.names)} tasks, {rows:,} train rows; {found.trials} trials, about "
+        f"{found.epochs:,.0f} epochs in all, about {_in_words(found.seconds)} on this machine "
+        f"with {local_workers(space.search)} at a time (from a probe of {PROBES} configurations; "
+        "testing and the linear baselines come on top).",
+        highlight=False,
+    )
+    console.print("Nothing was started: leave out --dry-run to search.")
+
+
+def plan_pictures(space: Space, names: Sequence[str]) -> Iterator[tuple[str, Table]]:
+    """Yield a title and the layer x task grid of one plan for every structure of the space."""
+    seen: dict[str, dict[int, TrialConfig]] = {}
+    for config in _sampled(space, SAMPLES):
+        depth = config.sharing.divergence_depth
+        order = -1 if depth is None else depth if isinstance(depth, int) else max(depth)
+        seen.setdefault(config.sharing.structure, {})[order] = config
+    for structure, by_depth in sorted(seen.items()):
+        depths = sorted(by_depth)
+        config = by_depth[depths[len(depths) // 2]]
+        plan = build_plan(config.sharing, len(names), config.encoder.n_layers)
+        title = structure
+        if depths[-1] >= 0:
+            listed = ", ".join(str(depth) for depth in depths if depth >= 0)
+            title += f", divergence depth {listed}; here {config.sharing.divergence_depth}"
+        yield title, plan_table(plan, names)
+
+
+def estimate_search(space: Space, encoded: EncodedCorpus) -> SearchEstimate:
+    """Estimate trials, epochs and wall time; takes a few training steps to see the speed."""
+    search, size = space.search, space.size()
+    trials = search.trials if size is None else min(search.trials, size)
+    probed = list(_sampled(space, PROBES))
+    epochs = [expected_epochs(config.training.epochs, search) for config in probed]
+    per_epoch = [_seconds_per_epoch(encoded, config, search) for config in probed]
+    per_trial = [n * seconds for n, seconds in zip(epochs, per_epoch, strict=True)]
+    seconds = trials * sum(per_trial) / len(probed) / local_workers(search)
+    if search.minutes is not None:
+        seconds = min(seconds, search.minutes * 60)
+    return SearchEstimate(trials, trials * sum(epochs) / len(probed), seconds)
+
+
+def expected_epochs(epochs: int, search: SearchConfig) -> float:
+    """Return the epochs of a trial on average when each rung lets one in so many go on."""
+    if search.early_stopping is None:
+        return float(epochs)
+    asha = Asha(search.early_stopping)
+    expected, going_on = 0.0, 1.0
+    for epoch in range(1, epochs + 1):
+        expected += going_on
+        if asha.is_rung(epoch):
+            going_on /= search.early_stopping.reduction_factor
+    return expected
+
+
+def _sampled(space: Space, count: int) -> Iterator[TrialConfig]:
+    rng = stream(space.search.seed, "dry run")
+    for _ in range(count):
+        yield space.configure(space.sample(rng))
+
+
+def _seconds_per_epoch(encoded: EncodedCorpus, config: TrialConfig, search: SearchConfig) -> float:
+    """Time some steps, and count a word of dev as a third of a word of train."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, int(search.cpus_per_trial)))
+    try:
+        trainer = Trainer(encoded, config, seed=0)
+        trainer.model.train()
+        steps = plan_epoch(trainer.lengths, encoded.names, config.batches, seed=0, epoch=1)
+        trainer.updater.take(steps[0], 1.0)  # the first step also allocates
+        began, words = time.perf_counter(), 0
+        for step in steps:
+            trainer.updater.take(step, 1.0)
+            words += sum(int(trainer.lengths[row.task][row.examples].sum()) for row in step)
+            if time.perf_counter() - began > PROBE_SECONDS:
+                break
+        per_word = (time.perf_counter() - began) / words
+    finally:
+        torch.set_num_threads(threads)
+    of_train = sum(int(lengths.sum()) for lengths in trainer.lengths)
+    of_dev = sum(int(encoded.split(k, "dev").lengths.sum()) for k in range(encoded.n_tasks))
+    return per_word * (of_train + of_dev / 3)
+
+
+def _in_words(seconds: float) -> str:
+    if seconds < 90:
+        return f"{math.ceil(seconds)} seconds"
+    minutes = seconds / 60
+    return f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"

@@ -1,0 +1,118 @@
+"""Where a study lies on disk: found fit before anything is written, put aside, opened.
+
+A study is never overwritten silently: the folder of another question is refused, and `--fresh`
+renames what is there.
+"""
+
+import difflib
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mtl_core.data.task import Corpus
+from mtl_core.errors import ConfigError
+from search.record import FORMAT, StudyRecord
+from search.space import Space
+
+Existing = Literal["continue", "resume", "fresh"]
+JOURNAL, SPACE = "journal.jsonl", "space.yaml"
+
+
+@dataclass(frozen=True)
+class Place:
+    """The folder of one study, and the question that it is to hold.
+
+    Args:
+        folder: `<out>/<name>`.
+        existing: What to do about a study that is there: "continue" it, insist on that with
+            "resume", or begin "fresh".
+    """
+
+    folder: Path
+    existing: Existing
+    space: Space
+    corpus: Corpus
+
+    def check(self) -> None:
+        """Raise a `ConfigError` where the study cannot be written or continued here."""
+        journal = self.folder / JOURNAL
+        _check_writable(self.folder)
+        if self.existing == "fresh":
+            return
+        if journal.is_file():
+            self._check_same(StudyRecord.load(journal))
+        elif self.existing == "resume":
+            raise ConfigError(
+                f"{self.folder}: --resume found no study here; leave it out to begin one"
+            )
+
+    def open(self) -> tuple[StudyRecord, Path | None]:
+        """Return the record, open for writing, and where a former study was put, if it was."""
+        aside = self._put_aside() if self.existing == "fresh" else None
+        self.folder.mkdir(parents=True, exist_ok=True)
+        record = StudyRecord.open(self.folder / JOURNAL)
+        if record.header:
+            record.append("continued")
+        else:
+            record.append(
+                "study",
+                format=FORMAT,
+                name=self.space.name,
+                space_digest=self.space.digest(),
+                data_fingerprint=self.corpus.content_hash(),
+                seed=self.space.search.seed,
+                tasks=list(self.corpus.names),
+            )
+        return record, aside
+
+    def _check_same(self, record: StudyRecord) -> None:
+        faults = []
+        if record.header.get("space_digest") != self.space.digest():
+            faults.append(
+                f"{self.folder}: holds the study of another space{self._difference()}; "
+                "--fresh puts it aside and begins anew, --out or --set name=NAME keeps both"
+            )
+        elif record.header.get("data_fingerprint") != self.corpus.content_hash():
+            faults.append(
+                f"{self.folder}: holds a study of other data (its files have changed, or "
+                f"{self.corpus.source} is another folder); --fresh puts it aside and begins anew"
+            )
+        if record.header and faults:
+            raise ConfigError(faults)
+
+    def _difference(self) -> str:
+        try:
+            former = (self.folder / SPACE).read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return ""
+        changes = _changes(difflib.unified_diff(former, self.space.text.splitlines(), n=0))
+        return f" ({'; '.join(changes)})" if changes else ""
+
+    def _put_aside(self) -> Path | None:
+        if not self.folder.exists():
+            return None
+        moment = time.strftime("%Y%m%d-%H%M%S")
+        aside = self.folder.with_name(f"{self.folder.name}-until-{moment}")
+        self.folder.rename(aside)
+        return aside
+
+
+def _changes(diff: Iterable[str], most: int = 3) -> list[str]:
+    """Return the changed lines of a diff in words, at most `most` of them."""
+    lines = [line for line in diff if line[:3] not in ("---", "+++", "@@ ")]
+    words = [f"{'was' if line[0] == '-' else 'is'} {line[1:].strip()!r}" for line in lines]
+    return [*words[:most], *(["..."] if len(words) > most else [])]
+
+
+def _check_writable(folder: Path) -> None:
+    """Raise a `ConfigError` unless `folder` is, or can be made, a folder to write to."""
+    nearest = folder
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        raise ConfigError(f"--out: {nearest} is a file; a folder for the results would be right")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise ConfigError(f"--out: {nearest} may not be written to; choose another folder")

@@ -1,0 +1,210 @@
+"""A study from end to end: `run_search`, and `Study`, which answers afterwards.
+
+The same function serves the command line and notebooks; the caller's faults are `ConfigError`s.
+Everything is checked before anything is written. A study lives in `<out>/<name>` (`place.py`); the
+journal in it is the truth (`journal.py`), all else there is written from it (`finish.py`).
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mtl_core.data.audit import audit
+from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.readers import read_corpus
+from mtl_core.data.task import Corpus
+from mtl_core.errors import ConfigError, check_names
+from mtl_core.files import write_text
+from search.environment import environment
+from search.place import JOURNAL, SPACE, Existing, Place
+from search.progress import Progress
+from search.record import StudyRecord
+from search.space import Space, load_space
+from search.views import AUDIT, ENVIRONMENT, REPORT, write_views
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from mtl_core.training.export import Predictor
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The configuration that is best on dev, on average or for one task.
+
+    Args:
+        objective: "average" or a task's name.
+        score: Its dev score, of the best epoch; the best of many trials, so it flatters.
+        values: The searched keys and what they are.
+        config: The whole configuration, section by section (`TrialConfig.from_dict`).
+    """
+
+    objective: str
+    trial: str
+    epoch: int
+    score: float
+    values: dict[str, Any]
+    config: dict[str, Any]
+
+
+class Study:
+    """A study on disk: what was found, as objects and tables.
+
+    Args:
+        folder: The study's folder, such as `results/layerwise`.
+        record: Its journal, replayed.
+    """
+
+    def __init__(self, folder: Path, record: StudyRecord) -> None:
+        self.folder = folder
+        self.record = record
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the last search was stopped by hand; the same command continues it."""
+        return self.record.ended_reason == "interrupted"
+
+    def best(self, task: str | None = None) -> Choice:
+        """Return the best configuration on dev, for `task` or on average.
+
+        Raises:
+            ConfigError: No such task, or no trial has been scored yet.
+        """
+        if task is not None:
+            check_names([task], self.record.tasks, where="task")
+        leader = self.record.leaders().get("average" if task is None else f"task:{task}")
+        if leader is None:
+            raise ConfigError(f"{self.folder}: no trial has been scored yet; run the search first")
+        trial = self.record.trials[leader.trial]
+        return Choice(
+            objective=task or "average",
+            trial=trial.id,
+            epoch=leader.epoch,
+            score=leader.score,
+            values=trial.values,
+            config=trial.config,
+        )
+
+    def load(self, task: str | None = None) -> "Predictor":
+        """Return the best model, for `task` or on average, ready to predict."""
+        import mtl_core
+
+        return mtl_core.load(self.folder / "best" / (task or "average"))
+
+    def trials(self) -> "pd.DataFrame":
+        """Return one row per trial; `trials_arrow` is the same as an Arrow table."""
+        return self.trials_arrow().to_pandas()
+
+    def curves(self) -> "pd.DataFrame":
+        """Return one row per trial, epoch and task; `curves_arrow` is the same in Arrow."""
+        return self.curves_arrow().to_pandas()
+
+    def trials_arrow(self) -> "pa.Table":
+        from search.tables import trials_table
+
+        return trials_table(self.record)
+
+    def curves_arrow(self) -> "pa.Table":
+        from search.tables import curves_table
+
+        return curves_table(self.record)
+
+    def report(self) -> str:
+        """Return the report's text, Markdown."""
+        return (self.folder / REPORT).read_text(encoding="utf-8")
+
+    def headline(self) -> str:
+        """Return the answer in a few lines."""
+        from search.report.headline import headline
+
+        return headline(self.record)
+
+    def write_report(self) -> None:
+        """Write the report, the tables and the Optuna database anew from the journal."""
+        write_views(self.record, load_space(self.folder / SPACE), self.folder)
+
+
+def run_search(
+    space: str | Path | Space,
+    *,
+    data: str | Path | None = None,
+    out: str | Path = "results",
+    overrides: Sequence[str] = (),
+    address: str | None = None,
+    existing: Existing = "continue",
+    progress: Progress | None = None,
+) -> Study:
+    """Search a space from end to end, write `<out>/<name>`, and return the study.
+
+    Args:
+        space: A YAML file, or a space that was loaded before (then `overrides` has no meaning).
+        data: Folder with the tasks, in place of the space's `data.source`.
+        overrides: `key=value` each, as `--set` takes them, such as `search.trials=20`.
+        address: Ray cluster to join; None starts Ray on this machine.
+        existing: What to do about a study of that name: continue it if it is there, insist on
+            continuing it ("resume"), or put it aside under another name and begin anew ("fresh").
+        progress: Where to show what is going on; None: nowhere.
+
+    Raises:
+        ConfigError: The space, the data or the place for the results is at fault; nothing has been
+            written then.
+    """
+    shown = progress or Progress()
+    asked = space if isinstance(space, Space) else load_space(space, overrides, data=data)
+    corpus = read_corpus(asked.data)
+    asked.validate_for(corpus.names)
+    place = Place(Path(out) / asked.name, existing, asked, corpus)
+    place.check()
+    encoded = encode(corpus, asked.data)
+    record, aside = place.open()
+    study = Study(place.folder, record)
+    try:
+        if aside is not None:
+            shown.say(f"the study that was here is now in {aside}")
+        _write_question(study, asked, corpus, encoded)
+        _search(study, asked, corpus, encoded, address=address, shown=shown)
+    finally:
+        shown.close()
+        record.close()
+    return study
+
+
+def open_study(folder: str | Path) -> Study:
+    """Return a study that is on disk, to ask it; raises `ConfigError` if `folder` holds none."""
+    path = Path(folder)
+    if not (path / JOURNAL).is_file():
+        raise ConfigError(f"{path}: no study is here; a study's folder holds {JOURNAL}")
+    return Study(path, StudyRecord.load(path / JOURNAL))
+
+
+def _write_question(study: Study, space: Space, corpus: Corpus, encoded: EncodedCorpus) -> None:
+    """Write what was asked, and with what, beside the journal."""
+    about = environment(
+        seed=space.search.seed,
+        data_source=corpus.source,
+        data_fingerprint=corpus.content_hash(),
+    )
+    found = audit(corpus, encoded, space.data).as_dict()
+    write_text(study.folder / SPACE, space.text)
+    write_text(study.folder / ENVIRONMENT, json.dumps(about, indent=1) + "\n")
+    write_text(study.folder / AUDIT, json.dumps(found, indent=1) + "\n")
+
+
+def _search(
+    study: Study,
+    space: Space,
+    corpus: Corpus,
+    encoded: EncodedCorpus,
+    *,
+    address: str | None,
+    shown: Progress,
+) -> None:
+    from search.tuner import run_trials
+
+    run_trials(space, encoded.path, study.record, study.folder, address=address, progress=shown)
+    from search.finish import finish
+
+    finish(space, study.record, corpus, encoded, study.folder, say=shown.say)
