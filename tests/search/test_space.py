@@ -217,3 +217,12 @@ def test_a_space_for_ones_own_data_says_how_to_give_it(monkeypatch: pytest.Monke
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         load_space(tmp_path / "x.yaml")
+
+
+def test_the_space_of_the_readme_is_right() -> None:
+    text = (SPACES[0].parent / "README.md").read_text(encoding="utf-8")
+
+    space = parse_space(text.split("```yaml\n")[1].split("```")[0])
+
+    assert space.points[0]["training.learning_rate"] == 5e-4
+    assert space.name == "mine"
