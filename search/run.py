@@ -1,7 +1,7 @@
 """The command line: `python -m search.run`, and `branchpoint run | report | audit | predict`.
 
 Only arguments are handled here. What they ask for is done by `study.py` (search and report),
-`dry_run.py`, `mtl_core.data.audit` and `mtl_core.training.export`, which are imported when a command
+`dry_run.py`, `audit_command.py` and `mtl_core.training.export`, which are imported when a command
 needs them, so that `--help` answers at once. The caller's faults end with exit code 2 and one clear
 message on the error stream, never with a traceback.
 """

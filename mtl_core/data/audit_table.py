@@ -92,8 +92,9 @@ def _words_table(audit: Audit) -> Table:
         "Words", "task", "median", "95 %", "max", "cut %", "words",
         "new % dev", "test", "to all",
         caption=f"median, 95 %, max: {unit}; cut %: train texts longer than {audit.max_words:,};"
-        f" words: different words of train ({audit.vocabulary:,} of all tasks can be learnt); new %: running words of dev and test that"
-        " train of the task has not; to all: those of test that no task's train has",
+        f" words: different words of train ({audit.vocabulary:,} of all tasks can be learnt);"
+        " new %: running words of dev and test that train of the task has not;"
+        " to all: those of test that no task's train has",
     )  # fmt: skip
     for task in audit.tasks:
         train, dev, test = (task.splits[split] for split in SPLITS)
