@@ -29,7 +29,7 @@ def structures_section(findings: Findings) -> str:
         "the mean of the dev scores; the best of each row in bold.",
         _accuracies(findings, {head: tested.correct for head, tested in columns.items()}),
     ]
-    if any(seen.any() for seen in findings.seen.values()):
+    if findings.has_seen_rows:
         parts += [
             "The same on the unseen test rows, those that occur in no train split of any task:",
             _accuracies(findings, {head: tested.unseen for head, tested in columns.items()}),

@@ -56,6 +56,8 @@ def transfer_section(findings: Findings) -> str:
         ((task, findings.compare(shared, single, [task])) for task in findings.tasks),
         key=lambda pair: _mean(pair[1]),
     )
+    head = ["task", "dev", "test (95% interval)", "", "unseen test rows"]
+    columns = len(head) if findings.has_seen_rows else len(head) - 1
     rows = [
         [escape(task), signed(c.dev), interval(c.test), verdict(c.test), interval(c.unseen)]
         for task, c in found
@@ -65,10 +67,7 @@ def transfer_section(findings: Findings) -> str:
             "## Where sharing hurts",
             f"{code(shared.trial.structure)} ({escape(shared.trial.id)}) less the best "
             f"{code(SINGLE_TASK)} ({escape(single.trial.id)}), in points. {_who_pays(found)}",
-            table(
-                ["task", "dev", "test (95 % interval)", "", "unseen test rows"],
-                rows,
-            ),
+            table(head[:columns], [row[:columns] for row in rows]),
         ]
     )
 

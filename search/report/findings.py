@@ -115,6 +115,11 @@ class Findings:
         first = next(iter((*self.baselines.values(), *self.models.values())), None)
         return first.seen if first else {}
 
+    @property
+    def has_seen_rows(self) -> bool:
+        """Whether some test row occurs in a train split, so that plain and unseen scores differ."""
+        return any(bool(seen.any()) for seen in self.seen.values())
+
     def dev(self, tested: Tested) -> float | None:
         """Return the mean over the tasks of the dev accuracies."""
         scores = [tested.dev[task] for task in self.tasks if task in tested.dev]

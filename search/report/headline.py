@@ -23,7 +23,7 @@ from search.report.wording import (
     wrapped,
 )
 
-COMPARED = ("the best on average, less", "dev", "test (95 % interval)", "", "unseen test rows")
+COMPARED = ("the best on average, less", "dev", "test (95% interval)", "", "unseen test rows")
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,10 @@ def comparison(findings: Findings, marks: Marks) -> str:
     rows = []
     for label, other in _rivals(findings, best, marks):
         found = findings.compare(best, other)
-        said = verdict(found.test)
-        unseen = interval(found.unseen)
-        rows.append([label, signed(found.dev), interval(found.test), said, unseen])
-    if not rows:
-        return ""
-    return table(COMPARED, rows)
+        cells = [signed(found.dev), interval(found.test), verdict(found.test)]
+        rows.append([label, *cells, interval(found.unseen)])
+    columns = len(COMPARED) if findings.has_seen_rows else len(COMPARED) - 1
+    return table(COMPARED[:columns], [row[:columns] for row in rows]) if rows else ""
 
 
 def basis(findings: Findings) -> str:
@@ -79,12 +77,14 @@ def basis(findings: Findings) -> str:
     if not findings.seen:
         return ""
     rows = sum(len(seen) for seen in findings.seen.values())
-    unseen = sum(int((~seen).sum()) for seen in findings.seen.values())
+    unseen = "all of them unseen"
+    if findings.has_seen_rows:
+        unseen = f"{sum(int((~seen).sum()) for seen in findings.seen.values()):,} of them unseen"
     first = next(iter((*findings.baselines.values(), *findings.models.values())))
     dev = sum(first.dev_rows.values())
     return (
         f"Means over {count(len(findings.tasks), 'task')}, each counted alike; "
-        f"{count(rows, 'test row')}, {unseen:,} of them unseen (in no train split of any task); "
+        f"{count(rows, 'test row')}, {unseen} (in no train split of any task); "
         f"{count(dev, 'dev row')}; 1 seed. Differences are in points. The intervals say how much "
         "the choice of test rows matters, not how much another seed would change; dev chose the "
         "models, so it flatters them."
@@ -100,7 +100,7 @@ def _no_answer(findings: Findings, marks: Marks) -> str:
     trial = record.trials[leader.trial]
     return (
         f"Not tested yet; best on dev so far: {marks.name(trial.structure)}, "
-        f"{percent(leader.score)} % ({trial.id}, epoch {leader.epoch})."
+        f"{percent(leader.score)}% ({trial.id}, epoch {leader.epoch})."
     )
 
 
@@ -109,11 +109,11 @@ def _best(findings: Findings, best: Tested, marks: Marks) -> str:
     start = "Best on average"
     if best.structure == SINGLE_TASK:
         start = "Sharing nothing is the best found on average"
-    unseen = findings.unseen(best)
-    rest = "" if unseen is None else f" ({percent(unseen)} % on unseen rows)"
+    unseen = f" ({percent(findings.unseen(best))}% on unseen rows)"
+    rest = unseen if findings.has_seen_rows else ""
     return (
-        f"{start}: {describe(best, marks)}. It gets {percent(findings.test(best))} % of the test "
-        f"rows right{rest}, {percent(findings.dev(best))} % on dev "
+        f"{start}: {describe(best, marks)}. It gets {percent(findings.test(best))}% of the test "
+        f"rows right{rest}, {percent(findings.dev(best))}% on dev "
         f"({best.trial.id}, epoch {best.epoch})."
     )
 
@@ -167,21 +167,21 @@ def _against_linear(findings: Findings, best: Tested, linear: Tested) -> tuple[s
     name, score = BASELINES[linear.name], percent(findings.test(linear))
     found = findings.compare(best, linear).test
     if found is None:
-        return f"{name}: {score} % of the test rows.", False
+        return f"{name}: {score}% of the test rows.", False
     if found.sign < 0:
         more, low, high = (percent(-share) for share in (found.mean, found.high, found.low))
         text = (
-            f"A linear model wins: {name} gets {score} % of the test rows right, {more} points "
-            f"more than the best Transformer found (95 % interval {low} to {high})."
+            f"A linear model wins: {name} gets {score}% of the test rows right, {more} points "
+            f"more than the best Transformer found (95% interval {low} to {high})."
         )
         return text, True
     if found.sign == 0:
         text = (
-            f"No difference is seen between the best Transformer found and {name} ({score} %): "
+            f"No difference is seen between the best Transformer found and {name} ({score}%): "
             f"{interval(found)} points on test."
         )
         return text, found.mean < 0
-    text = f"It beats {name} ({score} %) by {interval(found)} points on test."
+    text = f"It beats {name} ({score}%) by {interval(found)} points on test."
     return text, False
 
 

@@ -26,7 +26,8 @@ BASELINES = {
 }
 WIDTH = 100
 VERDICTS = {1: "better", -1: "worse", 0: "no difference seen"}
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!&$])")
+# An underscore between letters is no emphasis, and `health_care` reads better without strokes.
+_SPECIAL = re.compile(r"([\\`*{}\[\]<>#|~!&$]|(?<![^\W_])_|_(?![^\W_]))")
 
 
 def escape(name: object) -> str:

@@ -22,7 +22,7 @@ def test_best_on_average_is_named_with_its_scores(whole: Any) -> None:
 
     assert found[0] == (
         "Best on average: layerwise_implicit, task tokens enter after 1 of 4 layers, weighting "
-        "equal. It gets 83.8 % of the test rows right (81.9 % on unseen rows), 85.5 % on dev "
+        "equal. It gets 83.8% of the test rows right (81.9% on unseen rows), 85.5% on dev "
         "(t0003, epoch 1)."
     )
     assert found[1].startswith("Sharing helps on average: +4.0 (")
@@ -35,7 +35,7 @@ def test_linear_baseline_that_wins_comes_first(maker: Any) -> None:
     found = sentences(maker)
 
     assert found[0].startswith("A linear model wins: TF-IDF logistic regression pooled")
-    assert "gets 90.0 % of the test rows right, 10.0 points more" in found[0]
+    assert "gets 90.0% of the test rows right, 10.0 points more" in found[0]
     assert found[1].startswith("Best on average: stack_cls")
 
 
@@ -100,7 +100,7 @@ def test_study_that_is_not_tested_says_what_leads_on_dev(maker: Any) -> None:
     maker.train("stack_cls", (0.8, 0.9), 2)
 
     assert sentences(maker) == [
-        "Not tested yet; best on dev so far: stack_cls, 85.0 % (t0001, epoch 1)."
+        "Not tested yet; best on dev so far: stack_cls, 85.0% (t0001, epoch 1)."
     ]
 
 

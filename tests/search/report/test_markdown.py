@@ -51,7 +51,7 @@ def row(text: str, name: str) -> list[str]:
 def test_answer_comes_first_and_all_sections_in_order(whole: Any) -> None:
     text = write(whole)
 
-    assert text.splitlines()[0] == "# hand\\_made: how should 2 tasks share one Transformer?"
+    assert text.splitlines()[0] == "# hand_made: how should 2 tasks share one Transformer?"
     assert text.splitlines()[2].startswith("**Best on average: `layerwise_implicit`")
     places = [text.index(title) for title in SECTIONS]
     assert places == sorted(places)
@@ -93,7 +93,7 @@ def test_best_of_each_task_is_chosen_on_dev_and_shown_on_test(whole: Any) -> Non
         "books", "S-C", "3/4", "equal", "t0002, epoch 1", "82.0", "81.2", "79.2", "77.5",
     ]  # fmt: skip
     assert "the best of 3 trials" in text
-    assert "- `t0003` (average, films, structure:layerwise\\_implicit)" in text
+    assert "- `t0003` (average, films, structure:layerwise_implicit)" in text
     assert "`training.learning_rate` 0.001" in text
 
 
@@ -219,6 +219,8 @@ def test_without_duplicates_one_table_is_enough(maker: Any) -> None:
 
     assert "all of them are unseen" in text
     assert "The same on the unseen" not in text
+    assert "on unseen rows" not in write(maker)
+    assert "all of them unseen" in write(maker)
 
 
 def test_task_with_no_unseen_row_has_dashes(maker: Any) -> None:

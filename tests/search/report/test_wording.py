@@ -38,6 +38,8 @@ def make_trial(structure: str, depth: object = None, n_layers: int = 4) -> Trial
         ("*bold*", "\\*bold\\*"),
         ("<script>", "\\<script\\>"),
         ("[x](y)", "\\[x\\](y)"),
+        ("_x_ and y__z", "\\_x\\_ and y\\_\\_z"),
+        ("health_care_1", "health_care_1"),
         ("two\nlines", "two lines"),
         ("plain", "plain"),
     ],
