@@ -17,14 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import search
 from mtl_core.errors import ConfigError
 from search.config import SearchConfig
 
 OBJECT_STORE_BYTES = 100 * 2**20  # trials pass numbers only; models and data go over the disk
 DASHBOARD_CPUS = 4  # its ten processes would take the place of a trial on a smaller machine
 CONNECT_SECONDS = 10
-SOURCE = Path(search.__file__).resolve().parents[1]
+SOURCE = Path(__file__).resolve().parents[1]
 
 # Read by Ray when it is imported, when it starts, or in the workers, which inherit them.
 _SETTINGS = {

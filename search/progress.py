@@ -29,6 +29,7 @@ from search.space import Space
 
 REFRESH_SECONDS = 0.25
 HEARTBEAT_SECONDS = 30.0
+STOPPING = "stopping; what is done is kept, and the same command continues (again: exit at once)"
 
 
 class Progress:
@@ -49,6 +50,9 @@ class Progress:
     def tick(self) -> None:
         """Called some ten times a second, for what moves with the time."""
 
+    def stopping(self) -> None:
+        """The search is being interrupted; called within a signal, so it only takes note."""
+
     def close(self) -> None:
         """Leave the terminal in order; twice is fine."""
 
@@ -67,6 +71,7 @@ class _Shown(Progress):
         self._record = StudyRecord()
         self._space: Space | None = None
         self._began, self._done_before, self._drawn = 0.0, 0, 0.0
+        self._note: str | None = None
 
     def say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -80,12 +85,20 @@ class _Shown(Progress):
         if cluster.dashboard:
             self.say(f"Ray dashboard: http://{cluster.dashboard}")
 
+    def stopping(self) -> None:
+        self._note = STOPPING
+
     def _moment(self) -> Moment:
         assert self._space is not None
         size = self._space.size()
         trials = self._space.search.trials
         total = max(trials if size is None else min(trials, size), len(self._record.trials))
-        return Moment(name=self._space.name, total=total, seconds_left=self._seconds_left(total))
+        return Moment(
+            name=self._space.name,
+            total=total,
+            seconds_left=self._seconds_left(total),
+            note=self._note,
+        )
 
     def _seconds_left(self, total: int) -> float | None:
         """Estimate from the trials ended in this run; the time limit, if it comes first."""
@@ -156,6 +169,9 @@ class PlainProgress(_Shown):
         self._line(f"{words}; {best_in_words(self._record)}")
 
     def tick(self) -> None:
+        if self._note is not None:
+            self.say(self._note)
+            self._note = None
         if self._clock() - self._drawn >= HEARTBEAT_SECONDS:
             moment = self._moment()
             running = sum(trial.state == "running" for trial in self._record.trials.values())

@@ -35,11 +35,13 @@ class Moment:
         name: Of the study.
         total: Trials that are to be run in all.
         seconds_left: Estimate; None as long as there is none.
+        note: What to say in place of how many trials are in training.
     """
 
     name: str
     total: int
     seconds_left: float | None = None
+    note: str | None = None
 
 
 def view(record: StudyRecord, moment: Moment, *, width: int, rows: int = 10) -> RenderableType:
@@ -55,8 +57,8 @@ def view(record: StudyRecord, moment: Moment, *, width: int, rows: int = 10) -> 
 def headline(record: StudyRecord, moment: Moment) -> str:
     """Say in words what is going on and what leads."""
     running = sum(trial.state == "running" for trial in record.trials.values())
-    doing = f"{moment.name}: {running} trial{'' if running == 1 else 's'} in training"
-    return f"{doing}; {best_in_words(record)}"
+    doing = moment.note or f"{running} trial{'' if running == 1 else 's'} in training"
+    return f"{moment.name}: {doing}; {best_in_words(record)}"
 
 
 def best_in_words(record: StudyRecord) -> str:

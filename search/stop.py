@@ -63,8 +63,10 @@ class StopSwitch(Stopper):
             self._actors = []
 
     @contextmanager
-    def on_signals(self, before_exit: Callable[[], None]) -> Iterator[None]:
-        """Interrupt at SIGINT and SIGTERM; at the second one call `before_exit` and exit.
+    def on_signals(
+        self, *, first: Callable[[], None], second: Callable[[], None]
+    ) -> Iterator[None]:
+        """Interrupt at SIGINT and SIGTERM; at the second one exit, without a last word to anybody.
 
         In a thread other than the main one, where Python takes no signals, nothing is changed.
         """
@@ -74,9 +76,10 @@ class StopSwitch(Stopper):
 
         def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
             if self.reason == "interrupted":
-                before_exit()
+                second()
                 os._exit(EXIT_INTERRUPTED)
             self.interrupt()
+            first()
 
         former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         for number in former:

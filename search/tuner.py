@@ -59,7 +59,7 @@ def run_trials(
         minutes = space.search.minutes
         seconds = None if minutes is None else minutes * 60 - record.seconds_used
         stop = StopSwitch(seconds)
-        with stop.on_signals(shown.close), closing(shown):
+        with stop.on_signals(first=shown.stopping, second=shown.close), closing(shown):
             shown.say("starting Ray" if address is None else f"joining Ray at {address}")
             with joined(address, space.search) as cluster:
                 run = _Run(space, Path(encoded_path), record, Path(folder), shown)

@@ -1,0 +1,53 @@
+"""What can be said about a cluster without starting one."""
+
+import logging
+import os
+import socket
+
+import pytest
+
+from mtl_core.errors import ConfigError
+from search.cluster import _no_room, _settings, joined, local_cpus, local_workers
+from search.config import SearchConfig
+
+
+def test_as_many_workers_as_cpus_allow() -> None:
+    assert local_workers(SearchConfig()) == local_cpus()
+    assert local_workers(SearchConfig(cpus_per_trial=float(2 * local_cpus()))) == 1
+    assert local_workers(SearchConfig(workers=7)) == 7
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{free}", "nowhere", "127.0.0.1:99999999"])
+def test_an_address_where_no_cluster_answers_is_refused_at_once(address: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        where = address.format(free=taken.getsockname()[1])
+        with (
+            pytest.raises(ConfigError, match="--address .*no Ray cluster answers there"),
+            joined(where, SearchConfig()),
+        ):
+            pass
+
+
+def test_a_trial_that_fits_on_no_machine_is_named_with_what_there_is() -> None:
+    faults = _no_room([{"CPU": 2.0}], {"CPU": 4, "GPU": 1})
+
+    assert faults == [
+        "search.cpus_per_trial: found 4, the largest machine has 2 CPUs; at most that many would "
+        "be right",
+        "search.gpus_per_trial: found 1, the largest machine has 0 GPUs; at most that many would "
+        "be right",
+    ]
+
+
+def test_the_environment_is_as_before_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "1")
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    before, level = dict(os.environ), logging.getLogger("ray").level
+
+    with _settings():
+        assert os.environ["RAY_AIR_NEW_OUTPUT"] == "0"
+        assert os.environ["RAY_USAGE_STATS_ENABLED"] == "1"  # the user's own setting stands
+
+    assert dict(os.environ) == before
+    assert logging.getLogger("ray").level == level
