@@ -16,6 +16,7 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, distribution_to_json
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from mtl_core.errors import ConfigError
@@ -30,13 +31,20 @@ _TRIAL = "INSERT INTO trials (trial_id, number, study_id, state, datetime_start,
 
 
 def write_optuna_view(record: StudyRecord, space: Space, path: Path) -> None:
-    """Write the database of a study; the study in it has the name of the space."""
-    with replacing(path) as beside:
-        beside.unlink()
-        study_id = _make_empty(beside, space.name)
-        with closing(sqlite3.connect(beside)) as database, database:
-            database.execute("PRAGMA synchronous=OFF")  # a file that is renamed when it is whole
-            _insert(database, study_id, record, space)
+    """Write the database of a study; the study in it has the name of the space.
+
+    Raises:
+        ConfigError: The disk is full or may not be written to; the former file is untouched.
+    """
+    try:
+        with replacing(path) as beside:
+            beside.unlink()
+            study_id = _make_empty(beside, space.name)
+            with closing(sqlite3.connect(beside)) as database, database:
+                database.execute("PRAGMA synchronous=OFF")  # it is renamed once it is whole
+                _insert(database, study_id, record, space)
+    except (sqlite3.Error, SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        raise ConfigError(f"{path}: cannot be written: {error}; make room and run again") from error
 
 
 def _make_empty(path: Path, name: str) -> int:

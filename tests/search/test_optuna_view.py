@@ -1,5 +1,6 @@
 """Optuna itself reads the view, and finds what the journal says."""
 
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ import numpy as np
 import optuna
 import pytest
 
+from mtl_core.errors import ConfigError
+from search import optuna_view as module
 from search.optuna_view import write_optuna_view
 from search.record import StudyRecord
 from search.space import Space, parse_space
@@ -189,6 +192,24 @@ def test_former_view_is_replaced_and_nothing_left_beside_it(space: Space, tmp_pa
     with opened(tmp_path / "optuna.db") as study:
         assert len(study.trials) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["optuna.db"]
+
+
+def test_full_disk_is_one_message_and_the_former_view_stays(
+    space: Space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "optuna.db"
+    Maker(space).trial(FINISHED).write(path)
+    former = path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(module, "_insert", full)
+    with pytest.raises(ConfigError, match=r"optuna\.db: cannot be written: .*disk is full"):
+        Maker(space).write(path)
+
+    assert path.read_bytes() == former
+    assert [entry.name for entry in tmp_path.iterdir()] == ["optuna.db"]
 
 
 def test_folder_with_odd_signs_in_its_name_is_taken(space: Space, tmp_path: Path) -> None:
