@@ -14,7 +14,7 @@ from mtl_core.model.config import EncoderConfig
 from mtl_core.model.structures import deepest
 from mtl_core.seeding import stream
 from search.conditional import Active, Conditional, Entry, in_order
-from search.domains import Alternative, Domain, Fixed, IntRange, same
+from search.domains import Alternative, Fixed, IntRange, same
 from search.faults import Faults
 from search.schema import Key, show, trial_keys
 from search.yaml_lines import KeyPath
@@ -46,8 +46,9 @@ def order(entries: list[Entry], faults: Faults, changed: Collection[str] = ()) -
         if stated.needs() & faults.broken:
             faults.broken.add(stated.key)
             continue
-        entry = _possible(stated, kept, faults, changed)
-        _check_bounds(entry, Conditional(tuple(kept), defaults), faults)
+        before = Conditional(tuple(kept), defaults)
+        entry = _possible(stated, before, faults, changed)
+        _check_bounds(entry, before, faults)
         if entry.key not in faults.broken and entry.alternatives:
             kept.append(entry)
     return Conditional(tuple(kept), defaults)
@@ -95,9 +96,9 @@ def _check_circles(entries: list[Entry], faults: Faults) -> None:
         left = [entry for entry in left if entry.key not in circle]
 
 
-def _possible(entry: Entry, before: list[Entry], faults: Faults, changed: Collection[str]) -> Entry:
+def _possible(entry: Entry, before: Conditional, faults: Faults, changed: Collection[str]) -> Entry:
     """Return the entry without conditions that `--set` made impossible; other such are faults."""
-    stated = {other.key: other for other in before}
+    stated = {other.key: other for other in before.entries}
     path = _path(entry.key)
     kept = []
     for i, alternative in enumerate(entry.alternatives):
@@ -105,7 +106,7 @@ def _possible(entry: Entry, before: list[Entry], faults: Faults, changed: Collec
         when = []
         for name, allowed in alternative.when:
             other, default = stated.get(name), trial_keys()[name].default
-            can = tuple(value for value in allowed if _can_take(other, default, value))
+            can = tuple(value for value in allowed if _can_take(before, name, value))
             for value in allowed:
                 if value not in can and (name not in changed or entry.key in changed):
                     takes = _takes(other, default)
@@ -117,16 +118,18 @@ def _possible(entry: Entry, before: list[Entry], faults: Faults, changed: Collec
     return Entry(entry.key, tuple(kept), entry.default)
 
 
-def _can_take(entry: Entry | None, default: Any, value: Any) -> bool:
-    if (entry is None or not entry.always) and same(default, value):
-        return True
-    return entry is not None and any(_may_hold(a.domain, value) for a in entry.alternatives)
-
-
-def _may_hold(domain: Domain, value: Any) -> bool:
-    if isinstance(domain, IntRange) and domain.dynamic:
-        return isinstance(value, int)  # its bounds depend: not decided here
-    return domain.contains(value)
+def _can_take(before: Conditional, name: str, value: Any) -> bool:
+    entry = next((entry for entry in before.entries if entry.key == name), None)
+    if entry is None:
+        return same(before.defaults[name], value)
+    domains = [alternative.domain for alternative in entry.alternatives]
+    if any(isinstance(domain, IntRange) and domain.dynamic for domain in domains):
+        size = before.among((name,)).size()
+        if size is None or size > LISTED:
+            return isinstance(value, int)  # what is drawn would not decide it
+        return any(same(values[name], value) for values in combinations(before, (name,)))
+    by_default = not entry.always and same(entry.default, value)
+    return by_default or any(domain.contains(value) for domain in domains)
 
 
 def _takes(entry: Entry | None, default: Any) -> str:

@@ -104,6 +104,15 @@ def faults_of(text: str) -> list[str]:
             ],
         ),
         (
+            "encoder: {n_layers: {int: [1, 3]}}\n"
+            "sharing: {divergence_depth: {int: [0, n_layers]}}\n"
+            "training: {epochs: {fixed: 2, when: {divergence_depth: [3, 4]}}}\n",
+            [
+                "x.yaml:3: training.epochs: when sharing.divergence_depth is 4, but it only takes "
+                "0 .. n_layers"
+            ],
+        ),
+        (
             "encoder:\n  n_layers: {int: [1, 2], when: {d_ff: 3}}\n  d_ff: {int: [1, n_layers]}\n",
             [
                 "x.yaml:2: encoder.n_layers: circular conditions: encoder.n_layers needs "
