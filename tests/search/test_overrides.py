@@ -32,6 +32,15 @@ def test_a_key_inside_a_section_that_the_file_leaves_out_can_be_set() -> None:
     assert space.search.early_stopping.reduction_factor == 4
 
 
+def test_a_key_inside_a_section_that_the_file_has_as_null_can_be_set() -> None:
+    space = parse_space(
+        "search: {early_stopping: null}", overrides=["early_stopping.grace_period_epochs=4"]
+    )
+
+    assert space.search.early_stopping is not None
+    assert space.search.early_stopping.grace_period_epochs == 4
+
+
 def test_a_domain_can_be_set() -> None:
     space = changed("learning_rate={float: [1e-4, 1e-2], log: true}")
 
