@@ -12,14 +12,48 @@ from mtl_core.data.batches import Minibatch
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.plan import Readout, SharingPlan, Tokens
+from mtl_core.model.structures import STRUCTURES, deepest
 
 NAMES = ("books", "dvd", "kitchen", "toys")
 N_CLASSES = (2, 3, 2, 5)
+K, L = 4, 3
 N_WORDS = 40
 MAX_WORDS = 24
 
 MakeModel = Callable[..., MultiTaskEncoder]
 MakeBatch = Callable[..., Minibatch]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run every test that takes a `plan` for each structure at each depth, and for random plans."""
+    if "plan" in metafunc.fixturenames:
+        plans = {f"{name}-{depth}": STRUCTURES[name](K, L, depth) for name, depth in _forms()}
+        plans |= {f"random-{seed}": random_plan(seed) for seed in range(20)}
+        metafunc.parametrize("plan", plans.values(), ids=plans.keys())
+
+
+def _forms() -> list[tuple[str, int | list[int] | None]]:
+    forms: list[tuple[str, int | list[int] | None]] = [("single_task", None)]
+    for name in sorted(set(STRUCTURES) - {"single_task"}):
+        high = deepest(name, L)
+        assert high is not None
+        forms += [(name, depth) for depth in (*range(1 + high), [0, high, 1, high])]
+    return forms
+
+
+def random_plan(seed: int) -> SharingPlan:
+    """Return a plan of any kind: random banks, tokens, depths and layers to read at."""
+    rng = np.random.default_rng(seed)
+    tokens = list(Tokens)[seed % len(Tokens)]
+    free = tokens in (Tokens.CLS, Tokens.OWN, Tokens.ALL)
+    layers = rng.integers(0 if tokens is Tokens.NONE else 1, 1 + L, K)
+    layers[rng.integers(K)] = L
+    depth = [int(rng.integers(layer)) if free else 0 for layer in layers]
+    readout = {Tokens.NONE: Readout.MEAN, Tokens.CLS_WORD: Readout.FIRST}.get(
+        tokens, [Readout.MEAN, Readout.TOKEN][seed % 2]
+    )
+    groups = tuple(tuple(row) for row in rng.integers(0, 3, (1 + L, K)).tolist())
+    return SharingPlan(groups, tokens, readout, tuple(depth), tuple(layers.tolist()))
 
 
 @pytest.fixture(scope="session")

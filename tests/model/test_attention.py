@@ -74,10 +74,10 @@ def test_both_ways_agree_where_nothing_is_dropped(qkv: Tensor, mask: Tensor) -> 
 
 def test_dropped_attention_is_right_on_average(qkv: Tensor, mask: Tensor) -> None:
     with torch.no_grad():
-        draws = [attend(qkv, n_heads=H, mask=mask, dropout=0.3) for _ in range(3000)]
+        draws = [attend(qkv, n_heads=H, mask=mask, dropout=0.3) for _ in range(1000)]
         expected = attend(qkv, n_heads=H, mask=mask, dropout=0.0)
 
-    torch.testing.assert_close(torch.stack(draws).mean(0), expected, atol=0.08, rtol=0)
+    torch.testing.assert_close(torch.stack(draws).mean(0), expected, atol=0.15, rtol=0)
 
 
 def test_the_gradient_may_be_taken_twice_and_is_the_same(qkv: Tensor) -> None:

@@ -1,4 +1,7 @@
-"""Every plan computes what it says, and gives gradient to exactly the banks it says."""
+"""Every plan computes what it says, and gives gradient to exactly the banks it says.
+
+A test that takes a `plan` runs for every structure at every depth, and for random plans.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +15,7 @@ from torch import Tensor
 from mtl_core.data.batches import Minibatch
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.encoder import MultiTaskEncoder
-from mtl_core.model.plan import Readout, SharingPlan, Tokens
+from mtl_core.model.plan import SharingPlan
 from mtl_core.model.structures import STRUCTURES, deepest
 
 K, L = 4, 3
@@ -28,27 +31,6 @@ FORMS += list(LISTS.items())
 
 MakeModel = Callable[..., MultiTaskEncoder]
 MakeBatch = Callable[..., Minibatch]
-
-
-def random_plan(seed: int) -> SharingPlan:
-    """Return a plan of any kind: random banks, tokens, depths and layers to read at."""
-    rng = np.random.default_rng(seed)
-    tokens = list(Tokens)[seed % len(Tokens)]
-    free = tokens in (Tokens.CLS, Tokens.OWN, Tokens.ALL)
-    layers = rng.integers(0 if tokens is Tokens.NONE else 1, 1 + L, K)
-    layers[rng.integers(K)] = L
-    depth = [int(rng.integers(layer)) if free else 0 for layer in layers]
-    readout = {Tokens.NONE: Readout.MEAN, Tokens.CLS_WORD: Readout.FIRST}.get(
-        tokens, [Readout.MEAN, Readout.TOKEN][seed % 2]
-    )
-    groups = tuple(tuple(row) for row in rng.integers(0, 3, (1 + L, K)).tolist())
-    return SharingPlan(groups, tokens, readout, tuple(depth), tuple(layers.tolist()))
-
-
-PLANS = [STRUCTURES[name](K, L, depth) for name, depth in FORMS]
-PLANS += [random_plan(seed) for seed in range(20)]
-IDS = [f"{name}-{depth}" for name, depth in FORMS] + [f"random-{seed}" for seed in range(20)]
-every_plan = pytest.mark.parametrize("plan", PLANS, ids=IDS)
 
 
 def loss_of(model: MultiTaskEncoder, batch: Minibatch, *narrowed: object) -> Tensor:
@@ -67,7 +49,6 @@ def banks_with_gradient(model: MultiTaskEncoder) -> dict[str, set[int]]:
     return found
 
 
-@every_plan
 def test_a_batch_of_many_tasks_gives_what_the_plan_says_text_by_text(
     plan: SharingPlan, make_model: MakeModel, make_batch: MakeBatch, plain_logits: Callable
 ) -> None:
@@ -78,7 +59,6 @@ def test_a_batch_of_many_tasks_gives_what_the_plan_says_text_by_text(
     torch.testing.assert_close(logits, plain_logits(model, batch), atol=1e-9, rtol=1e-9)
 
 
-@every_plan
 def test_no_text_is_changed_by_padding_or_by_its_neighbours(
     plan: SharingPlan, make_model: MakeModel, make_batch: MakeBatch
 ) -> None:
@@ -94,7 +74,6 @@ def test_no_text_is_changed_by_padding_or_by_its_neighbours(
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=1e-5)
 
 
-@every_plan
 @pytest.mark.parametrize("task", range(K))
 def test_a_task_gives_gradient_to_the_banks_of_its_plan_and_to_no_other(
     plan: SharingPlan, task: int, make_model: MakeModel, make_batch: MakeBatch
@@ -136,75 +115,6 @@ def test_a_structure_shares_what_its_name_says(
                 assert (used == of_others[other]) == together
 
 
-@every_plan
-def test_narrowed_gradients_are_those_of_plain_autograd(
-    plan: SharingPlan, make_model: MakeModel, make_batch: MakeBatch
-) -> None:
-    model, batch = make_model(plan), make_batch([3, 1], sizes=(4, 3))
-    loss = loss_of(model, batch)
-    loss.backward()
-    plain = {
-        name: table.grad.clone()
-        for name, table in model.named_parameters()
-        if table.grad is not None
-    }
-    model.zero_grad()
-
-    narrowed = model.narrow(batch)
-    narrowed_loss = loss_of(model, batch, narrowed)
-    narrowed_loss.backward()
-
-    assert torch.equal(loss, narrowed_loss)
-    assert all(table.grad is None for table in model.parameters())
-    for name, leaf in narrowed.tables.items():
-        used = narrowed.used[model.table_group[name]]
-        if not len(used):
-            assert name not in plain
-            continue
-        torch.testing.assert_close(leaf.grad, plain[name][used], atol=1e-12, rtol=1e-9)
-        unused = torch.ones(len(plain[name]), dtype=torch.bool)
-        unused[used] = False
-        assert not plain[name][unused].any()
-
-
-def test_a_step_of_one_task_of_many_holds_its_banks_and_its_words_only(
-    make_model: MakeModel, make_batch: MakeBatch
-) -> None:
-    model, batch = make_model(STRUCTURES["single_task"](K, L)), make_batch([2])
-
-    narrowed = model.narrow(batch)
-
-    assert {name: len(leaf) for name, leaf in narrowed.tables.items() if name != "words"} == {
-        name: 1 for name in model.table_group if name != "words"
-    }
-    assert all(
-        used.tolist() == [2]
-        for group, used in narrowed.used.items()
-        if group not in ("words", "tokens")
-    )
-    rows = model.word_row[2][batch.words].unique().tolist()
-    cls = int(model.word_row[2][2])
-    assert narrowed.used["words"].tolist() == sorted({*rows, cls})
-    assert torch.equal(narrowed.tables["words"], model.words[narrowed.used["words"]])
-
-
-def test_leaves_are_views_of_the_parameters_where_their_banks_stand_together(
-    make_model: MakeModel, make_batch: MakeBatch
-) -> None:
-    model = make_model(STRUCTURES["stack_pooling"](K, L, 1))
-    shared, private = "layers.1.up_weight", "layers.2.up_weight"
-
-    one, two, apart = (model.narrow(make_batch(tasks)).tables for tasks in ([2], [1, 2], [0, 2]))
-
-    tables = dict(model.named_parameters())
-    assert one[shared].data_ptr() == tables[shared].data_ptr()
-    assert one[private].data_ptr() == tables[private][2].data_ptr()
-    assert two[private].data_ptr() == tables[private][1].data_ptr()
-    assert torch.equal(apart[private], tables[private][[0, 2]])
-    assert all(leaf.is_leaf and leaf.requires_grad for leaf in one.values())
-
-
-@every_plan
 def test_permuting_the_tasks_permutes_the_results(
     plan: SharingPlan, make_model: MakeModel, make_batch: MakeBatch, vocabulary: np.ndarray
 ) -> None:
@@ -287,7 +197,6 @@ def test_another_seed_is_another_model(make_model: MakeModel) -> None:
         assert torch.equal(a, c) == ("bias" in name or "norm" in name)
 
 
-@every_plan
 def test_the_plan_and_the_model_count_the_same_parameters(
     plan: SharingPlan, make_model: MakeModel, config: EncoderConfig
 ) -> None:
