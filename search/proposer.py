@@ -134,10 +134,16 @@ class Proposer:
 
 
 def startup_trials(search: SearchConfig, workers: int) -> int:
-    """Return how many trials are drawn at random before TPE learns from results."""
+    """Return how many trials must have a result before TPE learns from them.
+
+    Measured on a made-up layer-wise space (`tests/benchmarks/test_startup_trials.py`; 40 seeds, 48
+    trials, points of accuracy by which the leader misses the best, error 0.1): with one worker 0.62
+    after 10 start-up trials, 0.66 after 20; with eight workers 1.05 after 10, 16 and 24 alike, but
+    the worst tenth of searches 2.2 after 10 and 1.7 after more; at random 1.25.
+    """
     if search.startup_trials is not None:
         return search.startup_trials
-    return max(10, 2 * workers)
+    return min(max(10, 2 * workers), max(10, search.trials // 2))
 
 
 def check_grid(space: Space, size: int | None) -> None:
