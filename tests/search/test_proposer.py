@@ -212,11 +212,12 @@ def test_a_grid_too_large_to_list_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "workers", "expected"), [(None, 1, 10), (None, 8, 16), (7, 8, 7), (0, 1, 0)]
+    ("given", "workers", "trials", "expected"),
+    [(None, 1, 16, 10), (None, 8, 48, 16), (None, 64, 48, 24), (7, 8, 48, 7), (0, 1, 16, 0)],
 )
 def test_startup_trials_are_as_given_or_by_the_number_of_workers(
-    given: int | None, workers: int, expected: int
+    given: int | None, workers: int, trials: int, expected: int
 ) -> None:
-    space = make_space(MIXED, startup_trials=given)
+    space = make_space(MIXED, startup_trials=given, trials=trials)
 
     assert startup_trials(space.search, workers) == expected
