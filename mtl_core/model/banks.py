@@ -59,13 +59,22 @@ class BankViews:
         return self._apart[name][place]
 
 
-def narrow_table(table: Tensor, used: Tensor) -> Tensor:
-    """Return `table[used]` as a new leaf, without copying where the used ones stand together."""
-    first, count = int(used[0]) if len(used) else 0, len(used)
-    if count == len(table):
-        part = table.detach()
-    elif count == 0 or int(used[-1]) - first + 1 == count:
-        part = table.detach()[first : first + count]
+def narrow_table(table: Tensor, numbers: Sequence[int], used: Tensor) -> Tensor:
+    """Return `table[used]` as a new leaf, without copying where the used ones stand together.
+
+    Args:
+        numbers: The used ones, sorted.
+        used: The same as a tensor.
+    """
+    first, count = numbers[0] if numbers else 0, len(numbers)
+    if not numbers or numbers[-1] - first + 1 == count:
+        part = table.detach() if count == len(table) else table.detach()[first : first + count]
     else:
         part = table.detach().index_select(0, used)
+    return part.requires_grad_(table.requires_grad)
+
+
+def narrow_words(table: Tensor, used: Tensor) -> Tensor:
+    """Return the used rows of the word table as a new leaf; a view where all are used."""
+    part = table.detach() if len(used) == len(table) else table.detach().index_select(0, used)
     return part.requires_grad_()

@@ -6,7 +6,8 @@ which tables of weights that makes, `sentence.py` and `layer.py` what is compute
 Shapes: N texts, T positions, D width, E width of word vectors, K tasks, C classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtl_core.data.batches import Minibatch
-from mtl_core.model.banks import BankViews, Narrowed, narrow_table
+from mtl_core.model.banks import BankViews, Narrowed, narrow_table, narrow_words
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.dropout import Noise
 from mtl_core.model.layer import drop
@@ -76,11 +77,10 @@ class MultiTaskEncoder(nn.Module):
         Args:
             narrowed: `narrow(batch)`, whose leaves then get the gradients; None: the parameters do.
         """
-        tables = dict(self.named_parameters())
         if narrowed is None:
-            views, places = BankViews(tables), self._word_places(batch)
+            views, places = BankViews(dict(self.named_parameters())), self._word_places(batch)
         else:
-            views = BankViews(tables | narrowed.tables, narrowed.places)
+            views = BankViews({"words": self.words} | narrowed.tables, narrowed.places)
             places = narrowed.word_places
         noise = Noise(batch.words.device) if self.training else None
         vectors = sentence_vectors(self.plan, self.config, batch, places, views, noise)
@@ -88,20 +88,20 @@ class MultiTaskEncoder(nn.Module):
 
     def narrow(self, batch: Minibatch) -> Narrowed:
         """Return the banks and word rows that the minibatch uses, as leaves that get gradients."""
-        banks = self.plan.used_banks(batch.tasks)
+        banks, place_of = _used_banks(self.plan, batch.tasks)
         device = batch.words.device
         used = {group: torch.tensor(numbers, device=device) for group, numbers in banks.items()}
         rows = self._word_places(batch)
         used["words"], places = torch.unique(rows, return_inverse=True)
         used["words"] = used["words"].long()
         tables = {
-            name: narrow_table(table, used[self.table_group[name]])
+            name: narrow_table(table, banks[group], used[group])
             for name, table in self.named_parameters()
-            if table.requires_grad
+            if (group := self.table_group[name]) != "words"
         }
-        place_of = {g: {bank: i for i, bank in enumerate(numbers)} for g, numbers in banks.items()}
-        if "words" not in tables:
-            places = rows
+        if not self.words.requires_grad:
+            return Narrowed(used, tables, place_of, rows)
+        tables["words"] = narrow_words(self.words, used["words"])
         return Narrowed(used, tables, place_of, places)
 
     def count_parameters(self) -> int:
@@ -141,3 +141,13 @@ class MultiTaskEncoder(nn.Module):
                 holder.add_module(part, nn.Module())
             holder = holder.get_submodule(part)
         holder.register_parameter(kind, nn.Parameter(table))
+
+
+@lru_cache(maxsize=1024)
+def _used_banks(
+    plan: SharingPlan, tasks: tuple[int, ...]
+) -> tuple[Mapping[str, tuple[int, ...]], Mapping[str, Mapping[int, int]]]:
+    """Return the banks that `tasks` use, by group, and the place of each among them."""
+    banks = plan.used_banks(tasks)
+    places = {g: {bank: i for i, bank in enumerate(numbers)} for g, numbers in banks.items()}
+    return banks, places
