@@ -20,6 +20,7 @@ from torch import Tensor
 from mtl_core.baselines import Baseline, baseline_names, baselines
 from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.task import Corpus
+from mtl_core.errors import ConfigError
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.evaluation import TaskEvaluation, evaluate
 from mtl_core.training.export import CONFIG, export
@@ -30,6 +31,7 @@ from search.report.findings import AVERAGE, TASK
 from search.rows import Bits, pack
 from search.snapshots import snapshot_path
 from search.space import Space
+from search.tables import RUN_AGAIN
 from search.trial_record import Leader, TrialRecord
 from search.views import write_views
 
@@ -109,8 +111,10 @@ def _test_and_export(study: _Study, leader: Leader, names: list[str]) -> None:
             "dev": fields["dev"],
             "test": fields["scores"],
         }
-        config = TrialConfig.from_dict(trial.config)
-        export(folder, state, config, study.encoded, about=about)
+        try:
+            export(folder, state, TrialConfig.from_dict(trial.config), study.encoded, about=about)
+        except (SafetensorError, OSError) as error:
+            raise ConfigError(f"{folder}: cannot be written: {error}; {RUN_AGAIN}") from error
 
 
 def _weights(study: _Study, trial: TrialRecord, epoch: int) -> dict[str, Tensor] | None:

@@ -23,6 +23,7 @@ from mtl_core.errors import ConfigError
 from mtl_core.files import replacing
 from search.record import StudyRecord
 from search.space import Space
+from search.tables import RUN_AGAIN
 from search.trial_record import Report, TrialRecord
 
 OPTUNA_DB = "optuna.db"
@@ -44,7 +45,7 @@ def write_optuna_view(record: StudyRecord, space: Space, path: Path) -> None:
                 database.execute("PRAGMA synchronous=OFF")  # it is renamed once it is whole
                 _insert(database, study_id, record, space)
     except (sqlite3.Error, SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        raise ConfigError(f"{path}: cannot be written: {error}; make room and run again") from error
+        raise ConfigError(f"{path}: cannot be written: {_root(error)}; {RUN_AGAIN}") from error
 
 
 def _make_empty(path: Path, name: str) -> int:
@@ -151,6 +152,11 @@ def _attributes(trial: TrialRecord) -> dict[str, Any]:
     if trial.failure:
         found |= {"failure": trial.failure.kind, "reason": trial.failure.reason}
     return found
+
+
+def _root(error: BaseException) -> BaseException:
+    """Return SQLite's own error; SQLAlchemy's around it holds the whole statement."""
+    return error if error.__cause__ is None else _root(error.__cause__)
 
 
 def _moment(seconds: float) -> str:

@@ -7,6 +7,7 @@ the epoch of the best average the column `dev.<task>`. What has no value is null
 
 import json
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mtl_core.errors import ConfigError
 from mtl_core.files import replacing
 from search.record import StudyRecord
 from search.trial_record import Report, TrialRecord
 
 TRIALS, CURVES = "trials.parquet", "curves.parquet"
+RUN_AGAIN = "make room and run the same command again"
 _TRIAL_COLUMNS = {
     "trial": pa.string(),
     "number": pa.int64(),
@@ -59,9 +62,17 @@ def write_tables(record: StudyRecord, folder: Path) -> None:
 
 
 def write_table(table: pa.Table, path: Path) -> None:
-    """Write one table, whole or not at all."""
-    with replacing(path) as beside:
-        pq.write_table(table, beside, compression="zstd")
+    """Write one table, whole or not at all.
+
+    Raises:
+        ConfigError: The disk is full or may not be written to.
+    """
+    try:
+        with replacing(path) as beside:
+            pq.write_table(table, beside, compression="zstd")
+    except OSError as error:  # Arrow's own do not name the file
+        reason = os.strerror(error.errno) if error.errno else error
+        raise ConfigError(f"{path}: cannot be written: {reason}; {RUN_AGAIN}") from error
 
 
 def trials_table(record: StudyRecord) -> pa.Table:

@@ -41,16 +41,16 @@ _SCHEMA = pa.schema(
 def write_views(record: StudyRecord, space: Space, folder: Path) -> None:
     """Write all views of the journal, each whole or not at all."""
     findings = Findings(record)
-    write_tables(record, folder)
-    write_table(predictions_table(findings), folder / PREDICTIONS)
-    write_optuna_view(record, space, folder / OPTUNA_DB)
     text = markdown(
         findings,
         audit=_read(folder / AUDIT),
         environment=_read(folder / ENVIRONMENT),
         n_configurations=space.size(),
     )
-    write_text(folder / REPORT, text)
+    write_text(folder / REPORT, text)  # first, since it is what a nearly full disk should hold
+    write_tables(record, folder)
+    write_table(predictions_table(findings), folder / PREDICTIONS)
+    write_optuna_view(record, space, folder / OPTUNA_DB)
 
 
 def predictions_table(findings: Findings) -> pa.Table:

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 import mtl_core
 from mtl_core.data.config import DataConfig
 from mtl_core.data.encoded import EncodedCorpus, encode
 from mtl_core.data.task import Corpus, Split, Task
+from mtl_core.errors import ConfigError
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.trainer import Trainer
 from search import finish as module
@@ -276,3 +278,22 @@ def test_study_without_a_score_still_gets_baselines_and_a_report(setting: Settin
     assert "No answer: no trial has a dev score" in report
     assert "TF-IDF" in report
     assert not (setting.folder / "best").exists()
+
+
+def test_full_disk_at_export_is_one_message_and_the_next_run_goes_on(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting.run_trial("stack_pooling")
+
+    def full(*_: object, **__: object) -> None:
+        raise SafetensorError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "export", full)
+        with pytest.raises(ConfigError, match=r"best/.*: cannot be written: No space left"):
+            setting.finish()
+    tested = len(setting.events("tested"))
+    setting.finish()
+
+    assert (setting.folder / "best/average/config.json").exists()
+    assert len(setting.events("tested")) == max(tested, len(setting.record.tested))

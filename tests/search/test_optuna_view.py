@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from sqlalchemy.exc import SQLAlchemyError
 
 from mtl_core.errors import ConfigError
 from search import optuna_view as module
@@ -210,6 +211,24 @@ def test_full_disk_is_one_message_and_the_former_view_stays(
 
     assert path.read_bytes() == former
     assert [entry.name for entry in tmp_path.iterdir()] == ["optuna.db"]
+
+
+def test_message_of_a_full_disk_holds_no_sql(
+    space: Space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        try:
+            raise sqlite3.OperationalError("database or disk is full")
+        except sqlite3.Error as error:
+            raise SQLAlchemyError("[SQL: CREATE TABLE studies]") from error
+
+    monkeypatch.setattr(optuna.storages, "RDBStorage", full)
+
+    with pytest.raises(ConfigError) as caught:
+        Maker(space).write(tmp_path / "optuna.db")
+
+    assert "disk is full; make room" in str(caught.value)
+    assert "SQL:" not in str(caught.value)
 
 
 def test_folder_with_odd_signs_in_its_name_is_taken(space: Space, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The tables hold what the journal says, with types that other programs understand."""
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mtl_core.errors import ConfigError
 from mtl_core.training.config import TrialConfig
 from search.record import StudyRecord
 from search.tables import curves_table, trials_table, write_tables
@@ -179,3 +181,17 @@ def test_files_are_written_whole_beside_nothing_else(tmp_path: Path) -> None:
 
     assert sorted(os.listdir(tmp_path)) == ["curves.parquet", "trials.parquet"]
     assert pq.read_table(tmp_path / "curves.parquet").num_rows == 2
+
+
+def test_full_disk_is_one_message_with_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "[Errno 28] Error writing bytes to file. Detail: ...")
+
+    monkeypatch.setattr(pq, "write_table", full)
+
+    with pytest.raises(ConfigError, match=r"trials\.parquet: cannot be written: No space left"):
+        write_tables(StudyRecord(None, start()), tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
