@@ -28,6 +28,7 @@ from search.config import SearchConfig
 from search.place import Existing, Place
 from search.scheduler import Asha
 from search.space import Space, load_space
+from search.study import check_vectors
 
 SAMPLES = 300  # configurations drawn to see which plans there are
 PROBES = 3  # configurations that are timed
@@ -63,13 +64,18 @@ def show_plan(
     space.validate_for(corpus.names)
     Place(Path(out) / space.name, existing, space, corpus).check()
     encoded = encode(corpus, space.data)
+    covered = check_vectors(space, encoded)
     console = Console()
+    for text in space.left_out:
+        console.print(text, markup=False, highlight=False)
     console.print(space.table())
     for title, picture in plan_pictures(space, corpus.names):
         console.print()
         console.print(title, highlight=False)
         console.print(picture)
     found = estimate_search(space, encoded)
+    if covered is not None:
+        console.print(f"word vectors for {covered}", highlight=False)
     rows = sum(len(task.splits["train"]) for task in corpus.tasks)
     console.print()
     console.print(

@@ -6,8 +6,10 @@ renames what is there.
 
 import difflib
 import os
+import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -49,24 +51,48 @@ class Place:
                 f"{self.folder}: --resume found no study here; leave it out to begin one"
             )
 
-    def open(self) -> tuple[StudyRecord, Path | None]:
-        """Return the record, open for writing, and where a former study was put, if it was."""
+    @contextmanager
+    def opened(self, say: Callable[[str], None]) -> Iterator[StudyRecord]:
+        """Hand out the record, open for writing.
+
+        A study that a fault of the caller ends before its first trial leaves nothing behind, and
+        what was put aside for it stands where it was.
+        """
         aside = self._put_aside() if self.existing == "fresh" else None
+        if aside is not None:
+            say(f"the study that was here is now in {aside}")
+        is_new = not (self.folder / JOURNAL).exists()
         self.folder.mkdir(parents=True, exist_ok=True)
         record = StudyRecord.open(self.folder / JOURNAL)
+        try:
+            self._begin(record)
+            yield record
+        except ConfigError:
+            record.close()
+            if is_new and not record.trials:
+                self._take_back(aside)
+            raise
+        finally:
+            record.close()
+
+    def _begin(self, record: StudyRecord) -> None:
         if record.header:
             record.append("continued")
-        else:
-            record.append(
-                "study",
-                format=FORMAT,
-                name=self.space.name,
-                space_digest=self.space.digest(),
-                data_fingerprint=self.corpus.content_hash(),
-                seed=self.space.search.seed,
-                tasks=list(self.corpus.names),
-            )
-        return record, aside
+            return
+        record.append(
+            "study",
+            format=FORMAT,
+            name=self.space.name,
+            space_digest=self.space.digest(),
+            data_fingerprint=self.corpus.content_hash(),
+            seed=self.space.search.seed,
+            tasks=list(self.corpus.names),
+        )
+
+    def _take_back(self, aside: Path | None) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if aside is not None:
+            aside.rename(self.folder)
 
     def _check_same(self, record: StudyRecord) -> None:
         faults = []

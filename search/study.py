@@ -7,7 +7,7 @@ journal in it is the truth (`journal.py`), all else there is written from it (`f
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,16 @@ from mtl_core.data.audit import audit
 from mtl_core.data.encoded import EncodedCorpus, encode
 from mtl_core.data.readers import read_corpus
 from mtl_core.data.task import Corpus
+from mtl_core.data.vectors import Coverage, coverage, read_vectors
 from mtl_core.errors import ConfigError, check_names
 from mtl_core.files import write_text
+from mtl_core.model.config import EncoderConfig
 from search.environment import environment
 from search.place import JOURNAL, SPACE, Existing, Place
 from search.progress import Progress
 from search.record import StudyRecord
 from search.space import Space, load_space
+from search.space_checks import combinations
 from search.views import AUDIT, ENVIRONMENT, REPORT, write_views
 
 if TYPE_CHECKING:
@@ -159,16 +162,16 @@ def run_search(
     place = Place(Path(out) / asked.name, existing, asked, corpus)
     place.check()
     encoded = encode(corpus, asked.data)
-    record, aside = place.open()
-    study = Study(place.folder, record)
-    try:
-        if aside is not None:
-            shown.say(f"the study that was here is now in {aside}")
-        _write_question(study, asked, corpus, encoded)
-        _search(study, asked, corpus, encoded, address=address, shown=shown)
-    finally:
-        shown.close()
-        record.close()
+    covered = check_vectors(asked, encoded)
+    for text in (*asked.left_out, *([] if covered is None else [f"word vectors for {covered}"])):
+        shown.say(text)
+    with place.opened(shown.say) as record:
+        study = Study(place.folder, record)
+        try:
+            _write_question(study, asked, corpus, encoded, covered)
+            _search(study, asked, corpus, encoded, address=address, shown=shown)
+        finally:
+            shown.close()
     return study
 
 
@@ -180,7 +183,30 @@ def open_study(folder: str | Path) -> Study:
     return Study(path, StudyRecord.load(path / JOURNAL))
 
 
-def _write_question(study: Study, space: Space, corpus: Corpus, encoded: EncodedCorpus) -> None:
+def check_vectors(space: Space, encoded: EncodedCorpus) -> Coverage | None:
+    """Return how much of the corpus the space's word vectors cover; None where it has none.
+
+    Raises:
+        ConfigError: The file is at fault, or its vectors are not as wide as the encoder's.
+    """
+    path = space.data.vectors
+    if path is None:
+        return None
+    matrix, found = read_vectors(Path(path), encoded.vocabulary())
+    chosen = combinations(space.conditional, ("encoder.d_word",))
+    widths = {values.get("encoder.d_word", EncoderConfig().d_word) for values in chosen}
+    wrong = sorted(widths - {matrix.shape[1]})
+    if wrong:
+        raise ConfigError(
+            f"{path}: its vectors have {matrix.shape[1]} numbers, encoder.d_word is "
+            f"{', '.join(map(str, wrong))}; encoder.d_word: {matrix.shape[1]} would be right"
+        )
+    return coverage(encoded, found)
+
+
+def _write_question(
+    study: Study, space: Space, corpus: Corpus, encoded: EncodedCorpus, covered: Coverage | None
+) -> None:
     """Write what was asked, and with what, beside the journal."""
     about = environment(
         seed=space.search.seed,
@@ -188,6 +214,7 @@ def _write_question(study: Study, space: Space, corpus: Corpus, encoded: Encoded
         data_fingerprint=corpus.content_hash(),
     )
     found = audit(corpus, encoded, space.data).as_dict()
+    found["vectors"] = None if covered is None else asdict(covered)
     write_text(study.folder / SPACE, space.text)
     write_text(study.folder / ENVIRONMENT, json.dumps(about, indent=1) + "\n")
     write_text(study.folder / AUDIT, json.dumps(found, indent=1) + "\n")
