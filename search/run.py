@@ -63,7 +63,7 @@ def run(
     """Search how the tasks should share one Transformer, and write the answer to a report."""
     given = {"trials": trials, "minutes": minutes, "seed": seed}
     overrides = [*(settings or ()), *(f"search.{k}={v}" for k, v in given.items() if v is not None)]
-    existing: Existing = {True: "resume", False: "fresh", None: "continue"}[resume]
+    existing: Existing = "continue" if resume is None else "resume" if resume else "fresh"
     with clear_errors():
         if dry_run:
             from search.dry_run import show_plan

@@ -16,8 +16,9 @@ def space_table(space: "Space") -> Table:
     size = space.size()
     count = "infinitely many" if size is None else f"{size:,}"
     table = Table(title=f"{space.name}: {count} configurations", title_justify="left")
-    for column in ("key", "values", "when"):
-        table.add_column(column, overflow="fold")
+    table.add_column("key", no_wrap=True)
+    table.add_column("values")
+    table.add_column("when")
     for entry in sorted(space.conditional.entries, key=lambda entry: not entry.searched):
         for i, alternative in enumerate(entry.alternatives):
             name = entry.key if i == 0 else ""
