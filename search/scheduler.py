@@ -73,6 +73,9 @@ class Asha:
 class JournalScheduler(TrialScheduler):
     """The trial scheduler of a study: runs trials in their order and stops them at rungs.
 
+    The points of a space are never stopped: they are the known settings that all else is held
+    against, and a baseline that was cut short would flatter whatever beats it.
+
     Args:
         record: Where reports and stops are written.
         config: None: no trial is stopped early.
@@ -96,7 +99,8 @@ class JournalScheduler(TrialScheduler):
         result: Mapping[str, Any],
     ) -> str:
         name, epoch = trial.config["trial"], result["epoch"]
-        if self._report(name, result):
+        goes_on = self._report(name, result)
+        if goes_on or self.record.trials[name].source == "point":
             return str(TrialScheduler.CONTINUE)
         self.record.append("stopped", trial=name, epoch=epoch, rung=epoch)
         return str(TrialScheduler.STOP)

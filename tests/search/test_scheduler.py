@@ -26,7 +26,7 @@ def record(tmp_path: Path) -> StudyRecord:
     return record
 
 
-def start(record: StudyRecord, number: int) -> Any:
+def start(record: StudyRecord, number: int, source: str = "random") -> Any:
     """Propose (once) and start a trial; return it as Tune would hold it."""
     name = f"t{number:04}"
     if name not in record.trials:
@@ -37,7 +37,7 @@ def start(record: StudyRecord, number: int) -> Any:
             values={},
             config={"sharing": {"structure": "stack_cls"}},
             seed=0,
-            source="random",
+            source=source,
         )
     record.append("started", trial=name, attempt=record.trials[name].attempt + 1, worker="w")
     return SimpleNamespace(config={"trial": name}, status=Trial.RUNNING)
@@ -119,6 +119,18 @@ def test_a_trial_below_the_rung_is_stopped_and_the_record_says_where(record: Stu
 
     assert decisions == ["CONTINUE", "CONTINUE", "STOP"]
     assert (record.trials["t0003"].state, record.trials["t0003"].rung) == ("stopped", 2)
+
+
+def test_a_point_of_the_space_is_trained_to_its_end(record: StudyRecord) -> None:
+    scheduler = JournalScheduler(record, THREE)
+    for number, average in enumerate((0.9, 0.8, 0.7), start=1):
+        scheduler.on_trial_result(None, start(record, number), result(2, average))
+    point = start(record, 4, source="point")
+
+    decision = scheduler.on_trial_result(None, point, result(2, 0.1))
+
+    assert decision == TrialScheduler.CONTINUE
+    assert record.trials["t0004"].state == "running"
 
 
 def test_without_early_stopping_nobody_is_stopped(record: StudyRecord) -> None:
