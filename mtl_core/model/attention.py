@@ -6,7 +6,8 @@ fused kernel: it keeps the weights of all texts at once and draws dropout with t
 few texts at a time, whose weights stay in the cache, and keeps none: the backward pass computes
 them again, as the fused kernel does, and draws their dropout again from a seed. On one core, with
 50 texts of 100 words and 6 heads of 50: 59 ms forward and backward without dropout, 97 with the
-kernel's, 74 so; with 20 texts of 400 words: 255, 774 and 354.
+kernel's, 74 so; with 20 texts of 400 words: 255, 774 and 354. Of a training step of the published
+model that is 3 % more time in place of 17 % (50 texts of 100 words), 17 in place of 46 (16 of 300).
 Shapes: N texts, T positions, H heads, D width.
 """
 

@@ -90,7 +90,9 @@ def test_leaves_are_views_of_the_parameters_where_their_banks_stand_together(
 
 
 def test_a_table_without_used_banks_has_an_empty_leaf() -> None:
-    leaf = narrow_table(torch.ones(3, 2), (), torch.tensor([], dtype=torch.int64))
+    leaf = narrow_table(
+        torch.nn.Parameter(torch.ones(3, 2)), (), torch.tensor([], dtype=torch.int64)
+    )
 
     assert leaf.shape == (0, 2)
     assert leaf.requires_grad
