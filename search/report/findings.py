@@ -159,8 +159,16 @@ class Findings:
         return luck_of_the_best(tested.dev[task], tested.dev_rows[task], self.n_scored)
 
     def faults(self) -> list[str]:
-        """Return what should not be: models whose dev scores are not those of the search."""
-        return [text for model in self.models.values() for text in _dev_fault(model)]
+        """Return what should not be: dev scores unlike those of the search, leaders not tested."""
+        faults = [text for model in self.models.values() for text in _dev_fault(model)]
+        for name, leader in self.record.leaders().items():
+            model = self.models.get(name)
+            at = None if model is None or model.trial is None else (model.trial.id, model.epoch)
+            if self.models and at != (leader.trial, leader.epoch):
+                faults.append(
+                    f"{name}: {leader.trial}, epoch {leader.epoch} leads, untested so far"
+                )
+        return faults
 
 
 def in_order(structures: Iterable[str]) -> list[str]:

@@ -63,6 +63,15 @@ def test_dev_scores_that_are_not_those_of_the_search_are_a_fault(whole: Any) -> 
     ]
 
 
+def test_leader_that_is_not_tested_yet_is_a_fault(whole: Any) -> None:
+    whole.train("stack_pooling", (0.5, 0.99), 1)
+
+    assert Findings(whole.record()).faults() == [
+        "task:films: t0005, epoch 1 leads, but is untested",
+        "structure:stack_pooling: t0005, epoch 1 leads, but is untested",
+    ]
+
+
 def test_empty_study_has_nothing(maker: Any) -> None:
     findings = Findings(maker.record())
 
