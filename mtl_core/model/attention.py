@@ -2,7 +2,7 @@
 
 `scaled_dot_product_attention` does it all, except for one case. With dropout on a CPU it leaves its
 fused kernel: it keeps the weights of all texts at once and draws dropout with the single-threaded
-`bernoulli_`. `DroppedAttention` is the same function of the same bits' distribution. It goes over a
+`bernoulli_`. `DroppedAttention` computes the same thing with the same distribution. It goes over a
 few texts at a time, whose weights stay in the cache, and keeps none: the backward pass computes
 them again, as the fused kernel does, and draws their dropout again from a seed. On one core, with
 50 texts of 100 words and 6 heads of 50: 59 ms forward and backward without dropout, 97 with the
