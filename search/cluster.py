@@ -9,6 +9,7 @@ next one.
 import logging
 import math
 import os
+import re
 import shutil
 import socket
 from collections.abc import Iterator
@@ -75,7 +76,7 @@ def joined(address: str | None, config: SearchConfig) -> Iterator[Cluster]:
     Raises:
         ConfigError: No cluster at `address`, or no room for a single trial.
     """
-    with _settings():
+    with _settings(), _silence():
         import ray
 
         if ray.is_initialized():
@@ -96,19 +97,31 @@ def _settings() -> Iterator[None]:
     paths = [str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])]
     former = os.environ.get("PYTHONPATH")
     os.environ.update(new, PYTHONPATH=os.pathsep.join(paths))
-    logger = logging.getLogger("ray")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.setLevel(level)
         for key in new:
             os.environ.pop(key, None)
         if former is None:
             os.environ.pop("PYTHONPATH", None)
         else:
             os.environ["PYTHONPATH"] = former
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep Ray's log, and what it prints of lost workers, off the terminal."""
+    from ray._private.ray_logging import stdout_deduplicator
+
+    logger = logging.getLogger("ray")
+    level, skipped = logger.level, stdout_deduplicator.skip_re
+    logger.setLevel(logging.CRITICAL)
+    stdout_deduplicator.skip_re = re.compile("")  # every line
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        stdout_deduplicator.skip_re = skipped
 
 
 def _start(config: SearchConfig) -> Any:

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from mtl_core.errors import ConfigError
-from search.cluster import _no_room, _settings, joined, local_cpus, local_workers
+from search.cluster import _no_room, _settings, _silence, joined, local_cpus, local_workers
 from search.config import SearchConfig
 
 
@@ -45,7 +45,7 @@ def test_the_environment_is_as_before_afterwards(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("PYTHONPATH", raising=False)
     before, level = dict(os.environ), logging.getLogger("ray").level
 
-    with _settings():
+    with _settings(), _silence():
         assert os.environ["RAY_AIR_NEW_OUTPUT"] == "0"
         assert os.environ["RAY_USAGE_STATS_ENABLED"] == "1"  # the user's own setting stands
 
