@@ -1,17 +1,17 @@
 """The built-in corpus: short made-up texts whose tasks share by a truth that is known.
 
-A text has a headline (its first `HEADLINE` words) and a body. Cue words in each lean to "pos" or
-"neg", the rest means nothing. What a task's label is follows from three things:
+A text has `N_PARTS` parts of `PART` words. Cue words lean to "pos" or "neg", the others mean
+nothing. What a task's label is follows from three things:
 
 - its group: half of the cues lean the same way everywhere, the others lean differently from group
-  to group, so that one model for all tasks that does not know the task is misled;
-- the part it reads: large tasks judge the headline, small ones the body, and the other part only
-  distracts, so that a task has to be known *before* the words are averaged;
+  to group, so that one model that does not know the task is misled;
+- the part it reads: the tasks of a group judge different parts by the same cues, and what the other
+  parts say only distracts, so that a task has to be known *before* the words are averaged;
 - its size: small tasks have too few rows to learn the cues alone.
 
-So sharing nothing starves the small tasks, sharing all up to the heads serves the large ones only,
-and sharing the words while each task looks with its own eyes (its own token from the first layer
-on) is best. `planted_truth` says which tasks and cues those are.
+So sharing nothing starves the small tasks, sharing all up to the heads must find room for what
+every task looks at, and sharing the words while each task looks with its own eyes (its own token
+from the first layer on) is best. `planted_truth` says which tasks and cues those are.
 """
 
 import json
@@ -29,9 +29,10 @@ from mtl_core.files import write_text
 from mtl_core.seeding import stream
 
 LABELS = ("neg", "pos")
-HEADLINE = 8
-_BODY = (6, 12)  # fewest and most words of a body
-_CUES = (2, 3)  # fewest and most cues of a part
+N_PARTS = 4
+PART = 5  # words of a part; the last one may be shorter
+_LAST_PART = (3, 5)  # fewest and most words of the last part
+_CUES = (1, 2)  # fewest and most cues of a part
 _N_CUES = 80
 _N_FILLERS = 200
 _GROUPS = ("alba", "bora", "cori", "dalu", "enka", "fimo", "gora", "hilu")
@@ -43,7 +44,7 @@ class PlantedTruth:
 
     Args:
         groups: Names of the tasks that share the meaning of all cues, group by group.
-        reads: "headline" or "body" for each task.
+        reads: The part that each task judges, from 0.
         train_rows: Train rows of each task.
         shared_cues: Cues that lean the same way in every group, with the way: 1 "pos", -1 "neg".
         contradicting_cues: Cues that lean differently, with the way in each group.
@@ -52,7 +53,7 @@ class PlantedTruth:
     """
 
     groups: tuple[tuple[str, ...], ...]
-    reads: dict[str, str]
+    reads: dict[str, int]
     train_rows: dict[str, int]
     shared_cues: dict[str, int]
     contradicting_cues: dict[str, tuple[int, ...]]
@@ -121,18 +122,18 @@ class _Lexicon:
 class _Plan:
     name: str
     group: int
-    reads: str
+    reads: int
     train_rows: int
 
 
 def _plans(config: CorpusConfig) -> Iterator[_Plan]:
-    """Tasks in turn to the groups; in each group large and small, headline and body alternate."""
+    """Tasks go to the groups in turn; in a group, large and small tasks alternate."""
     for task in range(config.n_tasks):
         group, place = task % config.n_groups, task // config.n_groups
         small = place % 2 == 1
         rows = max(round(config.rows * config.small_share), 2) if small else config.rows
         name = _GROUPS[group] if group < len(_GROUPS) else f"group{group + 1}"
-        yield _Plan(f"{name}_{place + 1}", group, "body" if small else "headline", rows)
+        yield _Plan(f"{name}_{place + 1}", group, (place + group) % N_PARTS, rows)
 
 
 def _lexicon(config: CorpusConfig) -> _Lexicon:
@@ -164,12 +165,14 @@ def _make_split(
 
 
 def _make_text(plan: _Plan, lexicon: _Lexicon, label: int, rng: np.random.Generator) -> str:
-    """The part the task reads leans to the label, the other part to either side."""
-    sides = {"headline": 1 if rng.random() < 0.5 else -1, "body": 1 if rng.random() < 0.5 else -1}
-    sides[plan.reads] = 2 * label - 1
-    headline = _make_part(HEADLINE, sides["headline"], plan.group, lexicon, rng)
-    body = _make_part(_between(_BODY, rng), sides["body"], plan.group, lexicon, rng)
-    return " ".join(headline + body)
+    """Return a text whose part that the task reads leans to the label, the others either way."""
+    words: list[str] = []
+    for part in range(N_PARTS):
+        n_words = PART if part < N_PARTS - 1 else _between(_LAST_PART, rng)
+        side = 1 if rng.random() < 0.5 else -1
+        side = 2 * label - 1 if part == plan.reads else side
+        words += _make_part(n_words, side, plan.group, lexicon, rng)
+    return " ".join(words)
 
 
 def _make_part(
