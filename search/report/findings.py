@@ -166,7 +166,7 @@ class Findings:
             at = None if model is None or model.trial is None else (model.trial.id, model.epoch)
             if self.models and at != (leader.trial, leader.epoch):
                 faults.append(
-                    f"{name}: {leader.trial}, epoch {leader.epoch} leads, untested so far"
+                    f"{name}: {leader.trial}, epoch {leader.epoch} leads, but is untested"
                 )
         return faults
 

@@ -1,6 +1,6 @@
 """A hand-made study: two tasks, three structures, all numbers chosen so that a reader can check."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -92,6 +92,17 @@ class StudyMaker:
             "seen": pack({task: right(self.seen, self.n_rows) for task in self.tasks}),
             "scores": {task: {"accuracy": float(rows.mean())} for task, rows in correct.items()},
         }
+
+
+@pytest.fixture
+def row() -> Callable[[str, str], list[str]]:
+    """Returns the cells of the first table row that begins with a name."""
+
+    def cells(text: str, name: str) -> list[str]:
+        line = next(line for line in text.splitlines() if line.startswith(f"| {name} "))
+        return [cell.strip() for cell in line.strip("|").split("|")]
+
+    return cells
 
 
 @pytest.fixture

@@ -143,3 +143,13 @@ def test_answer_in_markdown_marks_names_and_the_first_sentence(whole: Any) -> No
     text = answer(Findings(whole.record()), MARKDOWN)[0]
 
     assert text.startswith("**Best on average: `layerwise_implicit`")
+
+
+def test_all_rows_unseen_are_not_scored_twice(maker: Any) -> None:
+    maker.seen = 0
+    two_structures(maker, (300, 300), (320, 320))
+    findings = Findings(maker.record())
+
+    assert "unseen" not in answer(findings, PLAIN)[0]
+    assert "unseen" not in comparison(findings, PLAIN)
+    assert "all of them unseen" in basis(findings)

@@ -1,0 +1,61 @@
+"""The table of tasks and structures, worked by hand."""
+
+from collections.abc import Callable
+from typing import Any
+
+from search.report.by_structure import structures_section
+from search.report.findings import Findings
+
+Row = Callable[[str, str], list[str]]
+
+
+def write(maker: Any) -> str:
+    return structures_section(Findings(maker.record()))
+
+
+def test_table_has_structures_and_baselines_with_the_best_in_bold(whole: Any, row: Row) -> None:
+    plain, unseen = write(whole).split("The same on the unseen")
+
+    head = ["task", "rows", "single", "S-C", "L-I", "TF-IDF", "pooled", "majority"]
+    assert row(plain, "task") == head
+    assert row(plain, "books") == [
+        "books",
+        "400",
+        "80.0",
+        "**81.2**",
+        "77.5",
+        "75.0",
+        "79.0",
+        "50.0",
+    ]
+    assert row(plain, "**mean**")[1:5] == ["800", "79.8", "81.9", "**83.8**"]
+    assert row(unseen, "books")[1:4] == ["360", "77.8", "**79.2**"]
+
+
+def test_legend_names_configuration_and_number_of_trials(whole: Any, row: Row) -> None:
+    text = write(whole)
+
+    assert row(text, "L-I") == [
+        "L-I", "`layerwise_implicit`", "1/4", "equal", "t0003, epoch 1", "85.5", "1",
+    ]  # fmt: skip
+
+
+def test_without_duplicates_one_table_is_enough(maker: Any) -> None:
+    maker.seen = 0
+    maker.train("stack_cls", (0.9, 0.9), 2).test("average", "t0001", (300, 300))
+    maker.test("structure:stack_cls", "t0001", (300, 300))
+
+    text = write(maker)
+
+    assert "all of them are unseen" in text
+    assert "The same on the unseen" not in text
+
+
+def test_task_with_no_unseen_row_has_dashes(maker: Any, row: Row) -> None:
+    maker.seen = maker.n_rows
+    maker.train("stack_cls", (0.9, 0.9), 2).test("average", "t0001", (300, 300))
+    maker.test("structure:stack_cls", "t0001", (300, 300)).test("task:books", "t0001", (300, 300))
+
+    text = write(maker)
+
+    assert row(text.split("The same on the unseen")[1], "books")[1:] == ["0", "–"]
