@@ -137,7 +137,8 @@ class BankAdam:
         for name, gradient in gradients.items():
             for mine, more in zip(slices, self._slices(name, used[self.groups[name]]), strict=True):
                 mine.extend(more)
-            flat.extend(part.contiguous() for part in gradient.unbind(0))  # the kernel assumes it
+            gradient = gradient.contiguous()  # the kernel assumes it
+            flat.extend(torch.split(gradient, 1) if len(gradient) > 1 else (gradient,))
         adam = torch._fused_adamw_ if self.settings.decoupled else torch._fused_adam_
         adam(
             slices.parameters,
@@ -161,8 +162,9 @@ class BankAdam:
         key = (name, banks)
         if key not in self._views:
             steps = self.steps[self.groups[name]]
-            sources = (self.tables[name], self.means[name], self.squares[name], steps)
-            self._views[key] = _Slices(*([source[bank] for bank in banks] for source in sources))
+            sources = (self.tables[name], self.means[name], self.squares[name])
+            banks_of = [[source[bank : bank + 1] for bank in banks] for source in sources]
+            self._views[key] = _Slices(*banks_of, [steps[bank] for bank in banks])
         return self._views[key]
 
     def _move_rows(self, name: str, gradient: Tensor, rows: Tensor, learning_rate: float) -> None:
