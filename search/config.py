@@ -29,7 +29,8 @@ class SearchConfig:
 
     Args:
         trials: Configurations to try, the `points` among them.
-        minutes: Time after which no trial is started any more; None: no limit.
+        minutes: Time after which the search ends, with the trials in training as they are; what
+            earlier runs of the study took counts. None: no limit.
         seed: Of the sampler and, through it, of every trial.
         sampler: "tpe", "random", or "grid" (every configuration of a finite space).
         startup_trials: Random trials before TPE learns from results; None: chosen by the number of

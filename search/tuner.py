@@ -6,7 +6,6 @@ record at every start. Tune's own files go to a folder that is deleted at the en
 """
 
 import shutil
-import tempfile
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +21,7 @@ from search.space import Space
 if TYPE_CHECKING:  # Ray is imported when a search begins
     from search.stop import StopSwitch
 
+SCRATCH = ".tune"
 Reason = Literal["trials", "minutes", "exhausted", "interrupted"]
 
 
@@ -96,9 +96,10 @@ class _Run:
         self.progress.started(cluster, self.space, self.record)
         proposer = Proposer(self.space, self.record, workers=cluster.workers)
         searcher = JournalSearcher(proposer, workers=cluster.workers)
-        scratch = tempfile.mkdtemp(prefix="branchpoint-")
+        scratch = self.folder.resolve() / SCRATCH
+        shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
         try:
-            self._tune(searcher, stop, trainable, scratch)
+            self._tune(searcher, stop, trainable, str(scratch))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         reason: Reason | None = stop.reason or proposer.reason
