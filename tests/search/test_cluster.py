@@ -23,7 +23,7 @@ def test_an_address_where_no_cluster_answers_is_refused_at_once(address: str) ->
         taken.bind(("127.0.0.1", 0))  # bound, but nobody listens
         where = address.format(free=taken.getsockname()[1])
         with (
-            pytest.raises(ConfigError, match="--address .*no Ray cluster answers there"),
+            pytest.raises(ConfigError, match=r"--address .*no Ray cluster answers there"),
             joined(where, SearchConfig()),
         ):
             pass

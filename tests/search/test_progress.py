@@ -44,7 +44,8 @@ def make_record(*, reported: bool = True, failed: bool = False) -> StudyRecord:
     if reported:
         events.append({
             "event": "reported", "time": 1, "trial": "t0001", "epoch": 1, "average": 0.75,
-            "scores": {"books": 0.75}, "loss": 0, "losses": {}, "tokens_per_second": 1, "seconds": 1,
+            "scores": {"books": 0.75}, "loss": 0, "losses": {},
+            "tokens_per_second": 1, "seconds": 1,
         })  # fmt: skip
     if failed:
         events.append({

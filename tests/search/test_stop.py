@@ -42,7 +42,8 @@ def test_the_second_signal_exits_at_once() -> None:
     program = (
         "import os, signal\n"
         "from search.stop import StopSwitch\n"
-        "with StopSwitch().on_signals(first=lambda: None, second=lambda: print('bye', flush=True)):\n"
+        "say = lambda: print('bye', flush=True)\n"
+        "with StopSwitch().on_signals(first=lambda: None, second=say):\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "    print('still here', flush=True)\n"
