@@ -162,9 +162,12 @@ class BankAdam:
         key = (name, banks)
         if key not in self._views:
             steps = self.steps[self.groups[name]]
-            sources = (self.tables[name], self.means[name], self.squares[name])
-            banks_of = [[source[bank : bank + 1] for bank in banks] for source in sources]
-            self._views[key] = _Slices(*banks_of, [steps[bank] for bank in banks])
+            self._views[key] = _Slices(
+                [self.tables[name][bank : bank + 1] for bank in banks],
+                [self.means[name][bank : bank + 1] for bank in banks],
+                [self.squares[name][bank : bank + 1] for bank in banks],
+                [steps[bank] for bank in banks],
+            )
         return self._views[key]
 
     def _move_rows(self, name: str, gradient: Tensor, rows: Tensor, learning_rate: float) -> None:
