@@ -26,6 +26,7 @@ from search.progress_view import (
 )
 from search.record import StudyRecord
 from search.space import Space
+from search.trial_record import TrialRecord
 
 REFRESH_SECONDS = 0.25
 HEARTBEAT_SECONDS = 30.0
@@ -101,17 +102,24 @@ class _Shown(Progress):
         )
 
     def _seconds_left(self, total: int) -> float | None:
-        """Estimate from the trials ended in this run; the time limit, if it comes first."""
+        """Estimate from what this run has done, in trials; the time limit, if it comes first."""
         assert self._space is not None
         elapsed, minutes = self._clock() - self._began, self._space.search.minutes
-        done = len(self._record.ended())
+        ended = len(self._record.ended())
+        begun = sum(_share_done(trial) for trial in self._record.unfinished())
         left = None
-        if done > self._done_before:
-            left = elapsed / (done - self._done_before) * (total - done)
+        if ended > self._done_before:
+            left = elapsed / (ended + begun - self._done_before) * max(0, total - ended - begun)
         if minutes is None:
             return left
         limit = minutes * 60 - self._record.seconds_used
         return max(0.0, limit if left is None else min(limit, left))
+
+
+def _share_done(trial: TrialRecord) -> float:
+    """Return how much of its epochs a trial in training has behind it, from 0 to 1."""
+    epochs = trial.config["training"]["epochs"]
+    return trial.reports[-1].epoch / epochs if trial.reports else 0.0
 
 
 class LiveProgress(_Shown):
