@@ -33,7 +33,7 @@ N_PARTS = 4
 PART = 5  # words of a part; the last one may be shorter
 _LAST_PART = (3, 5)  # fewest and most words of the last part
 _CUES = (1, 2)  # fewest and most cues of a part
-_N_CUES = 80
+_N_CUES = 40
 _N_FILLERS = 200
 _GROUPS = ("alba", "bora", "cori", "dalu", "enka", "fimo", "gora", "hilu")
 
@@ -133,7 +133,7 @@ def _plans(config: CorpusConfig) -> Iterator[_Plan]:
         small = place % 2 == 1
         rows = max(round(config.rows * config.small_share), 2) if small else config.rows
         name = _GROUPS[group] if group < len(_GROUPS) else f"group{group + 1}"
-        yield _Plan(f"{name}_{place + 1}", group, (place + group) % N_PARTS, rows)
+        yield _Plan(f"{name}_{place + 1}", group, place % N_PARTS, rows)
 
 
 def _lexicon(config: CorpusConfig) -> _Lexicon:

