@@ -1,4 +1,4 @@
-"""The command line: `python -m search.run`, and `branchpoint run | report | audit | predict`.
+"""The command line: `python -m search.run`, and `branchpoint run | report | audit | ...`.
 
 Only arguments are handled here. What they ask for is done by `study.py` (search and report),
 `dry_run.py`, `audit_command.py` and `mtl_core.training.export`, which are imported when a command
@@ -112,6 +112,19 @@ def audit(
         from search.audit_command import print_audit
 
         print_audit(data, overrides=settings or (), as_json=as_json)
+
+
+@app.command("builtin")
+def builtin(
+    folder: Annotated[Path, typer.Argument(help="A new folder for the task folders.")],
+    settings: SetOption = None,
+) -> None:
+    """Write the built-in corpus as task folders, such as a user's own, and its planted truth."""
+    with clear_errors():
+        from search.builtin_command import write_builtin
+
+        write_builtin(folder, overrides=settings or ())
+        typer.echo(f"{folder}: written; search it with --data {folder}")
 
 
 @app.command("predict")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mtl_core.data.audit import audit
 from mtl_core.data.encoded import EncodedCorpus, encode
 from mtl_core.data.readers import read_corpus
+from mtl_core.data.synthetic import PLANTED_TRUTH, planted_truth
 from mtl_core.data.task import Corpus
 from mtl_core.data.vectors import Coverage, coverage, read_vectors
 from mtl_core.errors import ConfigError, check_names
@@ -192,7 +193,7 @@ def check_vectors(space: Space, encoded: EncodedCorpus) -> Coverage | None:
     path = space.data.vectors
     if path is None:
         return None
-    matrix, found = read_vectors(Path(path), encoded.vocabulary())
+    matrix, found = read_vectors(Path(path), encoded.vocabulary(), n_words=encoded.vocabulary_size)
     chosen = combinations(space.conditional, ("encoder.d_word",))
     widths = {values.get("encoder.d_word", EncoderConfig().d_word) for values in chosen}
     wrong = sorted(widths - {matrix.shape[1]})
@@ -218,6 +219,9 @@ def _write_question(
     write_text(study.folder / SPACE, space.text)
     write_text(study.folder / ENVIRONMENT, json.dumps(about, indent=1) + "\n")
     write_text(study.folder / AUDIT, json.dumps(found, indent=1) + "\n")
+    if corpus.layout == "builtin":
+        truth = planted_truth(space.data.builtin).as_dict()
+        write_text(study.folder / PLANTED_TRUTH, json.dumps(truth, indent=1) + "\n")
 
 
 def _search(

@@ -29,6 +29,7 @@ from mtl_core.files import write_text
 from mtl_core.seeding import stream
 
 LABELS = ("neg", "pos")
+PLANTED_TRUTH = "planted_truth.json"
 N_PARTS = 4
 PART = 5  # words of a part; the last one may be shorter
 _LAST_PART = (3, 5)  # fewest and most words of the last part
@@ -106,7 +107,7 @@ def write_folders(corpus: Corpus, truth: PlantedTruth, folder: Path) -> None:
         for split, rows in task.splits.items():
             lines = (f"{x}\t{y}" for x, y in zip(rows.texts, rows.labels, strict=True))
             write_text(folder / task.name / f"{split}.tsv", "\n".join(("text\tlabel", *lines, "")))
-    write_text(folder / "planted_truth.json", json.dumps(truth.as_dict(), indent=2) + "\n")
+    write_text(folder / PLANTED_TRUTH, json.dumps(truth.as_dict(), indent=2) + "\n")
 
 
 @dataclass(frozen=True)
