@@ -140,12 +140,45 @@ def _join(address: str) -> Any:
     modules = [str(SOURCE / name) for name in ("mtl_core", "search")]
     environment = {"py_modules": modules, "env_vars": dict(_SETTINGS)}
     try:
-        return _init(address=address, runtime_env=environment)
+        return _init_with_or_without_token(address=address, runtime_env=environment)
     except Exception as error:  # Ray raises ConnectionError, RuntimeError and errors of its own
         raise ConfigError(
             f"--address {address}: cannot join the Ray cluster: {' '.join(str(error).split())}; "
-            "HOST:PORT of a running cluster of the same Ray version would be right"
+            "HOST:PORT of a running cluster of the same Ray version would be right, and its token "
+            "in RAY_AUTH_TOKEN or ~/.ray/auth_token if it demands one"
         ) from error
+
+
+def _init_with_or_without_token(**options: Any) -> Any:
+    """Join without a token, then with the one that is here: neither side says what it expects.
+
+    A cluster demands a token where its head found one, and cannot run actors for a driver that
+    sends one it did not ask for; so this order.
+    """
+    from ray._private.authentication import authentication_token_setup as tokens
+
+    try:
+        with _muted():
+            return _init(**options)
+    except ConnectionError:
+        had_mode = "RAY_AUTH_MODE" in os.environ
+        if had_mode or not tokens.maybe_enable_token_auth_if_token_available(False):
+            raise
+        return _init(**options)
+
+
+@contextmanager
+def _muted() -> Iterator[None]:
+    """Send what Ray's C++ part writes to the error stream nowhere."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _init(**options: Any) -> Any:

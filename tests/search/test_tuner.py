@@ -19,6 +19,7 @@ import pytest
 
 from mtl_core.data.encoded import EncodedCorpus, encode
 from mtl_core.data.readers import read_corpus
+from mtl_core.errors import ConfigError
 from search.cluster import joined
 from search.journal import read_events
 from search.record import FORMAT, StudyRecord
@@ -227,3 +228,25 @@ def test_a_search_whose_driver_was_killed_goes_on_where_it_was(
         assert json.dumps([r.average for r in record.trials[trial].reports]) == json.dumps(
             [r.average for r in reports]
         )
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_disk_that_fills_up_ends_the_search_with_its_message(
+    tmp_path: Path, encoded: EncodedCorpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space, record, folder = open_study(tmp_path)
+    assert record.journal is not None
+    append = record.journal.append
+
+    def fill_up(event: dict[str, Any]) -> dict[str, Any]:
+        if event["event"] == "reported":
+            assert record.journal is not None
+            record.journal.failure = ConfigError("journal.jsonl: No space left on device")
+            raise record.journal.failure
+        return append(event)
+
+    monkeypatch.setattr(record.journal, "append", fill_up)
+
+    with pytest.raises(ConfigError, match="No space left on device"):
+        run_trials(space, encoded.path, record, folder)
+    assert not (folder / ".tune").exists()
