@@ -1,4 +1,4 @@
-"""`branchpoint builtin`: the built-in corpus as files, to look at and to try one's own data with."""
+"""`branchpoint builtin`: the built-in corpus as files, to look at and to try."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -30,7 +30,7 @@ from mtl_core.seeding import stream
 
 LABELS = ("neg", "pos")
 PLANTED_TRUTH = "planted_truth.json"
-N_PARTS = 4
+N_PARTS = 3
 PART = 5  # words of a part; the last one may be shorter
 _LAST_PART = (3, 5)  # fewest and most words of the last part
 _CUES = (1, 2)  # fewest and most cues of a part
