@@ -14,11 +14,18 @@ Shapes: N texts, T positions, H heads, D width.
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtl_core.model.dropout import dropped_levels, kept_scale, random_bits, write_kept
+from mtl_core.model.dropout import (
+    draw_seed,
+    dropped_levels,
+    kept_scale,
+    random_bits,
+    write_kept,
+)
 
 _CHUNK = 1 << 19  # attention weights in work at a time: 2 MB
 
@@ -61,7 +68,7 @@ class DroppedAttention(torch.autograd.Function):
         additive = _additive(mask)
         ctx.save_for_backward(qkv, additive)
         ctx.n_heads, ctx.share = n_heads, share
-        ctx.seed = int(torch.empty((), dtype=torch.int64).random_())
+        ctx.seed = draw_seed()
         out = qkv.new_empty(*qkv.shape[:2], n_heads, qkv.shape[-1] // 3 // n_heads)
         chunks = _Chunks(qkv, additive, n_heads, share, ctx.seed)
         for place, (_, _, value), weights, kept in chunks:
@@ -99,7 +106,7 @@ class _Chunks:
     ) -> None:
         self._heads, self._additive = _heads(qkv, n_heads, parts=3), additive
         self._n_heads, self._levels = n_heads, dropped_levels(share)
-        self._generator = torch.Generator().manual_seed(seed)
+        self._source = np.random.SFC64(seed)
 
     def __iter__(self) -> Iterator[tuple[slice, tuple[Tensor, ...], Tensor, Tensor]]:
         n, heads, length = self._heads.shape[1:4]
@@ -112,7 +119,7 @@ class _Chunks:
                 self.apart(scores).add_(self._additive[place])
             weights = torch.softmax(scores, -1)
             kept = torch.empty_like(weights)
-            bits = random_bits(kept.numel(), self._generator)
+            bits = random_bits(kept.numel(), self._source)
             write_kept(bits, self._levels, out=kept)
             yield place, (query, key, value), weights, kept
 

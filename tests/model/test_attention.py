@@ -1,12 +1,19 @@
 """Attention with dropout on a CPU against the same computed from its parts by autograd."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from mtl_core.model import attention
 from mtl_core.model.attention import DroppedAttention, attend, attend_from
-from mtl_core.model.dropout import dropped_levels, kept_scale, random_bits, write_kept
+from mtl_core.model.dropout import (
+    draw_seed,
+    dropped_levels,
+    kept_scale,
+    random_bits,
+    write_kept,
+)
 
 N, T, H, WIDTH = 5, 8, 2, 6
 
@@ -33,9 +40,9 @@ def from_parts(qkv: Tensor, mask: Tensor | None, kept: Tensor | float) -> Tensor
 def kept_of_seed(seed: int, share: float) -> Tensor:
     """Return which weights are kept, as the function draws them from the global generator."""
     torch.manual_seed(seed)
-    generator = torch.Generator().manual_seed(int(torch.empty((), dtype=torch.int64).random_()))
+    source = np.random.SFC64(draw_seed())
     kept = torch.empty(N, H, T, T)
-    write_kept(random_bits(kept.numel(), generator), dropped_levels(share), out=kept)
+    write_kept(random_bits(kept.numel(), source), dropped_levels(share), out=kept)
     return kept * kept_scale(share)
 
 
