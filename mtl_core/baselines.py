@@ -3,21 +3,22 @@
 A logistic regression on TF-IDF words and word pairs (Wang & Manning, 2012, for how hard it is to
 beat) trains in seconds. Pooled, one model learns from the train rows of all tasks that have the
 same label set: sharing without a Transformer. Everything is chosen on dev; the predictions are kept
-row by row, so that a model can be compared with a baseline on the same rows.
+row by row, so that a model can be compared with a baseline on the same rows. scikit-learn, which
+takes a second and more to import, is imported where it is used: the report only needs the names.
 """
 
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.multiclass import OneVsRestClassifier
 
 from mtl_core.data.task import Corpus, Task
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 MAJORITY, TFIDF, TFIDF_POOLED = "majority", "tfidf", "tfidf_pooled"
 INVERSE_REGULARISATION = (1.0, 10.0, 100.0)
@@ -105,6 +106,8 @@ def _majority(task: Task) -> _Fitted:
 
 def _logistic_regression(tasks: tuple[Task, ...]) -> dict[str, _Fitted]:
     """Train one model on the train rows of `tasks`; C is the best on the mean of their dev."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     vectorizer = TfidfVectorizer(
         ngram_range=(1, 2), sublinear_tf=True, token_pattern=_WORD, dtype=np.float32
     )
@@ -126,7 +129,11 @@ def _logistic_regression(tasks: tuple[Task, ...]) -> dict[str, _Fitted]:
     return {t.name: _Fitted({s: best[2][t.name, s] for s in SCORED}, best[1]) for t in tasks}
 
 
-def _fit(words: object, labels: Labels, regularisation: float) -> LogisticRegression:
+def _fit(words: object, labels: Labels, regularisation: float) -> "LogisticRegression":
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+
     # liblinear: lbfgs leaves scaled sparse features half fitted at any tolerance that is fast
     model = LogisticRegression(C=regularisation, solver="liblinear", tol=1e-3)
     if len(np.unique(labels)) > 2:
