@@ -1,0 +1,43 @@
+"""The plan shown before a search: its pictures and its estimate, and that it starts nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from search.config import EarlyStoppingConfig, SearchConfig
+from search.dry_run import expected_epochs, plan_pictures, show_plan
+from search.space import load_space
+
+SPACES = Path(__file__).resolve().parents[2] / "spaces"
+
+
+def test_each_rung_lets_one_trial_in_so_many_go_on() -> None:
+    stopping = EarlyStoppingConfig(grace_period_epochs=2, reduction_factor=4)
+
+    assert expected_epochs(10, SearchConfig(early_stopping=None)) == 10
+    assert expected_epochs(10, SearchConfig(early_stopping=stopping)) == 2 + 6 / 4 + 2 / 16
+    assert expected_epochs(2, SearchConfig(early_stopping=stopping)) == 2
+
+
+def test_there_is_a_picture_of_each_structure_with_the_depths_there_are() -> None:
+    pictures = dict(plan_pictures(load_space(SPACES / "layerwise.yaml"), ["a", "b"]))
+
+    assert len(pictures) == 5
+    assert "single_task" in pictures
+    assert "stack_pooling, divergence depth 0, 1, 2, 3; here 2" in pictures
+    assert "layerwise_implicit, divergence depth 0, 1, 2; here 1" in pictures
+
+
+def test_a_dry_run_shows_size_plans_trials_epochs_and_time_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BRANCHPOINT_CACHE", str(tmp_path / "cache"))
+
+    show_plan(str(SPACES / "sanity.yaml"))
+
+    shown = " ".join(capsys.readouterr().out.split())
+    for part in ("12 configurations", "sharing.structure", "alba_1", "6 trials", "epochs in all"):
+        assert part in shown
+    assert "Nothing was started" in shown
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]

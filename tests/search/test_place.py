@@ -1,0 +1,106 @@
+"""Where a study lies: what is refused, what is put aside, and what a failed start leaves."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mtl_core.data.readers import read_corpus
+from mtl_core.errors import ConfigError
+from search.place import JOURNAL, SPACE, Existing, Place
+from search.space import parse_space
+
+TEXT = """\
+name: small
+data: {builtin: {n_tasks: 2, rows: 8, dev_rows: 4, test_rows: 4}}
+encoder: {n_layers: 2, d_model: 16, n_heads: 2}
+"""
+
+
+def place(folder: Path, text: str = TEXT, existing: Existing = "continue") -> Place:
+    space = parse_space(text)
+    return Place(folder / space.name, existing, space, read_corpus(space.data))
+
+
+def begin(folder: Path) -> None:
+    """Leave a study with one trial in `folder`."""
+    with place(folder).opened(print) as record:
+        record.append(
+            "proposed", trial="t0001", number=1, values={}, config={}, seed=0, source="random"
+        )
+    (folder / "small" / SPACE).write_text(parse_space(TEXT).text)
+
+
+def test_the_same_question_continues_its_study(tmp_path: Path) -> None:
+    begin(tmp_path)
+
+    place(tmp_path).check()
+    with place(tmp_path, TEXT + "search: {trials: 99}\n").opened(print) as record:
+        assert list(record.trials) == ["t0001"]
+
+
+def test_another_question_is_refused_and_told_apart(tmp_path: Path) -> None:
+    begin(tmp_path)
+
+    with pytest.raises(ConfigError, match=r"small: holds the study of another space .*n_layers.*3"):
+        place(tmp_path, TEXT.replace("n_layers: 2", "n_layers: 3")).check()
+
+
+def test_other_data_are_refused(tmp_path: Path) -> None:
+    begin(tmp_path)
+    other = place(tmp_path)
+    other = Place(other.folder, "continue", other.space, other.corpus.select(["alba_1"]))
+
+    with pytest.raises(ConfigError, match="a study of other data"):
+        other.check()
+
+
+def test_a_fresh_start_puts_the_former_study_aside(tmp_path: Path) -> None:
+    begin(tmp_path)
+    said: list[str] = []
+
+    with place(tmp_path, existing="fresh").opened(said.append) as record:
+        assert not record.trials
+
+    (aside,) = tmp_path.glob("small-until-*")
+    assert str(aside) in said[0]
+    assert b"t0001" in (aside / JOURNAL).read_bytes()
+
+
+def test_a_fault_before_the_first_trial_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    begin(tmp_path)
+
+    with (
+        pytest.raises(ConfigError, match="no room"),
+        place(tmp_path, existing="fresh").opened(print),
+    ):
+        raise ConfigError("no room")
+    with pytest.raises(ConfigError, match="no room"), place(tmp_path / "new").opened(print):
+        raise ConfigError("no room")
+
+    assert sorted(path.name for path in tmp_path.glob("small*")) == ["small"]
+    assert b"t0001" in (tmp_path / "small" / JOURNAL).read_bytes()
+    assert not (tmp_path / "new" / "small").exists()
+
+
+def test_a_fault_after_the_first_trial_loses_nothing(tmp_path: Path) -> None:
+    begin(tmp_path)
+
+    with pytest.raises(ConfigError), place(tmp_path).opened(print):
+        raise ConfigError("the disk is full")
+
+    assert b"t0001" in (tmp_path / "small" / JOURNAL).read_bytes()
+
+
+def test_nothing_to_resume_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--resume found no study"):
+        place(tmp_path, existing="resume").check()
+
+
+def test_a_place_that_may_not_be_written_to_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # noqa: ARG005 - root may write all
+
+    with pytest.raises(ConfigError, match="may not be written to"):
+        place(tmp_path).check()
