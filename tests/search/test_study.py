@@ -1,0 +1,122 @@
+"""A whole study by one function call: what it leaves, what it answers, how it goes on."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+import search
+from mtl_core.errors import ConfigError
+from search.cluster import joined
+from search.journal import read_events
+from search.run import app
+from search.space import load_space
+from search.study import Study, open_study
+
+pytestmark = pytest.mark.cluster
+
+SANITY = Path(__file__).resolve().parents[2] / "spaces" / "sanity.yaml"
+TRIALS = ["search.trials=4"]
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture(scope="module")
+def study(out: Path) -> Iterator[Study]:
+    with joined(None, load_space(SANITY).search):
+        yield search.run_search(SANITY, out=out, overrides=TRIALS)
+
+
+def test_the_folder_holds_the_question_the_journal_and_the_answer(study: Study) -> None:
+    names = {path.name for path in study.folder.iterdir()}
+
+    assert names >= {
+        "space.yaml", "environment.json", "audit.json", "planted_truth.json", "journal.jsonl",
+        "trials.parquet", "curves.parquet", "predictions.parquet", "optuna.db", "report.md", "best",
+    }  # fmt: skip
+    assert {path.name for path in (study.folder / "best").iterdir()} == {
+        "average", "alba_1", "bora_1", "alba_2",
+    }  # fmt: skip
+    assert study.report().startswith("# sanity: how should 3 tasks share one Transformer?")
+    assert load_space(study.folder / "space.yaml").digest() == load_space(SANITY).digest()
+
+
+def test_the_best_is_that_of_the_curves(study: Study) -> None:
+    curves = study.curves()
+    by_epoch = curves.groupby(["trial", "epoch"])["average"].first()
+
+    assert study.best().score == by_epoch.max()
+    assert study.best("bora_1").score == curves[curves.task == "bora_1"]["score"].max()
+    assert study.best("bora_1").config["encoder"]["n_layers"] == 2
+    with pytest.raises(ConfigError, match=r"'bora_2', did you mean 'bora_1'"):
+        study.best("bora_2")
+
+
+def test_the_tables_are_those_on_disk_one_row_per_trial_epoch_and_task(study: Study) -> None:
+    trials, curves = study.trials(), study.curves()
+    epochs = int(trials["epochs"].sum())
+
+    assert len(trials) == 4
+    assert len(curves) == 3 * epochs
+    assert pq.read_table(study.folder / "trials.parquet").equals(study.trials_arrow())
+    assert pq.read_table(study.folder / "curves.parquet").equals(study.curves_arrow())
+
+
+def test_optuna_reads_its_view_and_nothing_is_left_running(study: Study) -> None:
+    loaded = optuna.load_study(
+        study_name="sanity", storage=f"sqlite:///{study.folder / 'optuna.db'}"
+    )
+
+    assert len(loaded.trials) == 4
+    assert all(trial.state.is_finished() for trial in loaded.trials)
+
+
+def test_the_best_model_answers_by_function_and_by_command(study: Study) -> None:
+    (prediction,) = study.load("alba_1").predict("alba_1", ["some text"])
+
+    result = CliRunner().invoke(
+        app,
+        ["predict", "--model", str(study.folder / "best/alba_1"), "--task", "alba_1"],
+        input="some text\n\nanother\n",
+    )
+
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines()[0] == prediction.label
+    assert len(result.stdout.splitlines()) == 3
+
+
+def test_the_report_is_written_anew_from_the_journal(study: Study) -> None:
+    before = study.report()
+    (study.folder / "report.md").unlink()
+
+    result = CliRunner().invoke(app, ["report", str(study.folder)])
+
+    assert result.exit_code == 0, result.stderr
+    assert "Best on average" in result.stdout or "No difference is seen" in result.stdout
+    assert open_study(study.folder).report() == before
+
+
+def test_the_same_call_adds_nothing_and_more_trials_are_added_to_what_is_there(
+    study: Study, out: Path
+) -> None:
+    search.run_search(SANITY, out=out, overrides=TRIALS)
+    again = count(study)
+    search.run_search(SANITY, out=out, overrides=["search.trials=5"])
+    more = count(study)
+
+    assert (again["proposed"], again["study"]) == (4, 1)
+    assert (more["proposed"], more["study"]) == (5, 1)
+    keys = [str(e["values"]) for e in read_events(study.folder / "journal.jsonl")
+            if e["event"] == "proposed"]  # fmt: skip
+    assert len(set(keys)) == 5
+
+
+def count(study: Study) -> Counter[str]:
+    return Counter(event["event"] for event in read_events(study.folder / "journal.jsonl"))
