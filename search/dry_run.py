@@ -22,6 +22,7 @@ from mtl_core.model.drawing import plan_table
 from mtl_core.model.structures import build_plan
 from mtl_core.seeding import stream
 from mtl_core.training.config import TrialConfig
+from mtl_core.training.estimate import estimate
 from mtl_core.training.trainer import Trainer
 from search.cluster import local_workers
 from search.config import SearchConfig
@@ -43,11 +44,14 @@ class SearchEstimate:
         trials: Trials the search runs at most.
         epochs: Epochs that all trials train together, early stopping counted.
         seconds: Wall time of the trials on this machine.
+        parameters: Fewest and most trainable parameters of the probed configurations, without
+            word vectors and positions.
     """
 
     trials: int
     epochs: float
     seconds: float
+    parameters: tuple[int, int]
 
 
 def show_plan(
@@ -78,11 +82,12 @@ def show_plan(
         console.print(f"word vectors for {covered}", highlight=False)
     rows = sum(len(task.splits["train"]) for task in corpus.tasks)
     console.print()
+    few, many = found.parameters
     console.print(
         f"{len(corpus.names)} tasks, {rows:,} train rows; {found.trials} trials, about "
         f"{found.epochs:,.0f} epochs in all, about {_in_words(found.seconds)} on this machine "
-        f"with {local_workers(space.search)} at a time (from a probe of {PROBES} configurations; "
-        "testing and the linear baselines come on top).",
+        f"with {local_workers(space.search)} at a time. From a probe of {PROBES} configurations "
+        f"of {few:,} to {many:,} parameters; testing and the linear baselines come on top.",
         highlight=False,
     )
     console.print("Nothing was started: leave out --dry-run to search.")
@@ -117,7 +122,13 @@ def estimate_search(space: Space, encoded: EncodedCorpus) -> SearchEstimate:
     seconds = trials * sum(per_trial) / len(probed) / local_workers(search)
     if search.minutes is not None:
         seconds = min(seconds, search.minutes * 60)
-    return SearchEstimate(trials, trials * sum(epochs) / len(probed), seconds)
+    parameters = [estimate(encoded, config).parameters for config in probed]
+    return SearchEstimate(
+        trials=trials,
+        epochs=trials * sum(epochs) / len(probed),
+        seconds=seconds,
+        parameters=(min(parameters), max(parameters)),
+    )
 
 
 def expected_epochs(epochs: int, search: SearchConfig) -> float:
@@ -157,7 +168,7 @@ def _seconds_per_epoch(encoded: EncodedCorpus, config: TrialConfig, search: Sear
         per_word = (time.perf_counter() - began) / words
     finally:
         torch.set_num_threads(threads)
-    of_train = sum(int(lengths.sum()) for lengths in trainer.lengths)
+    of_train = estimate(encoded, config).words_per_epoch
     of_dev = sum(int(encoded.split(k, "dev").lengths.sum()) for k in range(encoded.n_tasks))
     return per_word * (of_train + of_dev / 3)
 
