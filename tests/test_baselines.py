@@ -116,7 +116,6 @@ def test_names_are_known_before_anything_is_trained() -> None:
     assert baseline_names(both) == tuple(by_name(both))
 
 
-@pytest.mark.slow
 def test_real_tasks_gain_from_pooling(fdu_folder: Path) -> None:
     names = ("kitchen_housewares", "electronics", "apparel", "MR")
     corpus = read_corpus(DataConfig(source=str(fdu_folder), tasks=names))
@@ -141,6 +140,6 @@ def test_unfinished_fit_is_used_without_a_warning(monkeypatch: pytest.MonkeyPatc
             warnings.warn("did not converge", ConvergenceWarning, stacklevel=1)
             return self
 
-    monkeypatch.setattr(module, "LogisticRegression", Unfinished)
+    monkeypatch.setattr("sklearn.linear_model.LogisticRegression", Unfinished)
 
     assert isinstance(module._fit(None, np.array(["a", "b"]), 1.0), Unfinished)

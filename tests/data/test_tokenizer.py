@@ -102,7 +102,6 @@ def test_byte_pairs_stop_at_the_vocabulary_size() -> None:
     assert build_tokenizer([" ".join(words)] * 3, config).get_vocab_size() == 283
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["word", "bpe"])
 def test_training_on_many_threads_gives_the_same_tokenizer_in_every_process(kind: str) -> None:
     program = (
