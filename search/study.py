@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 
     from mtl_core.training.export import Predictor
 
+ENDINGS = {  # those that a user has to be told of
+    "exhausted": "every configuration of the space has been tried: the search ends",
+    "minutes": "the time is up: trials in training are left, more --minutes continues them",
+}
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -235,7 +240,11 @@ def _search(
 ) -> None:
     from search.tuner import run_trials
 
-    run_trials(space, encoded.path, study.record, study.folder, address=address, progress=shown)
-    from search.finish import finish
+    reason = run_trials(
+        space, encoded.path, study.record, study.folder, address=address, progress=shown
+    )
+    if reason in ENDINGS:
+        shown.say(ENDINGS[reason])
+    from search.finish import finish  # brings torch, which the search itself does without
 
     finish(space, study.record, corpus, encoded, study.folder, say=shown.say)

@@ -1,5 +1,6 @@
 """A whole study by one function call: what it leaves, what it answers, how it goes on."""
 
+import io
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,12 +8,14 @@ from pathlib import Path
 import optuna
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 import search
 from mtl_core.errors import ConfigError
 from search.cluster import joined
 from search.journal import read_events
+from search.progress import live_progress
 from search.run import app
 from search.space import load_space
 from search.study import Study, open_study
@@ -116,6 +119,20 @@ def test_the_same_call_adds_nothing_and_more_trials_are_added_to_what_is_there(
     keys = [str(e["values"]) for e in read_events(study.folder / "journal.jsonl")
             if e["event"] == "proposed"]  # fmt: skip
     assert len(set(keys)) == 5
+
+
+@pytest.mark.usefixtures("study")  # its cluster
+def test_a_space_that_is_used_up_ends_the_search_and_is_said(out: Path) -> None:
+    said = io.StringIO()
+    space = ["search.trials=40", "sharing.structure=single_task", "name=used_up", "epochs=1"]
+
+    found = search.run_search(
+        SANITY, out=out, overrides=space, progress=live_progress(Console(file=said))
+    )
+
+    assert "every configuration of the space has been tried" in said.getvalue()
+    assert len(found.trials()) == 2
+    assert "every configuration of the space has been" in found.report()
 
 
 def count(study: Study) -> Counter[str]:
