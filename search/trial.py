@@ -10,6 +10,7 @@ is written down by `callback.py`; which weights are kept is decided in `snapshot
 
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,13 +111,18 @@ class SearchTrial(Trainable):
         )
 
     def _save(self, path: Path) -> None:
+        """Write the weights; on a full disk none, since the end of the study can make them again.
+
+        The score stands: a trial does not fail for what a disk cannot take.
+        """
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
         from mtl_core.files import replacing
         from mtl_core.training.models import copy_parameters
 
         assert self._trainer is not None
-        with replacing(path) as beside:
+        with suppress(OSError, SafetensorError), replacing(path) as beside:
             save_file(copy_parameters(self._trainer.model), beside)
 
     def _free_gpu_memory(self) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from mtl_core.data.encoded import EncodedCorpus, encode
@@ -59,6 +60,20 @@ def test_a_step_is_an_epoch_of_the_trainer(
     assert (first["epoch"], first["done"], first["ended"]) == (1, False, None)
     assert (second["epoch"], second["done"], second["ended"]) == (2, True, "epochs")
     assert "average" in first["snapshots"]
+
+
+def test_a_full_disk_costs_the_weights_and_not_the_trial(
+    proposal: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    result = make_trial(proposal).step()
+
+    assert result["epoch"] == 1
+    assert "failure" not in result
+    assert not list((tmp_path / "models").iterdir())
 
 
 def test_the_weights_of_a_leading_epoch_are_those_of_the_model(
