@@ -222,9 +222,10 @@ def _no_room(nodes: list[dict[str, float]], need: dict[str, float]) -> list[str]
     for kind, count in need.items():
         most = max((node.get(kind, 0) for node in nodes), default=0)
         if count > most:
+            key = f"search.{kind.lower()}s_per_trial"
+            right = "at most that many would be right" if most else f"--set {key}=0 does without"
             faults.append(
-                f"search.{kind.lower()}s_per_trial: found {count:g}, the largest machine has "
-                f"{most:g} {kind}s; at most that many would be right"
+                f"{key}: found {count:g}, the largest machine has {most:g} {kind}s; {right}"
             )
     return faults or ["search: no machine has the CPUs and GPUs of one trial together"]
 

@@ -35,8 +35,8 @@ def test_a_trial_that_fits_on_no_machine_is_named_with_what_there_is() -> None:
     assert faults == [
         "search.cpus_per_trial: found 4, the largest machine has 2 CPUs; at most that many would "
         "be right",
-        "search.gpus_per_trial: found 1, the largest machine has 0 GPUs; at most that many would "
-        "be right",
+        "search.gpus_per_trial: found 1, the largest machine has 0 GPUs; "
+        "--set search.gpus_per_trial=0 does without",
     ]
 
 
