@@ -141,9 +141,9 @@ def _vectors(study: _Study) -> Any:
     source = study.space.data.vectors
     if source is None:
         return None
-    from mtl_core.data.vectors import read_vectors
+    from mtl_core.data.vectors import vectors_for
 
-    return read_vectors(Path(source), study.encoded.vocabulary())
+    return vectors_for(study.encoded, Path(source))
 
 
 def _test(

@@ -16,7 +16,7 @@ from mtl_core.data.encoded import EncodedCorpus, encode
 from mtl_core.data.readers import read_corpus
 from mtl_core.data.synthetic import PLANTED_TRUTH, planted_truth
 from mtl_core.data.task import Corpus
-from mtl_core.data.vectors import Coverage, coverage, read_vectors
+from mtl_core.data.vectors import Coverage, coverage, vectors_for
 from mtl_core.errors import ConfigError, check_names
 from mtl_core.files import write_text
 from mtl_core.model.config import EncoderConfig
@@ -198,7 +198,7 @@ def check_vectors(space: Space, encoded: EncodedCorpus) -> Coverage | None:
     path = space.data.vectors
     if path is None:
         return None
-    matrix, found = read_vectors(Path(path), encoded.vocabulary(), n_words=encoded.vocabulary_size)
+    matrix, found = vectors_for(encoded, Path(path))
     chosen = combinations(space.conditional, ("encoder.d_word",))
     widths = {values.get("encoder.d_word", EncoderConfig().d_word) for values in chosen}
     wrong = sorted(widths - {matrix.shape[1]})

@@ -148,9 +148,9 @@ class _Tools:
         )
         self.vectors: Any = None
         if self.workplace.vectors is not None:
-            from mtl_core.data.vectors import read_vectors
+            from mtl_core.data.vectors import vectors_for
 
-            self.vectors = read_vectors(Path(self.workplace.vectors), self.corpus.vocabulary())
+            self.vectors = vectors_for(self.corpus, Path(self.workplace.vectors))
 
 
 def describe_failure(error: BaseException) -> dict[str, str]:

@@ -76,6 +76,14 @@ def read_vectors(
     return _matrix(vectors, size, width)
 
 
+def vectors_for(corpus: EncodedCorpus, path: Path) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return `read_vectors` for all ids of a corpus, (V, E) and (V,).
+
+    Of BPE the last ids need not begin a word, so V is the corpus's and not the vocabulary's.
+    """
+    return read_vectors(path, corpus.vocabulary(), n_words=corpus.vocabulary_size)
+
+
 def coverage(corpus: EncodedCorpus, found: NDArray[np.bool_]) -> Coverage:
     """Return how much of the train splits the found words make up."""
     counts = np.zeros(corpus.vocabulary_size, dtype=np.int64)

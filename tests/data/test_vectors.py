@@ -9,7 +9,7 @@ import pytest
 from mtl_core.data.config import DataConfig
 from mtl_core.data.encoded import encode
 from mtl_core.data.task import Corpus, Split, Task
-from mtl_core.data.vectors import Coverage, coverage, read_vectors
+from mtl_core.data.vectors import Coverage, coverage, read_vectors, vectors_for
 from mtl_core.errors import ConfigError
 
 VOCABULARY = {"good": 3, "bad": 4, "film": 5}
@@ -121,3 +121,18 @@ def test_real_vectors_are_read(data_folder: Path) -> None:
 
     assert matrix.shape == (3, 50)
     assert found.tolist() == [True, True, False]
+
+
+def test_a_corpus_of_bpe_pieces_has_a_row_for_those_that_begin_no_word(tmp_path: Path) -> None:
+    texts = tuple(f"{word} unlike any" for word in ("abracadabra", "cadabra", "dabra", "xabra"))
+    split = Split(texts=texts, labels=("a", "b", "a", "b"), source="train.tsv")
+    task = Task(name="t", labels=("a", "b"), splits=dict.fromkeys(("train", "dev", "test"), split))
+    config = DataConfig(tokenizer="bpe", vocabulary_size=271)  # ends in the middle of a word
+    corpus = encode(Corpus(tasks=(task,), layout="folders", source="x"), config, tmp_path)
+    words = sorted(corpus.vocabulary().values())
+
+    matrix, found = vectors_for(corpus, write(tmp_path, "any 1 2\n"))
+
+    assert words[-1] + 1 < corpus.vocabulary_size  # the case is really there
+    assert (len(matrix), len(found)) == (corpus.vocabulary_size, corpus.vocabulary_size)
+    assert found.sum() == 1
