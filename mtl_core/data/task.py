@@ -7,6 +7,7 @@ into memory-mapped numbers (`encoded.py`), which is all that training sees.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from mtl_core.errors import check_names
 
@@ -89,6 +90,10 @@ class Corpus:
 
     def content_hash(self) -> str:
         """Return a hash of all names, texts and labels: equal corpora hash equally anywhere."""
+        return self._content_hash
+
+    @cached_property  # asked for by the cache, the journal and the environment of one start
+    def _content_hash(self) -> str:
         digest = hashlib.sha256()
         for task in self.tasks:
             digest.update(f"{task.name}\x1f{task.kind}\x1f{task.labels}".encode())
