@@ -5,7 +5,6 @@ this process. Early stopping is taken at its rule, that each rung lets one trial
 `reduction_factor` go on.
 """
 
-import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from mtl_core.training.trainer import Trainer
 from search.cluster import local_workers
 from search.config import SearchConfig
 from search.place import Existing, Place
+from search.progress_view import duration
 from search.scheduler import Asha
 from search.space import Space, load_space
 from search.study import check_vectors
@@ -85,7 +85,7 @@ def show_plan(
     few, many = found.parameters
     console.print(
         f"{len(corpus.names)} tasks, {rows:,} train rows; {found.trials} trials, about "
-        f"{found.epochs:,.0f} epochs in all, about {_in_words(found.seconds)} on this machine "
+        f"{found.epochs:,.0f} epochs in all, about {duration(found.seconds)} on this machine "
         f"with {local_workers(space.search)} at a time. From a probe of {PROBES} configurations "
         f"of {few:,} to {many:,} parameters; testing and the linear baselines come on top.",
         highlight=False,
@@ -171,10 +171,3 @@ def _seconds_per_epoch(encoded: EncodedCorpus, config: TrialConfig, search: Sear
     of_train = estimate(encoded, config).words_per_epoch
     of_dev = sum(int(encoded.split(k, "dev").lengths.sum()) for k in range(encoded.n_tasks))
     return per_word * (of_train + of_dev / 3)
-
-
-def _in_words(seconds: float) -> str:
-    if seconds < 90:
-        return f"{math.ceil(seconds)} seconds"
-    minutes = seconds / 60
-    return f"{minutes:.0f} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
