@@ -133,3 +133,30 @@ def whole(maker: StudyMaker) -> StudyMaker:
     maker.test("task:films", "t0003", (310, 360)).test("structure:single_task", "t0001", (320, 318))
     maker.test("structure:stack_cls", "t0002", (325, 330))
     return maker.test("structure:layerwise_implicit", "t0003", (310, 360))
+
+
+@pytest.fixture
+def audit_json() -> dict[str, Any]:
+    """What a report needs of a study's `audit.json`."""
+    return {
+        "headline": "80 of 800 test rows occur in train.",
+        "tasks": [
+            {
+                "undecodable": {"books.train": 3},
+                "dropped": [{"file": "films.train", "line": 12, "message": "the text is empty"}],
+                "cut_from_train": ["dev: the last 200 rows of train"],
+            }
+        ],
+    }
+
+
+@pytest.fixture
+def environment_json() -> dict[str, Any]:
+    """What a report needs of a study's `environment.json`."""
+    return {
+        "command": ["python", "-m", "search.run", "--space", "spaces/my space.yaml"],
+        "versions": {"python": "3.11.9", "torch": "2.13.0"},
+        "git_commit": "abc123",
+        "git_dirty": True,
+        "machine": {"cpus": 2, "memory_gib": 15.6, "gpus": []},
+    }

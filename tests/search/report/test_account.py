@@ -5,24 +5,6 @@ from typing import Any
 from search.report.account import data_section, reproduce_section, search_section, use_section
 from search.report.findings import Findings
 
-AUDIT = {
-    "headline": "80 of 800 test rows occur in train.",
-    "tasks": [
-        {
-            "undecodable": {"books.train": 3},
-            "dropped": [{"file": "films.train", "line": 12, "message": "the text is empty"}],
-            "cut_from_train": ["dev: the last 200 rows of train"],
-        }
-    ],
-}
-ENVIRONMENT = {
-    "command": ["python", "-m", "search.run", "--space", "spaces/my space.yaml"],
-    "versions": {"python": "3.11.9", "torch": "2.13.0"},
-    "git_commit": "abc123",
-    "git_dirty": True,
-    "machine": {"cpus": 2, "memory_gib": 15.6, "gpus": []},
-}
-
 
 def test_search_is_accounted_for(whole: Any) -> None:
     text = " ".join(search_section(Findings(whole.record()), 40).split())
@@ -40,8 +22,8 @@ def test_exhausted_space_is_said(whole: Any) -> None:
     assert "They are all 4 configurations of the space." in " ".join(text.split())
 
 
-def test_data_notes_come_from_the_audit() -> None:
-    text = data_section(AUDIT)
+def test_data_notes_come_from_the_audit(audit_json: dict[str, Any]) -> None:
+    text = data_section(audit_json)
 
     assert "80 of 800 test rows occur in train." in text
     assert "- books.train: 3 lines not UTF-8, read as Latin-1" in text
@@ -49,8 +31,10 @@ def test_data_notes_come_from_the_audit() -> None:
     assert "- dev: the last 200 rows of train" in text
 
 
-def test_command_versions_seed_and_data_are_there(whole: Any) -> None:
-    text = reproduce_section(Findings(whole.record()), ENVIRONMENT)
+def test_command_versions_seed_and_data_are_there(
+    whole: Any, environment_json: dict[str, Any]
+) -> None:
+    text = reproduce_section(Findings(whole.record()), environment_json)
 
     assert "python -m search.run --space 'spaces/my space.yaml'" in text
     assert "- data: `0123456789abcdef`" in text

@@ -8,24 +8,8 @@ import pytest
 from search.report.findings import Findings
 from search.report.markdown import markdown
 
-AUDIT = {
-    "headline": "80 of 800 test rows occur in train.",
-    "tasks": [
-        {
-            "undecodable": {"books.train": 3},
-            "dropped": [{"file": "films.train", "line": 12, "message": "the text is empty"}],
-            "cut_from_train": ["dev: the last 200 rows of train"],
-        }
-    ],
-}
-ENVIRONMENT = {
-    "command": ["python", "-m", "search.run", "--space", "spaces/my space.yaml"],
-    "versions": {"python": "3.11.9", "torch": "2.13.0"},
-    "git_commit": "abc123",
-    "git_dirty": True,
-    "machine": {"cpus": 2, "memory_gib": 15.6, "gpus": []},
-}
 Row = Callable[[str, str], list[str]]
+Write = Callable[[Any], str]
 SECTIONS = [
     "## Tasks and structures",
     "## The best configuration of each task",
@@ -37,15 +21,21 @@ SECTIONS = [
 ]
 
 
-def write(maker: Any, **options: Any) -> str:
-    return markdown(Findings(maker.record()), audit=AUDIT, environment=ENVIRONMENT, **options)
+@pytest.fixture
+def write(audit_json: dict[str, Any], environment_json: dict[str, Any]) -> Write:
+    """Writes the report of a study."""
+
+    def text(maker: Any) -> str:
+        return markdown(Findings(maker.record()), audit=audit_json, environment=environment_json)
+
+    return text
 
 
 def section(text: str, title: str) -> str:
     return text.split(f"## {title}\n")[1].split("\n## ")[0]
 
 
-def test_answer_comes_first_and_all_sections_in_order(whole: Any) -> None:
+def test_answer_comes_first_and_all_sections_in_order(whole: Any, write: Write) -> None:
     text = write(whole)
 
     assert text.splitlines()[0] == "# hand_made: how should 2 tasks share one Transformer?"
@@ -56,11 +46,11 @@ def test_answer_comes_first_and_all_sections_in_order(whole: Any) -> None:
     assert "nan" not in text
 
 
-def test_lines_are_at_most_100_columns_here(whole: Any) -> None:
+def test_lines_are_at_most_100_columns_here(whole: Any, write: Write) -> None:
     assert max(len(line) for line in write(whole).splitlines()) <= 100
 
 
-def test_names_cannot_break_tables_or_put_in_html(make_study: Any) -> None:
+def test_names_cannot_break_tables_or_put_in_html(make_study: Any, write: Write) -> None:
     names = ("a|b", "<img src=x>")
     maker = make_study(names)
     maker.train("single_task", (0.8, 0.8)).train("stack_cls", (0.9, 0.9), 2)
@@ -73,7 +63,7 @@ def test_names_cannot_break_tables_or_put_in_html(make_study: Any) -> None:
     assert "a|b" not in text
 
 
-def test_one_task_alone_has_a_report(make_study: Any) -> None:
+def test_one_task_alone_has_a_report(make_study: Any, write: Write) -> None:
     maker = make_study(("books",)).train("stack_cls", (0.9,), 2)
     maker.test("average", "t0001", (300,)).test("task:books", "t0001", (300,))
     maker.test("structure:stack_cls", "t0001", (300,)).baseline("tfidf", (0.8,), (290,))
@@ -85,7 +75,9 @@ def test_one_task_alone_has_a_report(make_study: Any) -> None:
 
 
 @pytest.mark.parametrize("reason", ["interrupted", None])
-def test_study_without_a_score_has_a_report(maker: Any, row: Row, reason: str | None) -> None:
+def test_study_without_a_score_has_a_report(
+    maker: Any, row: Row, reason: str | None, write: Write
+) -> None:
     maker.propose("stack_cls", 2)
     if reason:
         maker.add("ended", reason=reason)
