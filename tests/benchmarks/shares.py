@@ -1,0 +1,145 @@
+"""Where the time of training goes: matrix products, attention, optimiser, dropout, and the rest.
+
+On a CPU it is the time of PyTorch's operations, each counted to the innermost part of the program
+that it belongs to; on a GPU the time of the kernels, by their names, and the gaps between them.
+"""
+
+import functools
+import importlib
+import re
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest import mock
+
+from machine import synchronize
+from rich.table import Table
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity, profile, record_function
+
+PARTS = ("products", "attention", "optimiser", "dropout", "norms", "data", "rest", "gaps")
+
+# Functions whose whole time is of one part, as far as no inner one claims it.
+SCOPES = {
+    "optimiser": ["mtl_core.training.optimizer:BankAdam.step"],
+    "dropout": ["mtl_core.model.dropout:Noise.mask"],
+    "data": ["mtl_core.training.updates:collate"],
+}
+
+# First match counts. Of operations and autograd functions on a CPU, which hold what they call:
+_OPERATIONS = {
+    "attention": r"attention|attend",
+    "optimiser": r"adam|_foreach|vector_norm",
+    "norms": r"layer_norm|norm(backward)?\d*$",
+    "dropout": r"dropout|bernoulli|aten::ge$",
+    "products": r"aten::(mm|addmm|bmm|baddbmm|_grouped_mm|mkldnn)",
+}
+# Of kernels on a GPU:
+_KERNELS = {
+    "attention": r"flash|fmha|attention|softmax|sdpa",
+    "optimiser": r"adam|multi_tensor|lpnorm|foreach",
+    "norms": r"layer_?norm|gammabeta",
+    "dropout": r"dropout|bernoulli|philox|random|distribution",
+    "products": r"gemm|gemv|cutlass|nvjet|xmma|wgmma|cublas|splitk",
+    "data": r"memcpy",
+}
+
+
+def measure_shares(run: Callable[[], object], device: str = "cpu") -> dict[str, float]:
+    """Return the share of the wall time of `run()` that each part takes; they sum to 1."""
+    activities = [ProfilerActivity.CPU]
+    if device != "cpu":
+        activities.append(ProfilerActivity.CUDA)
+    with _named_scopes(), profile(activities=activities) as profiler:
+        synchronize(device)
+        began = time.perf_counter()
+        run()
+        synchronize(device)
+        seconds = time.perf_counter() - began
+    events = list(profiler.events() or [])
+    spent = _on_cpu(events) if device == "cpu" else _on_gpu(events)
+    shares = {part: spent[part] / 1e6 / seconds for part in PARTS}
+    shares["gaps"] = 1 - sum(shares.values())
+    return shares
+
+
+def share_table(title: str, rows: dict[str, dict[str, float]]) -> Table:
+    """Return a table of shares; `rows` are what was measured, by name."""
+    table = Table(title=title, caption="gaps: no operation runs, which is Python on a CPU")
+    for column in ("", *PARTS):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, shares in rows.items():
+        table.add_row(name, *(f"{shares[part]:.0%}" for part in PARTS))
+    return table
+
+
+@contextmanager
+def _named_scopes() -> Iterator[None]:
+    """Have the functions of `SCOPES` appear in the profile under the name of their part."""
+    with ExitStack() as stack:
+        for part, targets in SCOPES.items():
+            for target in targets:
+                module, _, path = target.partition(":")
+                holder, name = _holder(importlib.import_module(module), path)
+                stack.enter_context(
+                    mock.patch.object(holder, name, _named(part, getattr(holder, name)))
+                )
+        yield
+
+
+def _holder(module: object, path: str) -> tuple[Any, str]:
+    *outer, name = path.split(".")
+    return functools.reduce(getattr, outer, module), name
+
+
+def _named(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with record_function(f"part:{part}"):
+            return function(*args, **kwargs)
+
+    return call
+
+
+def _on_cpu(events: list[Any]) -> dict[str, float]:
+    """Return microseconds by part: each operation's own time goes to it or what it stands in."""
+    spent: dict[str, float] = defaultdict(float)
+    for event in events:
+        spent[_part_of(event)] += event.self_cpu_time_total
+    return spent
+
+
+def _part_of(event: Any) -> str:
+    """Return the part of the outermost function that has one; products are what is left over."""
+    found = "rest"
+    while event is not None:
+        part = _operation_part(event.name)
+        if part is not None and (part != "products" or found == "rest"):
+            found = part
+        event = event.cpu_parent
+    return found
+
+
+@functools.cache
+def _operation_part(name: str) -> str | None:
+    return name.removeprefix("part:") if name.startswith("part:") else _match(name, _OPERATIONS)
+
+
+def _on_gpu(events: list[Any]) -> dict[str, float]:
+    """Return microseconds by part; of kernels that run at the same time the first one counts."""
+    spent: dict[str, float] = defaultdict(float)
+    kernels = [event for event in events if event.device_type == DeviceType.CUDA]
+    done = 0.0
+    for kernel in sorted(kernels, key=lambda kernel: kernel.time_range.start):
+        begin, end = max(kernel.time_range.start, done), kernel.time_range.end
+        if end > begin and not kernel.name.startswith("part:"):
+            spent[_match(kernel.name, _KERNELS) or "rest"] += end - begin
+            done = end
+    return spent
+
+
+def _match(name: str, patterns: dict[str, str]) -> str | None:
+    lowered = name.lower()
+    return next((part for part, found in patterns.items() if re.search(found, lowered)), None)
