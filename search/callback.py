@@ -4,18 +4,24 @@ The trial scheduler writes "reported" and "stopped" (`scheduler.py`); here follo
 "retried", "finished" and "failed". Tune tells the scheduler first and the callbacks last, so at the
 end of a trial the record holds its last report.
 
+A trial that lost its client or its engine gets a place in another one, or in the same when it is
+back, before Tune starts it again.
+
 Tune keeps every ended trial for the life of the driver, some 40 KB each. They are let go here: all
 that counts is in the record by then.
 """
 
 # ruff: noqa: ARG002 - Tune calls all these methods with the same arguments
 
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
+from search.engine_pool import EnginePool
 from search.progress import Progress
 from search.record import StudyRecord
 from search.snapshots import prune
@@ -33,12 +39,22 @@ class JournalCallback(Callback):
         folder: The study's folder, where the snapshots are.
         stop: Says whether the search is being given up; then nothing is written any more, so that
             trials in training stay unfinished.
+        engines: Where the trials train, if that is in engines.
+        measured: Called with what `EnginePool.tick` returns.
     """
 
     def __init__(
-        self, record: StudyRecord, folder: Path, *, progress: Progress, stop: StopSwitch
+        self,
+        record: StudyRecord,
+        folder: Path,
+        *,
+        progress: Progress,
+        stop: StopSwitch,
+        engines: EnginePool | None = None,
+        measured: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self._record, self._folder, self._progress, self._stop = record, folder, progress, stop
+        self._engines, self._measured = engines, measured
         self._attempts: dict[str, int] = {}
         self._ended: list[Trial] = []
 
@@ -49,6 +65,9 @@ class JournalCallback(Callback):
             self._ended.clear()
             trials[:] = [trial for trial in trials if trial.status not in _ENDED]
         self._stop.remember(trials)
+        found = self._engines.tick() if self._engines is not None else None
+        if found is not None and self._measured is not None:
+            self._measured(found)
         self._progress.tick()
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
@@ -74,6 +93,9 @@ class JournalCallback(Callback):
         result: dict[str, Any],
         **info: Any,
     ) -> None:
+        for note in result.get("notes", ()):
+            self._write("noted", engine=trial.config.get("engine"), text=note)
+            self._progress.say(note)
         if "failure" in result and not self._stop.reason:
             self._write("failed", trial=trial.config["trial"], **result["failure"])
         else:
@@ -102,7 +124,11 @@ class JournalCallback(Callback):
     ) -> None:
         name = trial.config["trial"]
         attempt = self._attempts.get(name, trial.config["attempt"] - 1) + 1
-        self._write("retried", trial=name, attempt=attempt, reason=_reason(trial))
+        reason = _reason(trial)
+        self._write("retried", trial=name, attempt=attempt, reason=reason)
+        if self._engines is not None:
+            config, lost = self._record.trials[name].config, _is_engine_lost(trial)
+            trial.config.update(asdict(self._engines.move(name, config, engine_lost=lost)))
 
     def on_trial_error(
         self,
@@ -132,7 +158,9 @@ class JournalCallback(Callback):
 
 
 def _worker(trial: Trial) -> str:
-    """Name the warm process that runs the trial; the same name is the same process."""
+    """Name the engine that trains the trial, or the process; the same name is the same one."""
+    if "engine" in trial.config:
+        return str(trial.config["engine"])
     actor = trial.temporary_state.ray_actor
     return "?" if actor is None else str(actor._actor_id.hex())[:8]
 
@@ -143,8 +171,13 @@ def _reason(trial: Trial) -> str:
     if error is None:
         return "the worker was lost"
     text = " ".join(str(error).split())
-    _, found, detail = text.partition("Worker exit detail: ")
-    return f"worker lost: {detail if found else text}"[:REASON_CHARACTERS]
+    for before in ("EngineLost: ", "Worker exit detail: "):
+        text = text.rpartition(before)[2]
+    return f"worker lost: {text}"[:REASON_CHARACTERS]
+
+
+def _is_engine_lost(trial: Trial) -> bool:
+    return "EngineLost: " in str(trial.get_error())
 
 
 def _let_go(trial: Trial) -> None:

@@ -1,6 +1,6 @@
 """Ray under a search: a cluster of this machine alone, or one that is joined.
 
-Here is what Ray is told about: how many workers fit, which code they run, and that it keeps quiet
+Here is what Ray is told about: how many engines fit, which code they run, and that it keeps quiet
 (all that a user sees is ours). A local cluster belongs to one search: it listens on this machine,
 ends with the search, and dies with its driver, so a killed search never stands in the way of the
 next one.
@@ -47,14 +47,16 @@ class Cluster:
     """The cluster a search runs on.
 
     Args:
-        workers: Trials that run at the same time.
+        engines: How many it has room for, or fewer where fewer trials are wanted at a time.
+        memory_share: The part of its machine's memory that is left to one engine.
         dashboard: Address of Ray's dashboard, if it runs.
         words: What it is, for the first line a user sees.
     """
 
-    workers: int
+    engines: int
     dashboard: str | None
     words: str
+    memory_share: float = 1.0
 
 
 def local_cpus() -> int:
@@ -62,9 +64,10 @@ def local_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def local_workers(config: SearchConfig) -> int:
-    """Return how many trials run at a time on this machine, as far as CPUs decide."""
-    return config.workers or max(1, math.floor(local_cpus() / config.cpus_per_trial))
+def local_engines(config: SearchConfig) -> int:
+    """Return how many engines run on this machine, as far as CPUs decide."""
+    room = max(1, math.floor(local_cpus() / config.cpus_per_trial))
+    return min(config.workers or room, room)
 
 
 @contextmanager
@@ -125,7 +128,7 @@ def _silence() -> Iterator[None]:
 
 
 def _start(config: SearchConfig) -> Any:
-    cpus = max(local_cpus(), math.ceil((config.workers or 1) * config.cpus_per_trial))
+    cpus = max(local_cpus(), math.ceil(config.cpus_per_trial))
     return _init(
         address="local",
         num_cpus=cpus,
@@ -206,15 +209,17 @@ def _describe(config: SearchConfig, place: str, dashboard: str | None) -> Cluste
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     need = {"CPU": config.cpus_per_trial, "GPU": config.gpus_per_trial}
-    room = sum(
+    rooms = [
         min(math.floor(node.get(kind, 0) / count) for kind, count in need.items() if count)
         for node in nodes
-    )
-    if room == 0:
+    ]
+    engines = min(config.workers or sum(rooms), sum(rooms))
+    if engines == 0:
         raise ConfigError(_no_room(nodes, need))
     cpus, gpus = (int(sum(node.get(kind, 0) for node in nodes)) for kind in ("CPU", "GPU"))
     words = f"{place}, {cpus} CPUs" + (f", {gpus} GPUs" if gpus else "")
-    return Cluster(workers=min(config.workers or room, room), dashboard=dashboard, words=words)
+    share = 1 / min(engines, max(rooms))
+    return Cluster(engines=engines, dashboard=dashboard, words=words, memory_share=share)
 
 
 def _no_room(nodes: list[dict[str, float]], need: dict[str, float]) -> list[str]:

@@ -35,7 +35,12 @@ class SearchConfig:
         sampler: "tpe", "random", or "grid" (every configuration of a finite space).
         startup_trials: Random trials before TPE learns from results; None: chosen by the number of
             workers.
-        workers: Trials at the same time; None: as many as the cluster has room for.
+        workers: Trials at the same time at most; None: as many as there are lanes. With 1 a study
+            is the same each time.
+        lanes: Trials that one engine trains side by side; None: as many as pay, which is measured
+            at the start of a study and kept with it.
+        cpus_per_trial: CPUs of one engine, however many trials it trains.
+        gpus_per_trial: GPUs of one engine, or the part of one that it may take.
         retries: Fresh starts of a trial whose worker was lost.
         early_stopping: None: every trial gets all its epochs.
     """
@@ -46,6 +51,7 @@ class SearchConfig:
     sampler: Literal["tpe", "random", "grid"] = "tpe"
     startup_trials: CountOrZero | None = None
     workers: Count | None = None
+    lanes: Count | None = None
     cpus_per_trial: Positive = 1.0
     gpus_per_trial: PositiveOrZero = 0.0
     retries: CountOrZero = 3

@@ -23,8 +23,9 @@ from mtl_core.seeding import stream
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.estimate import estimate
 from mtl_core.training.trainer import Trainer
-from search.cluster import local_workers
+from search.cluster import local_engines
 from search.config import SearchConfig
+from search.lanes import Lanes, in_words, names
 from search.place import Existing, Place
 from search.progress_view import duration
 from search.scheduler import Asha
@@ -86,11 +87,19 @@ def show_plan(
     console.print(
         f"{len(corpus.names)} tasks, {rows:,} train rows; {found.trials} trials, about "
         f"{found.epochs:,.0f} epochs in all, about {duration(found.seconds)} on this machine "
-        f"with {local_workers(space.search)} at a time. From a probe of {PROBES} configurations "
+        f"with {_lanes_in_words(space.search)}. From a probe of {PROBES} configurations "
         f"of {few:,} to {many:,} parameters; testing and the linear baselines come on top.",
         highlight=False,
     )
     console.print("Nothing was started: leave out --dry-run to search.")
+
+
+def _lanes_in_words(search: SearchConfig) -> str:
+    """Say where trials train; how many lanes pay is measured when a search begins."""
+    engines = names(local_engines(search))
+    if search.lanes is not None:
+        return in_words(Lanes(engines, search.lanes, search.workers))
+    return f"{len(engines)} engine{'' if len(engines) == 1 else 's'}, a lane each"
 
 
 def plan_pictures(space: Space, names: Sequence[str]) -> Iterator[tuple[str, Table]]:
@@ -119,7 +128,7 @@ def estimate_search(space: Space, encoded: EncodedCorpus) -> SearchEstimate:
     epochs = [expected_epochs(config.training.epochs, search) for config in probed]
     per_epoch = [_seconds_per_epoch(encoded, config, search) for config in probed]
     per_trial = [n * seconds for n, seconds in zip(epochs, per_epoch, strict=True)]
-    seconds = trials * sum(per_trial) / len(probed) / local_workers(search)
+    seconds = trials * sum(per_trial) / len(probed) / local_engines(search)
     if search.minutes is not None:
         seconds = min(seconds, search.minutes * 60)
     parameters = [estimate(encoded, config).parameters for config in probed]

@@ -81,8 +81,8 @@ class _Shown(Progress):
         self._space, self._record = space, record
         self._began = self._drawn = self._clock()
         self._done_before = len(record.ended())
-        workers = f"{cluster.workers} trial{'' if cluster.workers == 1 else 's'} at a time"
-        self.say(f"searching on {cluster.words}, {workers}")
+        engines = f"{cluster.engines} engine{'' if cluster.engines == 1 else 's'}"
+        self.say(f"searching on {cluster.words}, {engines}")
         if cluster.dashboard:
             self.say(f"Ray dashboard: http://{cluster.dashboard}")
 

@@ -4,6 +4,7 @@
 what a later start will find. Every event has one writer:
 
     study continued ended tested baseline    the run itself (`study.py`, `tuner.py`, `finish.py`)
+    calibrated noted                         how many lanes pay; what an engine says (`tuner.py`)
     proposed                                 the searcher: a new configuration (`searcher.py`)
     started retried finished failed          the callback that watches Tune (`tuner.py`)
     reported stopped                         the trial scheduler (`scheduler.py`)
@@ -20,7 +21,7 @@ from search.journal import Event, Journal, read_events
 from search.trial_record import STEPS, Leader, TrialRecord
 
 FORMAT = 1
-_RUN_EVENTS = ("study", "continued", "ended", "tested", "baseline")
+_RUN_EVENTS = ("study", "continued", "ended", "tested", "baseline", "calibrated", "noted")
 
 
 class StudyRecord:
@@ -34,6 +35,7 @@ class StudyRecord:
         header: The "study" event: name, space_digest, data_fingerprint, seed, tasks.
         trials: By trial id, in the order of their numbers.
         ended_reason: Why the search ended; None while it runs or was cut off.
+        lanes: Lanes of an engine that were found to pay; None as long as nobody has measured it.
         tested: The "tested" events by model; `baselines`: the "baseline" events by name.
     """
 
@@ -42,6 +44,7 @@ class StudyRecord:
         self.header: Event = {}
         self.trials: dict[str, TrialRecord] = {}
         self.ended_reason: str | None = None
+        self.lanes: int | None = None
         self.tested: dict[str, Event] = {}
         self.baselines: dict[str, Event] = {}
         self._n_events = 0
@@ -177,6 +180,8 @@ class StudyRecord:
                 if self._run_started is not None:
                     self._seconds_of_run = max(0.0, event["time"] - self._run_started)
                 self.ended_reason = event["reason"]
+            case "calibrated":
+                self.lanes = event["lanes"]
             case "tested":
                 self.tested[event["model"]] = event
             case "baseline":

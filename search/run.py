@@ -44,6 +44,9 @@ def run(
     trials: Annotated[int | None, typer.Option(help="Trials to run in all.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Minutes to search at most.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the whole study.")] = None,
+    lanes: Annotated[
+        int | None, typer.Option(help="Trials that one engine trains side by side.")
+    ] = None,
     settings: SetOption = None,
     address: Annotated[
         str | None, typer.Option(help="Ray cluster to join, HOST:PORT or `auto`.")
@@ -61,7 +64,7 @@ def run(
     ] = False,
 ) -> None:
     """Search how the tasks should share one Transformer, and write the answer to a report."""
-    given = {"trials": trials, "minutes": minutes, "seed": seed}
+    given = {"trials": trials, "minutes": minutes, "seed": seed, "lanes": lanes}
     overrides = [*(settings or ()), *(f"search.{k}={v}" for k, v in given.items() if v is not None)]
     existing: Existing = "continue" if resume is None else "resume" if resume else "fresh"
     with clear_errors():

@@ -6,10 +6,12 @@ live, and writes "proposed". How trials went reaches the proposer through the re
 """
 
 from collections import deque
+from dataclasses import asdict
 from typing import Any
 
 from ray.tune.search import Searcher
 
+from search.lanes import Lanes
 from search.proposer import Proposer
 from search.record import StudyRecord
 from search.trial_record import TrialRecord
@@ -20,19 +22,20 @@ class JournalSearcher(Searcher):
 
     Args:
         proposer: Gives new configurations, from the same record.
-        workers: Trials that Tune may hold at a time. Without it Tune asks for one ahead of those
-            that run, which the sampler then proposes without knowing how they went.
+        lanes: Where trials train; there are no more of them at a time than places. Without it Tune
+            asks for one ahead of those that run, which the sampler then proposes without knowing
+            how they went.
 
     Attributes:
         trials: Ours by Tune's name, while they live.
     """
 
-    def __init__(self, proposer: Proposer, *, workers: int | None = None) -> None:
+    def __init__(self, proposer: Proposer, *, lanes: Lanes | None = None) -> None:
         super().__init__()
         self.proposer = proposer
         self.record: StudyRecord = proposer.record
         self.trials: dict[str, str] = {}
-        self._workers = workers
+        self._lanes = lanes
         self._again: deque[TrialRecord] = deque(self.record.unfinished())
 
     def suggest(  # type: ignore[override]  # Tune leaves FINISHED out of its own signature
@@ -42,13 +45,15 @@ class JournalSearcher(Searcher):
 
         Why there is no further trial says `Proposer.reason`.
         """
-        if self._workers is not None and len(self.trials) >= self._workers:
+        if self._lanes is not None and not self._lanes.free():
             return None
         trial = self._again.popleft() if self._again else self._propose()
         if trial is None:
             return str(Searcher.FINISHED)
         self.trials[trial_id] = trial.id
+        place = None if self._lanes is None else self._lanes.place(trial.id, trial.config)
         return {
+            **({} if place is None else asdict(place)),
             "trial": trial.id,
             "number": trial.number,
             "config": trial.config,
@@ -66,8 +71,10 @@ class JournalSearcher(Searcher):
         result: dict[str, Any] | None = None,  # noqa: ARG002
         error: bool = False,  # noqa: ARG002
     ) -> None:
-        """Forget Tune's trial; the callbacks write how ours ended."""
-        self.trials.pop(trial_id, None)
+        """Forget Tune's trial and free its lane; the callbacks write how ours ended."""
+        trial = self.trials.pop(trial_id, None)
+        if self._lanes is not None and trial is not None:
+            self._lanes.release(trial)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to do: the journal holds all that is needed, and holds it sooner."""

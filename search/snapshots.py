@@ -1,6 +1,6 @@
 """The weights worth keeping during a search: `<study>/models/<trial>-e<epoch>.safetensors`.
 
-A worker writes the weights of an epoch that beats, under some objective, what led when its trial
+An engine writes the weights of an epoch that beats, under some objective, what led when its trial
 was proposed and the trial's own epochs so far; its own files that no longer lead it deletes. The
 driver deletes the files of an ended trial unless it leads among the ended ones. So nobody deletes
 what another is writing, and whoever leads, by whatever way the running trials end, has its file.
@@ -9,10 +9,16 @@ Objectives are named as in `record.py`: "average", "task:<name>", "structure:<na
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from mtl_core.files import replacing
 from search.record import StudyRecord
 from search.trial_record import Leader
+
+if TYPE_CHECKING:  # torch comes with it
+    from mtl_core.model.encoder import MultiTaskEncoder
 
 FOLDER = "models"
 _NAME = re.compile(r"(?P<trial>.+)-e(?P<epoch>\d+)\.safetensors")
@@ -62,6 +68,20 @@ class SnapshotKeeper:
         for superseded in held - set(self._epochs.values()):
             snapshot_path(self._study, self._trial, superseded).unlink(missing_ok=True)
         return tuple(beaten)
+
+
+def save_weights(model: "MultiTaskEncoder", path: Path) -> None:
+    """Write the weights; on a full disk none, since the end of the study can make them again.
+
+    The score stands: a trial does not fail for what a disk cannot take.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    from mtl_core.training.models import copy_parameters
+
+    with suppress(OSError, SafetensorError), replacing(path) as beside:
+        save_file(copy_parameters(model), beside)
 
 
 def prune(study: Path, record: StudyRecord) -> list[Path]:

@@ -115,7 +115,7 @@ class Space(BuiltSpace):
         content has a hash of its own. So a study can be continued with more trials.
         """
         search = asdict(self.search)
-        for key in ("trials", "minutes", "workers", "cpus_per_trial", "gpus_per_trial", "retries"):
+        for key in _HOW_LONG_AND_WHERE:
             del search[key]
         data = {**asdict(self.settings), "source": None, "vectors": bool(self.settings.vectors)}
         entries = {
@@ -190,6 +190,9 @@ class Space(BuiltSpace):
 
 
 _BY_TASK = ("weighting.weights", "sharing.divergence_depth")
+_HOW_LONG_AND_WHERE = (  # keys of `search` that change nothing but that
+    "trials", "minutes", "workers", "lanes", "cpus_per_trial", "gpus_per_trial", "retries",
+)  # fmt: skip
 
 
 def load_space(

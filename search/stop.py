@@ -51,12 +51,12 @@ class StopSwitch(Stopper):
         self.reason = self.reason or "interrupted"
 
     def remember(self, trials: list[Trial]) -> None:
-        """Note the workers in training, which Tune forgets when it stops their trials."""
+        """Note the clients of trials in training, which Tune forgets when it stops their trials."""
         actors = (trial.temporary_state.ray_actor for trial in trials)
         self._actors = [actor for actor in actors if actor is not None]
 
     def kill_remembered(self) -> None:
-        """End the workers in the middle of an epoch, for which Tune would wait ten seconds."""
+        """End the clients that wait for an epoch, for which Tune would wait ten seconds."""
         if self.reason is not None:
             for actor in self._actors:
                 ray.kill(actor)

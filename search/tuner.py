@@ -1,27 +1,35 @@
 """Runs the trials of a study: Ray Tune around our searcher, scheduler, callback and stop switch.
 
-Tune starts workers, keeps them warm from trial to trial, retries a trial whose worker was lost, and
-passes results on. What is proposed, stopped early and remembered is ours, and rebuilt from the
-record at every start. Tune's own files go to a folder that is deleted at the end.
+Tune starts clients, keeps them from trial to trial, retries a trial whose client or engine was
+lost, and passes results on; engines train (`engine_pool.py`). What is proposed, stopped early and
+remembered is ours, and rebuilt from the record at every start. Tune's own files go to a folder that
+is deleted at the end.
 """
 
 import shutil
 from contextlib import closing
-from dataclasses import asdict
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mtl_core.errors import ConfigError
-from search.cluster import Cluster, joined, local_workers
+from mtl_core.seeding import stream
+from search.cluster import Cluster, joined, local_engines
+from search.lanes import in_words, most_lanes
 from search.progress import Progress
-from search.proposer import Proposer
+from search.proposer import Proposer, startup_trials
 from search.record import StudyRecord
 from search.space import Space
 
 if TYPE_CHECKING:  # Ray is imported when a search begins
+    from search.engine_pool import EnginePool
+    from search.engines import Workplace
     from search.stop import StopSwitch
 
 SCRATCH = ".tune"
+MEMORY_SHARE = 0.8  # of what is left to an engine
+CALIBRATED = 16  # different configurations in a calibration
 Reason = Literal["trials", "minutes", "exhausted", "interrupted"]
 
 
@@ -38,7 +46,7 @@ def run_trials(
     """Run what the journal has left unfinished, then new trials, until the search ends.
 
     Args:
-        encoded_path: The encoded corpus, on a disk that all workers see, like `folder`.
+        encoded_path: The encoded corpus, on a disk that all engines see, like `folder`.
         record: The study's record, open for writing; "ended" is written at the end.
         folder: The study's folder.
         address: Ray cluster to join; None starts Ray on this machine.
@@ -75,7 +83,7 @@ def _nothing_left(space: Space, record: StudyRecord) -> Reason | None:
         return "minutes"
     if record.unfinished():
         return None
-    proposer = Proposer(space, record, workers=local_workers(space.search))
+    proposer = Proposer(space, record, workers=local_engines(space.search))
     return proposer.reason if proposer.propose() is None else None
 
 
@@ -89,45 +97,78 @@ class _Run:
         self.folder, self.progress = folder, progress
 
     def on(self, cluster: Cluster, stop: "StopSwitch", trainable: type | None) -> Reason:
-        from search.searcher import JournalSearcher
-
         if stop.reason is not None:  # Ctrl-C while Ray was starting
             return stop.reason
-        self.progress.started(cluster, self.space, self.record)
-        proposer = Proposer(self.space, self.record, workers=cluster.workers)
-        searcher = JournalSearcher(proposer, workers=cluster.workers)
+        engines = self._start_engines(cluster)
         scratch = self.folder.resolve() / SCRATCH
         shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
         try:
-            self._tune(searcher, stop, trainable, str(scratch))
+            proposer = self._get_ready(cluster, engines)
+            self._tune(proposer, engines, stop, trainable, str(scratch))
         finally:
+            engines.close()
             shutil.rmtree(scratch, ignore_errors=True)
         reason: Reason | None = stop.reason or proposer.reason
         assert reason is not None, "Tune ended although trials were left"
         return reason
 
+    def _start_engines(self, cluster: Cluster) -> "EnginePool":
+        from search.engine_pool import EnginePool
+
+        search = self.space.search
+        most = most_lanes(search, cluster.engines)
+        self.measure_up_to = 0 if search.lanes or self.record.lanes or most == 1 else most
+        each = search.lanes or min(self.record.lanes or 1, most)
+        return EnginePool(search, self._workplace(cluster), cluster.engines, each=each)
+
+    def _get_ready(self, cluster: Cluster, engines: "EnginePool") -> Proposer:
+        """Show that it begins, and have measured what must be, while the engines start."""
+        self.progress.started(cluster, self.space, self.record)
+        if self.measure_up_to:
+            configs = calibration_configs(self.space, self.measure_up_to)
+            engines.measure(configs, self.space.search.seed, self.measure_up_to)
+        else:
+            self.progress.say(in_words(engines))
+        return Proposer(self.space, self.record, workers=engines.total)
+
+    def _measured(self, engines: "EnginePool", proposer: Proposer, found: dict[str, Any]) -> None:
+        self.record.append("calibrated", **found)
+        self.progress.say(in_words(engines))
+        proposer.startup_trials = startup_trials(self.space.search, engines.total)
+
     def _tune(
-        self, searcher: Any, stop: "StopSwitch", trainable: type | None, scratch: str
+        self,
+        proposer: Proposer,
+        engines: "EnginePool",
+        stop: "StopSwitch",
+        trainable: type | None,
+        scratch: str,
     ) -> None:
         from ray import tune
 
         from search.callback import JournalCallback
         from search.scheduler import JournalScheduler
-        from search.trial import SearchTrial
+        from search.searcher import JournalSearcher
+        from search.trial import MEMORY_BYTES, SearchTrial
 
         search = self.space.search
+        callback = JournalCallback(
+            self.record,
+            self.folder,
+            progress=self.progress,
+            stop=stop,
+            engines=engines,
+            measured=partial(self._measured, engines, proposer),
+        )
         try:
             tune.run(
                 trainable or SearchTrial,
-                config={"workplace": self._workplace()},
                 num_samples=-1,
-                search_alg=searcher,
+                search_alg=JournalSearcher(proposer, lanes=engines),
                 scheduler=JournalScheduler(self.record, search.early_stopping),
                 stop=stop,
-                callbacks=[
-                    JournalCallback(self.record, self.folder, progress=self.progress, stop=stop)
-                ],
-                resources_per_trial={"cpu": search.cpus_per_trial, "gpu": search.gpus_per_trial},
+                callbacks=[callback],
+                resources_per_trial={"cpu": 0, "memory": MEMORY_BYTES},
                 max_failures=search.retries,  # what a trial gets wrong itself is no failure here
                 reuse_actors=True,
                 raise_on_failed_trial=False,
@@ -141,20 +182,29 @@ class _Run:
                 raise ConfigError(self.record.failure.faults) from None
             raise
 
-    def _workplace(self) -> dict[str, Any]:
-        from search.trial import Workplace
+    def _workplace(self, cluster: Cluster) -> "Workplace":
+        from search.engines import Workplace
 
         search = self.space.search
-        return asdict(
-            Workplace(
-                encoded=str(self.encoded.resolve()),
-                folder=str(self.folder.resolve()),
-                tasks=self.record.tasks,
-                vectors=_absolute(self.space.data.vectors),
-                threads=max(1, int(search.cpus_per_trial)),
-                gpu=search.gpus_per_trial > 0,
-            )
+        on_gpu = search.gpus_per_trial > 0
+        share = min(1.0, search.gpus_per_trial) if on_gpu else cluster.memory_share
+        return Workplace(
+            encoded=str(self.encoded.resolve()),
+            folder=str(self.folder.resolve()),
+            tasks=self.record.tasks,
+            vectors=_absolute(self.space.data.vectors),
+            threads=max(1, int(search.cpus_per_trial)),
+            gpu=on_gpu,
+            memory_share=MEMORY_SHARE * share,
         )
+
+
+def calibration_configs(space: Space, count: int) -> list[dict[str, Any]]:
+    """Return configurations such as the first of a study: its points, then some at random."""
+    rng = stream(space.search.seed, "calibration")
+    drawn = (space.sample(rng) for _ in range(count))
+    values = islice(chain(space.points, drawn), min(count, CALIBRATED))
+    return [space.configure(dict(chosen)).as_dict() for chosen in values]
 
 
 def _absolute(path: str | None) -> str | None:

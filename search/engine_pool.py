@@ -1,0 +1,84 @@
+"""The engines of one search as its driver sees them: started, asked, and ended with it.
+
+They are started before the driver gets ready itself, since they take the longest. Who trains where
+is decided in `lanes.py`; a lane is freed from here, the moment its trial ends, so that it does not
+wait for a client. Where nobody has said how many lanes an engine should have, the first engine
+measures it while the first trials, one for each engine, are on their way.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import ray
+
+from search.config import SearchConfig
+from search.engines import EngineActor, Workplace
+from search.lanes import Lanes, Place, names
+
+
+class EnginePool(Lanes):
+    """Places for trials in engines that run.
+
+    Args:
+        n_engines: How many there is room for.
+        each: Lanes of one engine, as far as it is known.
+    """
+
+    def __init__(
+        self, search: SearchConfig, workplace: Workplace, n_engines: int, *, each: int = 1
+    ) -> None:
+        super().__init__(names(n_engines), each, search.workers)
+        actor = ray.remote(
+            num_cpus=search.cpus_per_trial, num_gpus=search.gpus_per_trial, max_restarts=-1
+        )(EngineActor)
+        told = asdict(workplace)
+        self._actors: dict[str, Any] = {
+            name: actor.options(name=name).remote(told) for name in self.engines
+        }
+        self._back: dict[Any, str] = {}  # answers to come from engines that were lost
+        self._measured: Any = None
+
+    def release(self, trial: str) -> Place | None:
+        """Free the trial's lane; it has ended, or is to begin anew."""
+        place = super().release(trial)
+        if place is not None:
+            self._actors[place.engine].close.remote(place.lane)
+        return place
+
+    def move(self, trial: str, config: Mapping[str, Any], *, engine_lost: bool) -> Place:
+        """Return a new place for a trial that lost its client or its engine."""
+        former = self.release(trial)
+        if engine_lost and former is not None and former.engine not in self.down:
+            self.down.add(former.engine)
+            ready = self._actors[former.engine].ready.options(max_task_retries=-1)
+            self._back[ready.remote()] = former.engine
+        return self.place(trial, config)
+
+    def measure(self, configs: Sequence[dict[str, Any]], seed: int, most: int) -> None:
+        """Have the first engine measure how many lanes pay; `tick` returns what it found."""
+        first = self._actors[self.engines[0]]
+        self._measured = first.calibrate.remote(list(configs), seed, most)
+
+    def tick(self) -> dict[str, Any] | None:
+        """Take note of engines that are back, and of what was measured, which is returned once."""
+        for answer in _answered(list(self._back)):
+            self.down.discard(self._back.pop(answer))
+        if self._measured is None or not _answered([self._measured]):
+            return None
+        measured, self._measured = self._measured, None
+        try:
+            found: dict[str, Any] = ray.get(measured)
+        except Exception as error:  # the search can do with one lane
+            return {"lanes": 1, "table": [], "failure": " ".join(str(error).split())}
+        self.each = found["lanes"]
+        return found
+
+    def close(self) -> None:
+        """End the engines, in the middle of whatever they do."""
+        for actor in self._actors.values():
+            ray.kill(actor)
+
+
+def _answered(answers: list[Any]) -> list[Any]:
+    return ray.wait(answers, num_returns=len(answers), timeout=0)[0] if answers else []

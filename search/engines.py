@@ -1,0 +1,93 @@
+"""Engines: the processes that train, each with the lanes of several trials side by side.
+
+An `EngineActor` stays warm from the beginning of a search to its end: torch is imported, the
+encoded corpus mapped and the word vectors read once. A thread of its own trains (`engine_loop.py`);
+meanwhile the clients (`trial.py`) wait for epochs in the actor's event loop. Which trial goes to
+which engine is decided by the driver (`engine_pool.py`).
+"""
+
+import asyncio
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search.engine_loop import EngineLoop, Result
+
+if TYPE_CHECKING:  # torch comes with it, and is imported in the engine's thread
+    from mtl_core.training.engine import Engine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workplace:
+    """What all engines of a study have in common.
+
+    Args:
+        encoded: The encoded corpus, on a disk that every engine sees.
+        folder: The study's folder, on a disk that every engine sees.
+        tasks: Names of the tasks of the study, in its order.
+        vectors: Text file with word vectors to start from, if any.
+        threads: Threads of torch in one engine.
+        gpu: Train on the GPU that Ray gives the engine.
+        memory_share: The part of its device's memory that an engine may take.
+    """
+
+    encoded: str
+    folder: str
+    tasks: tuple[str, ...]
+    vectors: str | None = None
+    threads: int = 1
+    gpu: bool = False
+    memory_share: float = 0.8
+
+
+class EngineActor:
+    """What Ray runs; its methods are called by the clients and the driver of one search."""
+
+    def __init__(self, workplace: dict[str, Any]) -> None:
+        place = Workplace(**workplace)
+        self._loop = EngineLoop(lambda: build_engine(place), Path(place.folder), on_broken=_exit)
+
+    async def ready(self) -> int:
+        """Return the process id, as soon as torch is there and the corpus is mapped."""
+        return await asyncio.wrap_future(self._loop.order(os.getpid))
+
+    async def calibrate(self, configs: list[dict[str, Any]], seed: int, most: int) -> Result:
+        """Measure how many lanes pay, from 1 to `most`; return `lanes` and the `table`."""
+        return await asyncio.wrap_future(self._loop.calibrate(configs, seed, most))
+
+    async def open(self, lane: str, proposal: dict[str, Any]) -> None:
+        """Begin a trial; what `proposal` must hold says `EngineLoop.open`."""
+        await asyncio.wrap_future(self._loop.open(lane, proposal))
+
+    async def epoch(self, lane: str) -> Result:
+        """Return the next result of the lane as soon as there is one."""
+        return await asyncio.wrap_future(self._loop.epoch(lane))
+
+    async def close(self, lane: str) -> None:
+        """Free the lane, wherever its trial is."""
+        await asyncio.wrap_future(self._loop.close(lane))
+
+
+def build_engine(place: Workplace) -> "Engine":
+    """Import torch, map the corpus, read the word vectors."""
+    import torch
+
+    from mtl_core.data.encoded import open_encoded
+    from mtl_core.training.engine import Engine
+
+    torch.set_num_threads(place.threads)
+    corpus = open_encoded(Path(place.encoded)).select(place.tasks)
+    vectors = None
+    if place.vectors is not None:
+        from mtl_core.data.vectors import vectors_for
+
+        vectors = vectors_for(corpus, Path(place.vectors))
+    device = "cuda" if place.gpu and torch.cuda.is_available() else "cpu"
+    return Engine(corpus, device=device, vectors=vectors, memory_share=place.memory_share)
+
+
+def _exit() -> None:
+    """End the process, for Ray to start it anew, when the answers are on their way."""
+    threading.Timer(1.0, os._exit, (1,)).start()
