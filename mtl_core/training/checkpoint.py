@@ -17,7 +17,7 @@ from torch import Tensor
 from mtl_core.errors import ConfigError
 from mtl_core.files import replacing
 
-FORMAT = 1
+FORMAT = 2
 _KEY = "branchpoint"
 
 

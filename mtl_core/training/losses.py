@@ -1,9 +1,11 @@
 """What a step is trained on: the mean cross-entropy of each task, and the tasks' gradients of it.
 
-Shapes: N texts of a step in k rows of one task each, C classes, P shared parameters.
+Shapes: N texts of a step in k rows of one task each, C classes, P shared parameters; R rows of
+several models' steps together.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -20,10 +22,24 @@ def task_losses(logits: Tensor, batch: Minibatch) -> Tensor:
     Args:
         logits: (N, C), -inf for the classes that a task does not have.
     """
-    if len(batch.sizes) == 1:
-        return F.cross_entropy(logits, batch.labels).reshape(1)
-    per_text = F.cross_entropy(logits, batch.labels, reduction="none")  # (N,)
-    return torch.stack([of_row.mean() for of_row in torch.split(per_text, list(batch.sizes))])
+    return row_losses([logits], [batch])
+
+
+def row_losses(logits: Sequence[Tensor], batches: Sequence[Minibatch]) -> Tensor:
+    """Return the same for several models' steps, whose logits have the same classes; (R,)."""
+    labels = [batch.labels for batch in batches]
+    sizes = [size for batch in batches for size in batch.sizes]
+    if len(sizes) == 1:
+        return F.cross_entropy(logits[0], labels[0]).reshape(1)
+    alone = len(batches) == 1
+    per_text = F.cross_entropy(
+        logits[0] if alone else torch.cat(list(logits)),
+        labels[0] if alone else torch.cat(labels),
+        reduction="none",
+    )
+    lengths = torch.tensor(sizes).to(per_text.device, non_blocking=True)
+    # `unsafe` leaves out a check of the lengths, for which a GPU would have to be waited for.
+    return torch.segment_reduce(per_text, "mean", lengths=lengths, unsafe=True)
 
 
 def shared_gradients(

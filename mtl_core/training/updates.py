@@ -1,10 +1,15 @@
-"""One update of the weights: the inner part of the training loop.
+"""One update of the weights of several models at once: the inner part of the training loop.
 
-Collate the step's rows, narrow the tables to the banks these use, forward, the losses of the tasks,
-one loss from these, backward, and Adam on those banks. Everything random in it follows from the
-seed and the number of the step. Shapes: k tasks in a step.
+Collate each model's step, narrow its tables to the banks these texts use, one forward pass for all,
+the losses of the tasks, one loss of each model from these, one backward pass, and Adam on the banks
+that were used. Everything random in a model's update follows from its seed and the number of its
+step. The models share no weights, so none's gradients reach another.
+Shapes: k tasks in a step.
 """
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -14,13 +19,15 @@ from mtl_core.data.batches import Minibatch, Step, collate
 from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.model.banks import Narrowed
 from mtl_core.model.encoder import MultiTaskEncoder
+from mtl_core.model.forward import Part, compute_logits
 from mtl_core.seeding import derive_seed
 from mtl_core.training.config import TrainingConfig, TrialConfig
-from mtl_core.training.losses import shared_gradients, task_losses
+from mtl_core.training.losses import row_losses, shared_gradients
 from mtl_core.training.optimizer import AdamSettings, BankAdam
 from mtl_core.weighting.task_weighting import StepLosses, TaskWeighting
 
 WORDS = "words"  # the group of the word vectors
+_SPARE = 1 << 20  # bytes that an update may take besides what it does to the word vectors
 
 
 class Updater:
@@ -53,6 +60,7 @@ class Updater:
         self._learned = dict(weighting.named_parameters())
         by_task = dict.fromkeys(self._learned, "tasks")
         self.weighting_optimizer = BankAdam(self._learned, by_task, AdamSettings())
+        self._word_rate = _word_learning_rate(config.training)
 
     def take(self, step: Step, factor: float) -> Tensor:
         """Update the weights by one step; return the losses of its tasks before it, (k,).
@@ -60,39 +68,43 @@ class Updater:
         Args:
             factor: Of the learning rates.
         """
+        update = Update(self, step, factor)
+        take_together([update])
+        if update.error is not None:
+            raise update.error
+        return update.losses
+
+    def prepare(self, step: Step) -> Part:
+        """Return what this model brings to the forward pass of its next step."""
         batch = collate(self.corpus, "train", step).to(self.device)
-        self._seed()
-        narrowed = self.model.narrow(batch)
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
-            logits = self.model(batch, narrowed)
-        losses = task_losses(logits.float(), batch)  # (k,)
-        torch.autograd.backward(self._combine(losses, batch, narrowed))
-        rate = self.training.learning_rate * factor
-        self.optimizer.step(
-            {name: leaf.grad for name, leaf in narrowed.tables.items() if leaf.grad is not None},
-            learning_rate=rate,
-            banks={group: tuple(places) for group, places in narrowed.places.items()},
-            row_learning_rate=_word_learning_rate(self.training) * factor,
-            rows={WORDS: narrowed.used[WORDS]},
-        )
-        if self._learned:
-            self._move_weighting(batch.tasks, rate)
-        self.steps_done += 1
-        return losses.detach()
-
-    def _seed(self) -> None:
         seed = derive_seed(self.seed, "step", self.steps_done)
-        torch.default_generator.manual_seed(seed)  # `torch.manual_seed` asks every backend: slow
-        if self.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
+        narrowed = self.model.narrow(batch)
+        return Part(model=self.model, batch=batch, narrowed=narrowed, seed=seed)
 
-    def _combine(self, losses: Tensor, batch: Minibatch, narrowed: Narrowed) -> Tensor:
+    def combine(self, losses: Tensor, batch: Minibatch, narrowed: Narrowed) -> Tensor:
+        """Return the scalar to minimise."""
+        for parameter in self._learned.values():
+            parameter.grad = None  # of a pass that broke off
         gradients = partial(
             shared_gradients, losses, batch, narrowed, self.model.plan, self.model.table_group
         )
         return self.weighting.combine(
             StepLosses(values=losses, tasks=batch.tasks, step=self.steps_done, gradients=gradients)
         )
+
+    def move(self, factor: float, batch: Minibatch, narrowed: Narrowed) -> None:
+        """Move what has gradients."""
+        rate = self.training.learning_rate * factor
+        self.optimizer.step(
+            {name: leaf.grad for name, leaf in narrowed.tables.items() if leaf.grad is not None},
+            learning_rate=rate,
+            banks={group: tuple(places) for group, places in narrowed.places.items()},
+            row_learning_rate=self._word_rate * factor,
+            rows={WORDS: narrowed.used[WORDS]},
+        )
+        if self._learned:
+            self._move_weighting(batch.tasks, rate)
+        self.steps_done += 1
 
     def _move_weighting(self, tasks: tuple[int, ...], learning_rate: float) -> None:
         used = torch.tensor(tasks, device=self.device)
@@ -105,6 +117,101 @@ class Updater:
             gradients, learning_rate=learning_rate, banks={"tasks": tasks}
         )
         self.weighting.zero_grad()
+
+
+@dataclass(eq=False)
+class Update:
+    """A step of one model, and what came of it.
+
+    Args:
+        factor: Of the learning rates.
+        losses: Of the step's tasks before the update, (k,).
+        values: The same as numbers; empty on a GPU, which would have to be waited for.
+        done: The weights have moved.
+        error: What went wrong with this model alone.
+    """
+
+    updater: Updater
+    step: Step
+    factor: float
+    losses: Tensor = field(default_factory=lambda: torch.empty(0))
+    values: list[float] = field(default_factory=list)
+    done: bool = False
+    error: Exception | None = None
+
+    @property
+    def finite(self) -> bool:
+        """Whether the losses are known to be numbers that can be minimised, or not known yet."""
+        return all(map(math.isfinite, self.values))
+
+
+def take_together(updates: Sequence[Update]) -> None:
+    """Take the updates, of models of one family; says in each what came of it.
+
+    A model whose losses are no finite numbers, or whose weighting fails, does not move. Any other
+    exception is raised, and those that had not moved until then can take their update again: `done`
+    says which. None is ever left in the middle of its update by a lack of memory: that is looked
+    for before the first one moves.
+    """
+    parts = [update.updater.prepare(update.step) for update in updates]
+    batches = [part.batch for part in parts]
+    losses = row_losses(compute_logits(parts), batches)
+    _note_losses(updates, losses)
+    of_updates = torch.split(losses, [len(update.step) for update in updates])
+    roots = []
+    for update, part, mine in zip(updates, parts, of_updates, strict=True):
+        if update.finite and (root := _combine(update, part, mine)) is not None:
+            roots.append(root)
+    if roots:
+        torch.autograd.backward(roots)
+    del losses, of_updates, roots  # and with them the graph
+    _look_for_room(parts)
+    for update, part in zip(updates, parts, strict=True):
+        if update.finite and update.error is None:
+            assert part.narrowed is not None
+            update.updater.move(update.factor, part.batch, part.narrowed)
+            update.done = True
+
+
+def _note_losses(updates: Sequence[Update], losses: Tensor) -> None:
+    detached = losses.detach()
+    values = detached.tolist() if detached.device.type == "cpu" else None
+    start = 0
+    for update in updates:
+        place = slice(start, start + len(update.step))
+        start = place.stop
+        update.losses = detached[place]
+        if values is not None:
+            update.values = values[place]
+
+
+def _combine(update: Update, part: Part, losses: Tensor) -> Tensor | None:
+    assert part.narrowed is not None
+    try:
+        return update.updater.combine(losses, part.batch, part.narrowed)
+    except Exception as error:  # of the weighting, which belongs to this model alone
+        if is_memory_error(error):
+            raise
+        update.error = error
+        return None
+
+
+def _look_for_room(parts: Sequence[Part]) -> None:
+    """Fail for lack of memory now, before any weights move, rather than among them."""
+    words = [part.narrowed.tables.get(WORDS) for part in parts if part.narrowed is not None]
+    # The rows of the word table, both moments, the step and its parts are gathered.
+    largest = max((8 * leaf.nbytes for leaf in words if leaf is not None), default=0)
+    torch.empty(_SPARE + largest, dtype=torch.uint8, device=parts[0].batch.words.device)
+
+
+_MEMORY_PHRASES = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+def is_memory_error(error: BaseException) -> bool:
+    """Whether memory could not be had."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(p in str(error).lower() for p in _MEMORY_PHRASES)
 
 
 def _adam_settings(training: TrainingConfig) -> AdamSettings:

@@ -1,0 +1,298 @@
+"""A lane: one trial's place in an engine, with all that belongs to it alone.
+
+Its model, optimiser and weighting, and where it is: which step of which epoch, or how far through
+the dev rows. The engine (`engine.py`) decides when it moves; what a move does to it is decided
+here. All that is random follows from its seed with the epoch or the step, so a lane is the same
+alone and among others, and one that continues from a checkpoint is the uninterrupted one: on a CPU,
+to the bit. Shapes: K tasks.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtl_core.data.batches import Step, plan_epoch
+from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.errors import ConfigError
+from mtl_core.training.best import AVERAGE, BestEpochs
+from mtl_core.training.checkpoint import Checkpoint, pack, unpack
+from mtl_core.training.config import TrialConfig
+from mtl_core.training.evaluation import Evaluation, SplitBatches, average
+from mtl_core.training.lr_schedule import lr_factor
+from mtl_core.training.models import WordVectors, build_model, copy_parameters, load_parameters
+from mtl_core.training.results import Diverged, EpochResult
+from mtl_core.training.updates import Update, Updater
+from mtl_core.weighting.methods import build_weighting
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What all lanes of an engine have in common.
+
+    Args:
+        vectors: Word vectors to start from, and which words were found.
+        lengths: Words of every train text, one array per task.
+        dev: The dev rows.
+    """
+
+    corpus: EncodedCorpus
+    device: torch.device
+    vectors: WordVectors | None
+    lengths: Sequence[np.ndarray]
+    dev: SplitBatches
+
+
+class Lane:
+    """One trial in training.
+
+    Attributes:
+        epoch: Whole epochs done.
+        best: The best epochs so far, with copies of their parameters where these are kept.
+        held: Set by a caller: the engine passes over the lane.
+        parked: Set by the engine: it waits for a place.
+        failure: Why it trains no more: `Diverged`, or another exception.
+    """
+
+    def __init__(
+        self, around: Surroundings, config: TrialConfig, seed: int, *, keep_best: bool
+    ) -> None:
+        self.config, self.seed, self.keep_best = config, seed, keep_best
+        self._around = around
+        corpus = around.corpus
+        self.weighting = build_weighting(
+            config.weighting, corpus.names, n_rows=[len(n) for n in around.lengths], seed=seed
+        ).to(around.device)
+        self._check()
+        model = build_model(corpus, config, seed=seed, vectors=around.vectors)
+        self.model = model.to(around.device)
+        self.updater = self._new_updater()
+        self.epoch = 0
+        self.best = BestEpochs()
+        self.held = self.parked = False
+        self.failure: Exception | None = None
+        self._evaluation: Evaluation | None = None
+        self._start_epoch()
+
+    @property
+    def ended(self) -> str | None:
+        """Why there are no more epochs, "epochs" or "patience"; None while there are."""
+        training = self.config.training
+        patience = training.patience_epochs
+        if self.epoch >= training.epochs:
+            return "epochs"
+        if self.epoch and patience and self.epoch - self.best[AVERAGE].epoch >= patience:
+            return "patience"
+        return None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the next step of the engine is to move it."""
+        return not self.held and self.failure is None and self.ended is None
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """How far the dev rows are done after the epoch's steps; None among the steps."""
+        return self._evaluation
+
+    def next_update(self) -> Update:
+        """Return the next step of the epoch, to be taken and then given to `note_update`."""
+        steps, training = self._planned(), self.config.training
+        progress = (self.epoch + (self._place + 0.5) / len(steps)) / training.epochs
+        return Update(self.updater, steps[self._place], lr_factor(training, progress))
+
+    def note_update(self, update: Update, seconds: float) -> None:
+        """Take note of an update that was taken, and of the time it took.
+
+        Raises:
+            Diverged: A loss is infinite or not a number.
+        """
+        tasks = [row.task for row in update.step]
+        if not update.finite:
+            when = f"epoch {self.epoch + 1}, step {self._place + 1}"
+            raise Diverged(self._describe(tasks, update.values, when))
+        if update.values:
+            self._add_losses(tasks, update.values)
+        else:
+            self._unread.append((tasks, update.losses))
+        self._place += 1
+        self._seconds += seconds
+        if self._place == len(self._planned()):
+            self._start_evaluation()
+
+    def note_evaluation(self, seconds: float) -> EpochResult | None:
+        """Take note that a minibatch of dev was done; return the epoch's result if it was the last.
+
+        Raises:
+            Diverged: A loss of the epoch was infinite or not a number.
+        """
+        assert self._evaluation is not None
+        self._evaluation_seconds += seconds
+        return self._end_epoch(self._evaluation) if self._evaluation.done else None
+
+    def move(self, device: torch.device) -> None:
+        """Move all tensors to another device."""
+        optimizers = (self.updater.optimizer, self.updater.weighting_optimizer)
+        states = [optimizer.state_dict() for optimizer in optimizers]
+        steps_done = self.updater.steps_done
+        self._read_losses()
+        if self._evaluation is not None:
+            self._start_evaluation()
+        self.model.to(device)
+        self.weighting.to(device)
+        self.updater = self._new_updater()
+        self.updater.steps_done = steps_done
+        self.updater.optimizer.load_state_dict(states[0])
+        self.updater.weighting_optimizer.load_state_dict(states[1])
+
+    def state(self) -> Checkpoint:
+        """Return all that a continuation needs; the tensors are the lane's own, not copies."""
+        self._read_losses()
+        best = {key: {"epoch": b.epoch, "score": b.score} for key, b in self.best.items()}
+        about = {"position": self.position, "losses": self._totals.copy(), "best": best}
+        tensors = pack("model", dict(self.model.named_parameters()))
+        tensors |= pack("optimizer", self.updater.optimizer.state_dict())
+        tensors |= pack("weighting", self.weighting.state_dict())
+        tensors |= pack("weighting_optimizer", self.updater.weighting_optimizer.state_dict())
+        for epoch, state in self.best.states().items():
+            tensors |= pack(f"best{epoch}", state)
+        return Checkpoint(about | self.identity, tensors)
+
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Go to where the lane of the checkpoint was, which is of the same trial."""
+        about, tensors = checkpoint.about, checkpoint.tensors
+        load_parameters(self.model, unpack("model", tensors))
+        self.updater.optimizer.load_state_dict(unpack("optimizer", tensors))
+        self.weighting.load_state_dict(unpack("weighting", tensors))
+        self.updater.weighting_optimizer.load_state_dict(unpack("weighting_optimizer", tensors))
+        self.best = BestEpochs.of(
+            about["best"], lambda epoch: unpack(f"best{epoch}", tensors) if self.keep_best else {}
+        )
+        self.epoch = about["position"]["epoch"]
+        self.updater.steps_done = about["position"]["step"]
+        self._start_epoch()
+        self._place = self._first_place = about["position"]["step_in_epoch"]
+        self._totals = list(about["losses"])
+        if self._place and self._place == len(self._planned()):
+            self._start_evaluation()
+
+    @property
+    def position(self) -> dict[str, int]:
+        """Where the lane is in its data, and what all of its random numbers follow from."""
+        return {
+            "epoch": self.epoch,
+            "step": self.updater.steps_done,
+            "step_in_epoch": self._place,
+            "seed": self.seed,
+        }
+
+    @property
+    def identity(self) -> dict[str, object]:
+        """What a checkpoint must agree in."""
+        config = self.config.as_dict()
+        return {"config": config, "seed": self.seed, "corpus": self._around.corpus.fingerprint}
+
+    def _check(self) -> None:
+        faults = []
+        if self.weighting.needs_all_tasks and self.config.batches.regime != "joint":
+            faults.append(
+                f"weighting.method: {self.config.weighting.method!r} needs all tasks in each step; "
+                "batches.regime must be 'joint'"
+            )
+        if AVERAGE in self._around.corpus.names:
+            faults.append(f"data: a task is named {AVERAGE!r}, which stands for the mean of all")
+        if faults:
+            raise ConfigError(faults)
+
+    def _new_updater(self) -> Updater:
+        return Updater(
+            self._around.corpus,
+            self.config,
+            model=self.model,
+            weighting=self.weighting,
+            seed=self.seed,
+        )
+
+    def _start_epoch(self) -> None:
+        self._steps: list[Step] = []  # planned when the first one is asked for
+        self._place = self._first_place = 0  # in the epoch; where its timed part begins
+        self._totals = [0.0] * self._around.corpus.n_tasks  # losses of each task, summed
+        self._unread: list[tuple[list[int], Tensor]] = []  # losses that are still on a GPU
+        self._evaluation = None
+        self._seconds = self._evaluation_seconds = 0.0
+
+    def _planned(self) -> list[Step]:
+        if not self._steps:
+            around = self._around
+            names, batches, epoch = around.corpus.names, self.config.batches, self.epoch + 1
+            self._steps = plan_epoch(around.lengths, names, batches, seed=self.seed, epoch=epoch)
+        return self._steps
+
+    def _start_evaluation(self) -> None:
+        self._evaluation = Evaluation(self._around.dev)
+
+    def _end_epoch(self, evaluation: Evaluation) -> EpochResult:
+        names = self._around.corpus.names
+        self._read_losses()
+        losses = self._mean_losses()
+        if not all(map(math.isfinite, losses)):
+            everyone = range(len(losses))
+            raise Diverged(self._describe(everyone, losses, f"epoch {self.epoch + 1}"))
+        evaluations = evaluation.result()
+        scores = {name: of_task.score for name, of_task in evaluations.items()}
+        mean = average(evaluations)
+        self.weighting.end_epoch(torch.tensor(losses, dtype=torch.float64))
+        self.epoch += 1
+        self.best.note(self.epoch, {AVERAGE: mean, **scores}, self._copy_parameters)
+        result = EpochResult(
+            epoch=self.epoch,
+            loss=sum(losses) / len(losses),
+            losses=dict(zip(names, losses, strict=True)),
+            scores=scores,
+            average=mean,
+            tokens_per_second=self._count_words() / self._seconds if self._seconds else 0.0,
+            seconds=self._seconds + self._evaluation_seconds,
+            ended=self.ended,
+        )
+        self._start_epoch()
+        return result
+
+    def _copy_parameters(self) -> dict[str, Tensor]:
+        return copy_parameters(self.model) if self.keep_best else {}
+
+    def _add_losses(self, tasks: Sequence[int], values: Sequence[float]) -> None:
+        for task, value in zip(tasks, values, strict=True):
+            self._totals[task] += value
+
+    def _read_losses(self) -> None:
+        """Add up the losses that wait on a GPU, which is waited for once."""
+        if not self._unread:
+            return
+        values = torch.cat([losses for _, losses in self._unread]).tolist()
+        self._add_losses([task for tasks, _ in self._unread for task in tasks], values)
+        self._unread.clear()
+
+    def _mean_losses(self) -> list[float]:
+        counts = [0] * len(self._totals)
+        for step in self._planned():
+            for row in step:
+                counts[row.task] += 1
+        return [total / count for total, count in zip(self._totals, counts, strict=True)]
+
+    def _describe(self, tasks: Sequence[int], losses: Sequence[float], when: str) -> str:
+        names = self._around.corpus.names
+        wrong = [
+            f"{names[task]} {value}"
+            for task, value in zip(tasks, losses, strict=True)
+            if not math.isfinite(value)
+        ]
+        return f"{when}: the loss is no finite number ({', '.join(wrong)})"
+
+    def _count_words(self) -> int:
+        """Return the words of the steps whose time was taken."""
+        lengths = self._around.lengths
+        timed = self._planned()[self._first_place :]
+        return sum(int(lengths[row.task][row.examples].sum()) for step in timed for row in step)
