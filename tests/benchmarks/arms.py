@@ -1,4 +1,7 @@
-"""The ways to train the same trials that are compared: processes, and lanes of one engine."""
+"""The ways to train the same trials that are compared: processes, and lanes of engines.
+
+On a GPU there is one engine. On a CPU it is one for all cores or, as in a search, one for each.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +20,7 @@ class Workload:
         trials: As many as the most lanes at least.
         lanes: Numbers of lanes to measure; the first is 1.
         processes: Numbers of processes to measure.
+        engines: Engines that share the most lanes, measured too where they are several.
         epochs: Measured epochs of the sample.
     """
 
@@ -24,6 +28,7 @@ class Workload:
     trials: list[Trial]
     lanes: Sequence[int]
     processes: Sequence[int]
+    engines: int
     epochs: int
     device: str
 
@@ -56,10 +61,20 @@ class Arm:
 
 def measure_arms(work: Workload) -> list[Arm]:
     """Return all arms: processes first, then lanes, the first of which is one trial at a time."""
-    packed = measure_processes(
-        work.corpus, work.trials, work.processes, epochs=work.epochs, device=work.device
+    layouts = [("processes", count, 1) for count in work.processes]
+    if work.engines > 1:
+        layouts.append((f"{work.engines} engines", work.engines, max(work.lanes) // work.engines))
+    timings = measure_processes(
+        work.corpus,
+        work.trials,
+        [(count, lanes) for _, count, lanes in layouts],
+        epochs=work.epochs,
+        device=work.device,
     )
-    arms = [Arm("processes", count, timings) for count, timings in packed.items()]
+    arms = [
+        Arm(name, count * lanes, of_layout)
+        for (name, count, lanes), of_layout in zip(layouts, timings, strict=True)
+    ]
     for lanes in work.lanes:
         timing = measure(
             work.corpus, work.trials, lanes=lanes, epochs=work.epochs, device=work.device

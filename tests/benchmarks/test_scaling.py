@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mtl_core.model.config import EncoderConfig
+from search.cluster import local_cpus
 
 STRUCTURE = "layerwise_implicit"
 BATCH_SIZE = 50
@@ -142,6 +143,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=list(QUANTITIES), default=list(QUANTITIES))
     parser.add_argument("--published", action="store_true", help="the published widths")
     given = parser.parse_args()
+    torch.set_num_threads(local_cpus())
     encoder = EncoderConfig() if given.published else SMALL
     most = 64 if device == "cuda" else MOST_LANES_ON_CPU
     points = [

@@ -33,6 +33,7 @@ from mtl_core.data.batches import Row, Step, collate, plan_epoch
 from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.trainer import Trainer
+from search.cluster import local_cpus
 
 REQUIRED_RATIO = 20.0
 REQUIRED_WITHOUT_BF16 = 8.0
@@ -185,7 +186,7 @@ def test_training_is_many_times_as_fast_as_a_plain_one(tmp_path: Path) -> None:
         pytest.skip(f"no {FDU_MTL}; set BRANCHPOINT_TEST_DATA")
     required = REQUIRED_RATIO if has_fast_bf16() else REQUIRED_WITHOUT_BF16
     threads = torch.get_num_threads()
-    torch.set_num_threads(min(2, threads))
+    torch.set_num_threads(min(2, local_cpus()))
     try:
         plain, ours = compare(fdu_mtl(tmp_path), "layerwise_implicit", rounds=8)
     finally:
@@ -198,11 +199,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=16)
     parser.add_argument("--structure", default="layerwise_implicit")
-    parser.add_argument("--threads", type=int, default=None)
+    parser.add_argument("--threads", type=int, default=local_cpus())
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    torch.set_num_threads(options.threads)
     console, corpus, config = Console(), fdu_mtl(), published(options.structure)
     rates = product_rates(config.encoder, ROWS)
     plain, ours = compare(corpus, options.structure, options.rounds)
