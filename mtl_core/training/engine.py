@@ -4,11 +4,16 @@ Each call of `step` takes one update of every lane that is among the steps of an
 minibatch of dev of every lane that has done them; lanes of one family (`model/forward.py`) go
 through each pass together. Lanes join and leave at any time. What a lane comes to does not depend
 on the others, and what goes wrong with a lane is its own result: the others go on.
+
+Where memory runs out in a step, half of the lanes are parked, and go on when others are done; none
+is lost, since those that had not moved take the same step again (`places.py`).
 """
 
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 
@@ -16,11 +21,14 @@ from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.model.forward import family
 from mtl_core.training.checkpoint import Checkpoint, check_same_trial
 from mtl_core.training.config import TrialConfig
+from mtl_core.training.device_memory import memory_of
 from mtl_core.training.evaluation import SplitBatches, advance
 from mtl_core.training.lane import Lane, Surroundings
+from mtl_core.training.memory import LaneMemory
 from mtl_core.training.models import WordVectors
-from mtl_core.training.results import EpochResult
-from mtl_core.training.updates import take_together
+from mtl_core.training.places import Places
+from mtl_core.training.results import EpochResult, NoRoom
+from mtl_core.training.updates import is_memory_error, take_together
 
 Result = EpochResult | Exception  # the exceptions: Diverged, MemoryError, or what a lane raised
 
@@ -32,7 +40,7 @@ class Engine:
         device: "cpu", or a CUDA device.
         vectors: Word vectors to start from, and which words were found.
         memory_share: Of the device's memory (on a CPU: of what is available now), the part that
-            the lanes may take.
+            the lanes may take. A lane that is alone may take more.
     """
 
     def __init__(
@@ -48,15 +56,28 @@ class Engine:
         self.around = Surroundings(
             corpus, place, vectors, lengths, SplitBatches(corpus, "dev", place)
         )
-        self.memory_share = memory_share
+        self.budget = int(memory_share * memory_of(place))  # bytes
         self.notes: list[str] = []
+        self._memory = LaneMemory(corpus)
+        self._places = Places(place)
         self._lanes: list[Lane] = []
         self._results: list[tuple[Lane, Result]] = []
+        self._through: set[Lane] = set()  # of the step under way
 
     @property
     def lanes(self) -> tuple[Lane, ...]:
         """The lanes that are open, in the order in which they joined."""
         return tuple(self._lanes)
+
+    def need(self, config: TrialConfig) -> int:
+        """Return the bytes that such a lane takes; what a step takes of it may be an estimate."""
+        return self._memory.need(config)
+
+    def room(self, config: TrialConfig) -> int:
+        """Return how many more such lanes fit; an engine without lanes takes one in any case."""
+        free = self.budget - self._taken()
+        count = min(free // self.need(config), self._places.free(self._lanes))
+        return max(count, 0 if self._lanes else 1)
 
     def open(self, config: TrialConfig, seed: int, *, keep_best: bool = True) -> Lane:
         """Return a new lane.
@@ -69,15 +90,31 @@ class Engine:
             ConfigError: The corpus cannot be trained on with this configuration.
             NoRoom: It does not fit beside the others.
         """
-        lane = Lane(self.around, config, seed, keep_best=keep_best)
+        try:
+            if self._lanes:
+                self._check_room(config)
+            lane = Lane(self.around, config, seed, keep_best=keep_best)
+            if self._lanes:
+                self._measure(lane)
+                self._check_room(config)  # it may take more than was estimated
+        except Exception as error:
+            if not (self._lanes and is_memory_error(error)):
+                raise
+            raise NoRoom(self.need(config), max(0, self.budget - self._taken())) from None
         self._lanes.append(lane)
         return lane
 
     def restore(self, checkpoint: Checkpoint, *, keep_best: bool = True) -> Lane:
-        """Return a lane that continues where that of the checkpoint was."""
+        """Return a lane that continues where that of the checkpoint was.
+
+        Raises:
+            ConfigError: The checkpoint is of another corpus.
+            NoRoom: It does not fit beside the others.
+        """
+        fingerprint = {"corpus": self.around.corpus.fingerprint}
+        check_same_trial(checkpoint.about, fingerprint, "checkpoint")
         config = TrialConfig.from_dict(checkpoint.about["config"])
         lane = self.open(config, checkpoint.about["seed"], keep_best=keep_best)
-        check_same_trial(checkpoint.about, lane.identity, "checkpoint")
         lane.load(checkpoint)
         return lane
 
@@ -91,6 +128,7 @@ class Engine:
         """Let the lane go, and all of its tensors."""
         self._lanes.remove(lane)
         self._results = [(of, result) for of, result in self._results if of is not lane]
+        lane.release()
 
     def results(self) -> list[tuple[Lane, Result]]:
         """Return what lanes came to since the last call, in the order in which it came."""
@@ -99,38 +137,60 @@ class Engine:
 
     def step(self) -> None:
         """Move every lane that is not held, has not failed, and has not ended."""
-        wanted = [lane for lane in self._lanes if lane.wanted]
+        self._through.clear()
         with _own_random_numbers(self.around.device):
+            wanted = self._places.choose(self._lanes)
             for together in _families([lane for lane in wanted if lane.evaluation is None]):
-                self._take(together, self._update)
-            for together in _families([lane for lane in wanted if lane.evaluation is not None]):
-                self._take(together, self._evaluate)
+                self._run(self._update, together)
+            for together in _families([lane for lane in wanted if lane not in self._through]):
+                self._run(self._evaluate, together)
 
-    def _take(self, lanes: list[Lane], run: Callable[[list[Lane]], None]) -> None:
-        """Run a pass of these lanes; where it fails, one of each lane alone."""
-        try:
-            run(lanes)
-        except Exception as error:
-            if len(lanes) == 1:
-                self._fail(lanes[0], error)
+    def wait(self) -> None:
+        """Wait until the device has done what it was given; for who measures time."""
+        if self.around.device.type == "cuda":
+            torch.cuda.synchronize(self.around.device)
+
+    def _run(self, take: Callable[[list[Lane]], None], lanes: list[Lane]) -> None:
+        """Take a pass of these lanes, again for those that are not through where it breaks off."""
+        waiting = lanes
+        while waiting := [lane for lane in waiting if not (lane in self._through or lane.parked)]:
+            error = _attempt(take, waiting)
+            if error is None:
                 return
-        else:
+            left = [lane for lane in waiting if lane not in self._through]
+            if is_memory_error(error):
+                self._make_room(left, error)
+            elif len(left) == 1:
+                self._fail(left[0], error)
+            else:  # whose fault it is shows when each is alone
+                for lane in left:
+                    self._run(take, [lane])
+
+    def _make_room(self, lanes: list[Lane], error: Exception) -> None:
+        """Park half of the lanes; where there is none to park, the one that is left has failed."""
+        count = self._places.halve(self._lanes, lanes)
+        if count is None:
+            failure = MemoryError(str(error))
+            failure.__cause__ = error
+            self._fail(lanes[0], failure)
             return
-        for lane in lanes:
-            self._take([lane], run)
+        before, after = count
+        self.notes.append(
+            f"out of memory with {before} lanes side by side: from now on at most {after}"
+        )
 
     def _update(self, lanes: list[Lane]) -> None:
         began = time.perf_counter()
         updates = [lane.next_update() for lane in lanes]
-        take_together(updates)
-        seconds = time.perf_counter() - began
-        for lane, update in zip(lanes, updates, strict=True):
-            try:
+        try:
+            take_together(updates)
+        finally:
+            seconds = time.perf_counter() - began
+            for lane, update in zip(lanes, updates, strict=True):
                 if update.error is not None:
-                    raise update.error
-                lane.note_update(update, seconds)
-            except Exception as error:
-                self._fail(lane, error)
+                    self._fail(lane, update.error)
+                elif update.done or not update.finite:
+                    self._note(lane, partial(lane.note_update, update, seconds))
 
     def _evaluate(self, lanes: list[Lane]) -> None:
         began = time.perf_counter()
@@ -138,17 +198,52 @@ class Engine:
         advance([lane.model for lane in lanes], [e for e in evaluations if e is not None])
         seconds = time.perf_counter() - began
         for lane in lanes:
-            try:
-                result = lane.note_evaluation(seconds)
-            except Exception as error:
-                self._fail(lane, error)
-            else:
-                if result is not None:
-                    self._results.append((lane, result))
+            self._note(lane, partial(lane.note_evaluation, seconds))
+
+    def _note(self, lane: Lane, note: Callable[[], EpochResult | None]) -> None:
+        """Let the lane take note of its part of a pass, and file its result if it has one."""
+        self._through.add(lane)
+        try:
+            result = note()
+        except Exception as error:
+            self._fail(lane, error)
+        else:
+            if result is not None:
+                self._results.append((lane, result))
 
     def _fail(self, lane: Lane, error: Exception) -> None:
+        self._through.add(lane)
         lane.failure = error
         self._results.append((lane, error))
+
+    def _check_room(self, config: TrialConfig) -> None:
+        """Raise `NoRoom` where such a lane does not fit beside those that are there."""
+        for lane in self._lanes:  # one that was alone has not been measured
+            self._measure(lane)
+        need, free = self.need(config), max(0, self.budget - self._taken())
+        if need > free or not self._places.free(self._lanes):
+            raise NoRoom(need, free)
+
+    def _measure(self, lane: Lane) -> None:
+        if not (lane.parked or lane.failure or self._memory.is_measured(lane.config)):
+            with _own_random_numbers(self.around.device):
+                self._memory.measure(lane)
+
+    def _taken(self) -> int:
+        return sum(self.need(lane.config) for lane in self._lanes if self._holds_memory(lane))
+
+    def _holds_memory(self, lane: Lane) -> bool:
+        return self.around.device.type == "cpu" or not lane.parked
+
+
+def _attempt(take: Callable[[list[Lane]], None], lanes: list[Lane]) -> Exception | None:
+    """Return the exception, with nothing held by it but where it was raised."""
+    try:
+        take(lanes)
+    except Exception as error:
+        traceback.clear_frames(error.__traceback__)
+        return error
+    return None
 
 
 def _families(lanes: Sequence[Lane]) -> list[list[Lane]]:

@@ -94,9 +94,9 @@ class Evaluation:
     def next_batch(self) -> Minibatch:
         return self.batches.take(self.place)
 
-    def note(self, logits: Tensor) -> None:
-        """Take in the logits of that minibatch, (N, C), and go on to the next."""
-        self._predicted.append(logits.argmax(dim=1))  # left on the device: it is waited for once
+    def note(self, classes: Tensor) -> None:
+        """Take in the likeliest classes of that minibatch, (N,), and go on to the next."""
+        self._predicted.append(classes)  # left on the device: it is waited for once
         self.place += 1
 
     def result(self) -> dict[str, TaskEvaluation]:
@@ -126,8 +126,9 @@ def advance(models: Sequence[MultiTaskEncoder], evaluations: Sequence[Evaluation
         Part(model=model, batch=evaluation.next_batch())
         for model, evaluation in zip(models, evaluations, strict=True)
     ]
-    for evaluation, logits in zip(evaluations, compute_logits(parts), strict=True):
-        evaluation.note(logits)
+    classes = [logits.argmax(dim=1) for logits in compute_logits(parts)]
+    for evaluation, of_model in zip(evaluations, classes, strict=True):
+        evaluation.note(of_model)
 
 
 def evaluate(

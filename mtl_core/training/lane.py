@@ -74,6 +74,7 @@ class Lane:
         self.best = BestEpochs()
         self.held = self.parked = False
         self.failure: Exception | None = None
+        self._steps: list[Step] = []  # of the epoch under way, once they have been asked for
         self._evaluation: Evaluation | None = None
         self._start_epoch()
 
@@ -89,20 +90,34 @@ class Lane:
         return None
 
     @property
+    def is_going(self) -> bool:
+        """Whether it has neither failed nor ended."""
+        return self.failure is None and self.ended is None
+
+    @property
     def wanted(self) -> bool:
         """Whether the next step of the engine is to move it."""
-        return not self.held and self.failure is None and self.ended is None
+        return self.is_going and not self.held
 
     @property
     def evaluation(self) -> Evaluation | None:
         """How far the dev rows are done after the epoch's steps; None among the steps."""
         return self._evaluation
 
+    @property
+    def steps(self) -> list[Step]:
+        """The steps of the epoch under way."""
+        if not self._steps:
+            around = self._around
+            names, batches, epoch = around.corpus.names, self.config.batches, self.epoch + 1
+            self._steps = plan_epoch(around.lengths, names, batches, seed=self.seed, epoch=epoch)
+        return self._steps
+
     def next_update(self) -> Update:
         """Return the next step of the epoch, to be taken and then given to `note_update`."""
-        steps, training = self._planned(), self.config.training
-        progress = (self.epoch + (self._place + 0.5) / len(steps)) / training.epochs
-        return Update(self.updater, steps[self._place], lr_factor(training, progress))
+        training = self.config.training
+        progress = (self.epoch + (self._place + 0.5) / len(self.steps)) / training.epochs
+        return Update(self.updater, self.steps[self._place], lr_factor(training, progress))
 
     def note_update(self, update: Update, seconds: float) -> None:
         """Take note of an update that was taken, and of the time it took.
@@ -120,7 +135,7 @@ class Lane:
             self._unread.append((tasks, update.losses))
         self._place += 1
         self._seconds += seconds
-        if self._place == len(self._planned()):
+        if self._place == len(self.steps):
             self._start_evaluation()
 
     def note_evaluation(self, seconds: float) -> EpochResult | None:
@@ -135,18 +150,21 @@ class Lane:
 
     def move(self, device: torch.device) -> None:
         """Move all tensors to another device."""
-        optimizers = (self.updater.optimizer, self.updater.weighting_optimizer)
-        states = [optimizer.state_dict() for optimizer in optimizers]
-        steps_done = self.updater.steps_done
         self._read_losses()
         if self._evaluation is not None:
             self._start_evaluation()
+        state, steps_done = self.updater.state_dict(), self.updater.steps_done
         self.model.to(device)
         self.weighting.to(device)
         self.updater = self._new_updater()
-        self.updater.steps_done = steps_done
-        self.updater.optimizer.load_state_dict(states[0])
-        self.updater.weighting_optimizer.load_state_dict(states[1])
+        self.updater.load_state_dict(state, steps_done)
+
+    def release(self) -> None:
+        """Let all tensors go, whoever still holds the lane; the best epochs' copies stay."""
+        self.updater.release()
+        self._start_epoch()
+        for tensor in (*self.model.parameters(), *self.model.buffers()):
+            tensor.data = tensor.data.new_empty(0)
 
     def state(self) -> Checkpoint:
         """Return all that a continuation needs; the tensors are the lane's own, not copies."""
@@ -154,9 +172,8 @@ class Lane:
         best = {key: {"epoch": b.epoch, "score": b.score} for key, b in self.best.items()}
         about = {"position": self.position, "losses": self._totals.copy(), "best": best}
         tensors = pack("model", dict(self.model.named_parameters()))
-        tensors |= pack("optimizer", self.updater.optimizer.state_dict())
         tensors |= pack("weighting", self.weighting.state_dict())
-        tensors |= pack("weighting_optimizer", self.updater.weighting_optimizer.state_dict())
+        tensors |= self.updater.state_dict()
         for epoch, state in self.best.states().items():
             tensors |= pack(f"best{epoch}", state)
         return Checkpoint(about | self.identity, tensors)
@@ -165,18 +182,16 @@ class Lane:
         """Go to where the lane of the checkpoint was, which is of the same trial."""
         about, tensors = checkpoint.about, checkpoint.tensors
         load_parameters(self.model, unpack("model", tensors))
-        self.updater.optimizer.load_state_dict(unpack("optimizer", tensors))
         self.weighting.load_state_dict(unpack("weighting", tensors))
-        self.updater.weighting_optimizer.load_state_dict(unpack("weighting_optimizer", tensors))
+        self.updater.load_state_dict(tensors, about["position"]["step"])
         self.best = BestEpochs.of(
             about["best"], lambda epoch: unpack(f"best{epoch}", tensors) if self.keep_best else {}
         )
         self.epoch = about["position"]["epoch"]
-        self.updater.steps_done = about["position"]["step"]
         self._start_epoch()
         self._place = self._first_place = about["position"]["step_in_epoch"]
         self._totals = list(about["losses"])
-        if self._place and self._place == len(self._planned()):
+        if self._place and self._place == len(self.steps):
             self._start_evaluation()
 
     @property
@@ -217,19 +232,12 @@ class Lane:
         )
 
     def _start_epoch(self) -> None:
-        self._steps: list[Step] = []  # planned when the first one is asked for
+        self._steps = []
         self._place = self._first_place = 0  # in the epoch; where its timed part begins
         self._totals = [0.0] * self._around.corpus.n_tasks  # losses of each task, summed
         self._unread: list[tuple[list[int], Tensor]] = []  # losses that are still on a GPU
         self._evaluation = None
         self._seconds = self._evaluation_seconds = 0.0
-
-    def _planned(self) -> list[Step]:
-        if not self._steps:
-            around = self._around
-            names, batches, epoch = around.corpus.names, self.config.batches, self.epoch + 1
-            self._steps = plan_epoch(around.lengths, names, batches, seed=self.seed, epoch=epoch)
-        return self._steps
 
     def _start_evaluation(self) -> None:
         self._evaluation = Evaluation(self._around.dev)
@@ -244,9 +252,9 @@ class Lane:
         evaluations = evaluation.result()
         scores = {name: of_task.score for name, of_task in evaluations.items()}
         mean = average(evaluations)
+        self.best.note(self.epoch + 1, {AVERAGE: mean, **scores}, self._copy_parameters)
         self.weighting.end_epoch(torch.tensor(losses, dtype=torch.float64))
         self.epoch += 1
-        self.best.note(self.epoch, {AVERAGE: mean, **scores}, self._copy_parameters)
         result = EpochResult(
             epoch=self.epoch,
             loss=sum(losses) / len(losses),
@@ -277,7 +285,7 @@ class Lane:
 
     def _mean_losses(self) -> list[float]:
         counts = [0] * len(self._totals)
-        for step in self._planned():
+        for step in self.steps:
             for row in step:
                 counts[row.task] += 1
         return [total / count for total, count in zip(self._totals, counts, strict=True)]
@@ -294,5 +302,5 @@ class Lane:
     def _count_words(self) -> int:
         """Return the words of the steps whose time was taken."""
         lengths = self._around.lengths
-        timed = self._planned()[self._first_place :]
+        timed = self.steps[self._first_place :]
         return sum(int(lengths[row.task][row.examples].sum()) for step in timed for row in step)

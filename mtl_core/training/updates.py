@@ -8,7 +8,7 @@ Shapes: k tasks in a step.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -21,12 +21,17 @@ from mtl_core.model.banks import Narrowed
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.forward import Part, compute_logits
 from mtl_core.seeding import derive_seed
+from mtl_core.training.checkpoint import pack, unpack
 from mtl_core.training.config import TrainingConfig, TrialConfig
 from mtl_core.training.losses import row_losses, shared_gradients
 from mtl_core.training.optimizer import AdamSettings, BankAdam
 from mtl_core.weighting.task_weighting import StepLosses, TaskWeighting
 
 WORDS = "words"  # the group of the word vectors
+_MEMORY_PHRASES = (
+    *("out of memory", "can't allocate memory", "not enough memory"),
+    *("bad_alloc", "alloc_failed", "cannot allocate memory"),
+)
 _SPARE = 1 << 20  # bytes that an update may take besides what it does to the word vectors
 
 
@@ -61,6 +66,7 @@ class Updater:
         by_task = dict.fromkeys(self._learned, "tasks")
         self.weighting_optimizer = BankAdam(self._learned, by_task, AdamSettings())
         self._word_rate = _word_learning_rate(config.training)
+        self._head_moves = 0  # each step moves the head of each of its tasks
 
     def take(self, step: Step, factor: float) -> Tensor:
         """Update the weights by one step; return the losses of its tasks before it, (k,).
@@ -105,6 +111,30 @@ class Updater:
         if self._learned:
             self._move_weighting(batch.tasks, rate)
         self.steps_done += 1
+        self._head_moves += len(set(batch.tasks))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return what the optimisers hold; the tensors are not copied."""
+        mine = pack("optimizer", self.optimizer.state_dict())
+        return mine | pack("weighting_optimizer", self.weighting_optimizer.state_dict())
+
+    def load_state_dict(self, tensors: Mapping[str, Tensor], steps_done: int) -> None:
+        """Continue after so many updates; `tensors` may hold others besides."""
+        self.optimizer.load_state_dict(unpack("optimizer", tensors))
+        self.weighting_optimizer.load_state_dict(unpack("weighting_optimizer", tensors))
+        self.steps_done, self._head_moves = steps_done, self._count_head_moves()
+
+    def is_intact(self) -> bool:
+        """Whether nothing has moved since the last whole update; for one that broke off."""
+        return self._count_head_moves() == self._head_moves
+
+    def release(self) -> None:
+        """Let moments and step counts go."""
+        self.optimizer = self.weighting_optimizer = BankAdam({}, {}, AdamSettings())
+        self._learned = {}
+
+    def _count_head_moves(self) -> int:
+        return int(self.optimizer.steps["heads"].sum())
 
     def _move_weighting(self, tasks: tuple[int, ...], learning_rate: float) -> None:
         used = torch.tensor(tasks, device=self.device)
@@ -149,13 +179,11 @@ def take_together(updates: Sequence[Update]) -> None:
     """Take the updates, of models of one family; says in each what came of it.
 
     A model whose losses are no finite numbers, or whose weighting fails, does not move. Any other
-    exception is raised, and those that had not moved until then can take their update again: `done`
-    says which. None is ever left in the middle of its update by a lack of memory: that is looked
-    for before the first one moves.
+    exception is raised, and those that are neither `done` nor have an `error` by then are as they
+    were: they can take their update again.
     """
     parts = [update.updater.prepare(update.step) for update in updates]
-    batches = [part.batch for part in parts]
-    losses = row_losses(compute_logits(parts), batches)
+    losses = row_losses(compute_logits(parts), [part.batch for part in parts])
     _note_losses(updates, losses)
     of_updates = torch.split(losses, [len(update.step) for update in updates])
     roots = []
@@ -168,9 +196,7 @@ def take_together(updates: Sequence[Update]) -> None:
     _look_for_room(parts)
     for update, part in zip(updates, parts, strict=True):
         if update.finite and update.error is None:
-            assert part.narrowed is not None
-            update.updater.move(update.factor, part.batch, part.narrowed)
-            update.done = True
+            _move(update, part)
 
 
 def _note_losses(updates: Sequence[Update], losses: Tensor) -> None:
@@ -196,15 +222,23 @@ def _combine(update: Update, part: Part, losses: Tensor) -> Tensor | None:
         return None
 
 
+def _move(update: Update, part: Part) -> None:
+    assert part.narrowed is not None
+    try:
+        update.updater.move(update.factor, part.batch, part.narrowed)
+        update.done = True
+    except Exception as error:
+        if is_memory_error(error) and update.updater.is_intact():
+            raise
+        update.error = error
+
+
 def _look_for_room(parts: Sequence[Part]) -> None:
     """Fail for lack of memory now, before any weights move, rather than among them."""
     words = [part.narrowed.tables.get(WORDS) for part in parts if part.narrowed is not None]
     # The rows of the word table, both moments, the step and its parts are gathered.
     largest = max((8 * leaf.nbytes for leaf in words if leaf is not None), default=0)
     torch.empty(_SPARE + largest, dtype=torch.uint8, device=parts[0].batch.words.device)
-
-
-_MEMORY_PHRASES = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 def is_memory_error(error: BaseException) -> bool:

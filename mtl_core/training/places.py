@@ -1,0 +1,95 @@
+"""Which lanes train side by side where memory has run out; until it does, all of them.
+
+Each time it does, the number of places is halved. Lanes without a place are parked: on a GPU their
+tensors go to the computer's memory, on a CPU they are only passed over. A lane keeps its place
+until it has ended, has failed or is held by its caller, and then the next one takes it.
+"""
+
+import sys
+from collections.abc import Sequence
+
+import torch
+
+from mtl_core.training.lane import Lane
+from mtl_core.training.updates import is_memory_error
+
+_HOST = torch.device("cpu")
+
+
+class Places:
+    """The places of an engine on `device`."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._most: int | None = None
+
+    def free(self, lanes: Sequence[Lane]) -> int:
+        """Return how many more lanes may be opened; ever so many while memory has not run out."""
+        if self._most is None:
+            return sys.maxsize
+        return max(0, self._most - sum(lane.is_going for lane in lanes))
+
+    def choose(self, lanes: Sequence[Lane]) -> list[Lane]:
+        """Return the lanes that this step moves, and park and bring back those it takes."""
+        wanted = [lane for lane in lanes if lane.wanted]
+        if self._most is None:
+            return wanted
+        chosen = [lane for lane in wanted if not lane.parked]
+        for lane in chosen[self._most :]:
+            self._park(lane)
+        chosen = chosen[: self._most]
+        waiting = [lane for lane in wanted if lane.parked and lane not in chosen]
+        for lane in waiting[: self._most - len(chosen)]:
+            self._make_place([other for other in lanes if other not in chosen])
+            if not self._bring_back(lane):
+                break
+            chosen.append(lane)
+        return chosen
+
+    def halve(self, lanes: Sequence[Lane], together: Sequence[Lane]) -> tuple[int, int] | None:
+        """Park half of the lanes that are under way; return how many there were and are.
+
+        Returns None where that would help nothing: one lane is left, alone on the device, or on a
+        CPU in its pass.
+
+        Args:
+            together: Those in whose pass memory ran out.
+        """
+        others = [
+            lane for lane in lanes if lane.wanted and not lane.parked and lane not in together
+        ]
+        before = len(together) + len(others)
+        if before == 1 or (self._device.type == "cpu" and len(together) == 1):
+            return None
+        staying = max(1, len(together) // 2)
+        self._most = before // 2
+        order = [*together[:staying], *others, *together[staying:]]
+        for lane in order[self._most :]:
+            self._park(lane)
+        return before, self._most
+
+    def _park(self, lane: Lane) -> None:
+        lane.parked = True
+        if self._device.type != "cpu":
+            lane.move(_HOST)
+
+    def _make_place(self, idle: Sequence[Lane]) -> None:
+        """Park one of the lanes that hold memory without being under way, if there are such."""
+        if self._device.type == "cpu":
+            return
+        for lane in idle:
+            if not lane.parked:
+                self._park(lane)
+                return
+
+    def _bring_back(self, lane: Lane) -> bool:
+        try:
+            if self._device.type != "cpu":
+                lane.move(self._device)
+        except Exception as error:
+            if not is_memory_error(error):
+                raise
+            lane.move(_HOST)
+            return False
+        lane.parked = False
+        return True

@@ -1,0 +1,231 @@
+"""The engine moves the right lanes, and what goes wrong with one lane is its own result."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from mixed_trials import mixed_trials
+from torch import Tensor
+
+from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.errors import ConfigError
+from mtl_core.training.config import TrialConfig
+from mtl_core.training.engine import Engine
+from mtl_core.training.lane import Lane
+from mtl_core.training.results import Diverged, EpochResult
+from mtl_core.weighting.methods import METHODS
+from mtl_core.weighting.task_weighting import StepLosses, TaskWeighting
+
+Make = Callable[..., TrialConfig]
+
+
+def steps_done(*lanes: Lane) -> list[int]:
+    return [lane.updater.steps_done for lane in lanes]
+
+
+def parameters(lane: Lane) -> dict[str, Tensor]:
+    return {name: p.detach().clone() for name, p in lane.model.named_parameters()}
+
+
+def assert_close(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
+    for name, tensor in wanted.items():
+        torch.testing.assert_close(found[name], tensor, rtol=1e-4, atol=1e-5)
+
+
+def finish(engine: Engine, *lanes: Lane) -> list[tuple[Lane, object]]:
+    results: list[tuple[Lane, object]] = []
+    while any(lane.wanted for lane in lanes):
+        engine.step()
+        results += engine.results()
+    return results
+
+
+def test_a_step_moves_every_lane_that_is_not_held(
+    encoded: EncodedCorpus, make_config: Make
+) -> None:
+    engine = Engine(encoded)
+    first, second = (engine.open(make_config(), seed) for seed in (1, 2))
+    second.held = True
+    engine.step()
+    assert steps_done(first, second) == [1, 0]
+
+    second.held = False
+    third = engine.open(make_config(encoder={"d_model": 8}), 3)  # of another family
+    engine.step()
+
+    assert steps_done(first, second, third) == [2, 1, 1]
+    assert engine.lanes == (first, second, third)
+
+
+def test_results_come_once_and_in_order(encoded: EncodedCorpus, make_config: Make) -> None:
+    engine = Engine(encoded)
+    short = engine.open(make_config(batches={"batch_size": 30}), 1)
+    long = engine.open(make_config(), 2)
+
+    found = finish(engine, short, long)
+
+    assert [result.epoch for lane, result in found if lane is short] == [1, 2, 3, 4]  # type: ignore[attr-defined]
+    assert [result.epoch for lane, result in found if lane is long] == [1, 2, 3, 4]  # type: ignore[attr-defined]
+    assert found[0][0] is short
+    assert found[-1][0] is long
+    assert found[-1][1].ended == "epochs"  # type: ignore[attr-defined]
+    assert engine.results() == []
+    engine.step()
+    assert engine.results() == []
+
+
+def test_an_engine_without_lanes_takes_steps(encoded: EncodedCorpus) -> None:
+    engine = Engine(encoded)
+
+    engine.step()
+
+    assert engine.results() == []
+
+
+@pytest.mark.parametrize("structure", ["stack_pooling", "layerwise_explicit"])
+@pytest.mark.parametrize("regime", ["alternating", "joint"])
+def test_weights_that_are_no_numbers_reach_no_other_lane(
+    regime: str, structure: str, encoded: EncodedCorpus, make_config: Make
+) -> None:
+    sound = make_config(sharing={"structure": structure}, batches={"regime": regime})
+    alone = Engine(encoded)
+    by_itself = alone.open(sound, 5)
+    for _ in range(6):
+        alone.step()
+    engine = Engine(encoded)
+    ill, well, ill_too = (engine.open(sound, seed) for seed in (4, 5, 6))
+    for lane, value in ((ill, math.nan), (ill_too, math.inf)):
+        with torch.no_grad():
+            for parameter in lane.model.parameters():
+                parameter.fill_(value)
+
+    for _ in range(6):
+        engine.step()
+
+    assert [(lane, type(result)) for lane, result in engine.results()] == [
+        (ill, Diverged),
+        (ill_too, Diverged),
+    ]
+    assert isinstance(ill.failure, Diverged)
+    assert steps_done(ill, well, ill_too) == [0, 6, 0]
+    assert_close(parameters(well), parameters(by_itself))
+
+
+def test_gradients_that_are_no_numbers_reach_no_other_lane(
+    encoded: EncodedCorpus, make_config: Make
+) -> None:
+    engine, alone = Engine(encoded), Engine(encoded)
+    ill, well = (engine.open(make_config(), seed) for seed in (4, 5))
+    by_itself = alone.open(make_config(), 5)
+    with torch.no_grad():  # a finite loss of infinite slope: relu(-huge) is 0, its weights overflow
+        ill.model.get_parameter("layers.1.down_weight").fill_(3e38)
+        ill.model.get_parameter("layers.1.up_bias").fill_(-1e30)
+        ill.model.get_parameter("layers.1.down_bias").fill_(3e38)
+
+    for _ in range(3):
+        engine.step()
+        alone.step()
+
+    assert well.failure is None
+    assert_close(parameters(well), parameters(by_itself))
+
+
+class Faulty(TaskWeighting):
+    """Fails at its third step."""
+
+    def combine(self, losses: StepLosses) -> Tensor:
+        if losses.step == 2:
+            raise ValueError("weights of -1 make no sense")
+        return losses.values.sum()
+
+
+def test_a_fault_of_a_weighting_is_its_lane_s_alone(
+    encoded: EncodedCorpus, make_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(METHODS, "faulty", lambda _: Faulty())
+    engine = Engine(encoded)
+    config = make_config()
+    first = engine.open(config, 1)
+    faulty = engine.open(make_config(weighting={"method": "faulty"}), 2)
+    third = engine.open(config, 3)
+
+    for _ in range(5):
+        engine.step()
+
+    ((lane, error),) = engine.results()
+    assert lane is faulty
+    assert faulty.failure is error
+    assert str(error) == "weights of -1 make no sense"
+    assert steps_done(first, faulty, third) == [5, 2, 5]
+
+
+def test_a_fault_in_a_pass_is_found_to_be_one_lane_s(
+    encoded: EncodedCorpus, make_config: Make
+) -> None:
+    engine, alone = Engine(encoded), Engine(encoded)
+    lanes = [engine.open(make_config(), seed) for seed in (1, 2, 3)]
+    by_itself = alone.open(make_config(), 3)
+    del lanes[1].model.layers._modules["2"]  # type: ignore[union-attr, operator]
+
+    for _ in range(4):
+        engine.step()
+        alone.step()
+
+    ((lane, error),) = engine.results()
+    assert lane is lanes[1]
+    assert isinstance(error, Exception)
+    assert steps_done(*lanes) == [4, 0, 4]
+    assert_close(parameters(lanes[2]), parameters(by_itself))
+
+
+def test_a_configuration_that_cannot_be_trained_leaves_the_others(
+    encoded: EncodedCorpus, make_config: Make
+) -> None:
+    engine = Engine(encoded)
+    lane = engine.open(make_config(), 1)
+
+    with pytest.raises(ConfigError, match=r"weighting\.method"):
+        engine.open(make_config(weighting={"method": "unheard"}), 2)
+
+    engine.step()
+    assert engine.lanes == (lane,)
+    assert steps_done(lane) == [1]
+
+
+def test_a_checkpoint_of_another_corpus_is_refused(
+    encoded: EncodedCorpus, even: EncodedCorpus, make_config: Make
+) -> None:
+    engine = Engine(encoded)
+    checkpoint = engine.checkpoint(engine.open(make_config(), 1))
+
+    with pytest.raises(ConfigError, match=r"corpus is .* there and .* here"):
+        Engine(even).restore(checkpoint)
+
+
+def test_a_lane_that_is_closed_leaves_its_place_and_its_results(
+    encoded: EncodedCorpus, make_config: Make
+) -> None:
+    engine = Engine(encoded)
+    lanes = [engine.open(config, 1) for config in mixed_trials(make_config)]
+    while not any(lane.epoch for lane in lanes):
+        engine.step()
+    done = next(lane for lane in lanes if lane.epoch)
+
+    engine.close(done)
+
+    assert done not in engine.lanes
+    assert all(lane is not done for lane, _ in engine.results())
+    engine.step()
+
+
+def test_the_time_of_an_epoch_is_that_of_its_steps(
+    encoded: EncodedCorpus, make_config: Make
+) -> None:
+    engine = Engine(encoded)
+    lanes = [engine.open(make_config(), seed) for seed in (1, 2)]
+
+    for _, result in finish(engine, *lanes):
+        assert isinstance(result, EpochResult)
+        assert result.seconds > 0
+        assert result.tokens_per_second > 0
