@@ -2,10 +2,15 @@
 
 import os
 import random
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+
+# What several test files import, and holds no tests; last, so that it hides nothing.
+sys.path.append(str(Path(__file__).with_name("support")))
+pytest.register_assert_rewrite("agreement", "schedules")
 
 # Real data is never in the repository; a clone may have it beside itself.
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

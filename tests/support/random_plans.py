@@ -1,0 +1,38 @@
+"""Random sharing plans: of any kind, and those of the published structures at any depth."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from mtl_core.model.plan import Readout, SharingPlan, Tokens
+from mtl_core.model.structures import STRUCTURES, deepest
+
+NAMED = tuple(sorted(STRUCTURES))  # now: a test may put others there for a while
+FREE = (Tokens.CLS, Tokens.OWN, Tokens.ALL)
+
+
+@st.composite
+def plans(draw: st.DrawFn, n_tasks: int, n_layers: int) -> SharingPlan:
+    """Return a plan with random banks, tokens, depths and layers to read at."""
+    tokens = draw(st.sampled_from(list(Tokens)))
+    lowest = 0 if tokens is Tokens.NONE else 1
+    reads = draw(st.lists(st.integers(lowest, n_layers), min_size=n_tasks, max_size=n_tasks))
+    reads[draw(st.integers(0, n_tasks - 1))] = n_layers
+    depths = [draw(st.integers(0, layer - 1)) if tokens in FREE else 0 for layer in reads]
+    row = st.lists(st.integers(0, n_tasks - 1), min_size=n_tasks, max_size=n_tasks)
+    groups = draw(st.lists(row.map(tuple), min_size=1 + n_layers, max_size=1 + n_layers))
+    fitting = {Tokens.NONE: Readout.MEAN, Tokens.CLS_WORD: Readout.FIRST}
+    readout = fitting.get(tokens) or draw(st.sampled_from([Readout.MEAN, Readout.TOKEN]))
+    return SharingPlan(tuple(groups), tokens, readout, tuple(depths), tuple(reads))
+
+
+@st.composite
+def named(draw: st.DrawFn, n_tasks: int, n_layers: int) -> dict[str, Any]:
+    """Return a published structure: as published, at one depth, or with a depth for each task."""
+    name = draw(st.sampled_from(NAMED))
+    high = deepest(name, n_layers)
+    if high is None:
+        return {"structure": name}
+    depth = st.integers(0, high)
+    each = st.lists(depth, min_size=n_tasks, max_size=n_tasks)
+    return {"structure": name, "divergence_depth": draw(st.none() | depth | each)}
