@@ -64,6 +64,7 @@ def measure_arms(work: Workload) -> list[Arm]:
     layouts = [("processes", count, 1) for count in work.processes]
     if work.engines > 1:
         layouts.append((f"{work.engines} engines", work.engines, max(work.lanes) // work.engines))
+    layouts.sort(key=lambda layout: layout[1])
     timings = measure_processes(
         work.corpus,
         work.trials,

@@ -7,7 +7,6 @@ model of its own, and they share the device by turns. All of them are busy all t
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 import torch
@@ -28,47 +27,47 @@ def measure_processes(
 ) -> list[list[Timing]]:
     """Return for each layout what each process took for its part of the trials.
 
+    The processes are started once: one that has had no work yet holds no part of a GPU.
+
     Args:
-        layouts: Number of processes, and lanes of each.
+        layouts: Number of processes, and lanes of each; fewer processes come first.
     """
-    beside = {"PYTHONPATH": str(Path(__file__).parent)}  # where the processes find these modules
-    with mock.patch.dict(os.environ, beside), joined(None, SearchConfig()):
-        return [_measure(corpus, trials, layout, epochs, device) for layout in layouts]
-
-
-def _measure(
-    corpus: Sample, trials: Sequence[Trial], layout: tuple[int, int], epochs: int, device: str
-) -> list[Timing]:
-    """Start the processes, and have all of them at work at the same time."""
     import ray
 
-    count, lanes = layout
-    gpus = 1 / count if device != "cpu" else 0
-    worker = ray.remote(num_cpus=min(1.0, local_cpus() / count), num_gpus=gpus)(_Process)
-    threads = max(1, torch.get_num_threads() // count)  # of those that one engine would have
-    workers = [worker.remote(threads) for _ in range(count)]
-    ray.get([process.ready.remote() for process in workers])
-    timings = ray.get(
-        [
-            process.measure.remote(corpus, trials[number::count], lanes, epochs, device)
-            for number, process in enumerate(workers)
-        ]
-    )
-    for process in workers:
-        ray.kill(process)
-    return timings
+    most = max(count for count, _ in layouts)
+    beside = {"PYTHONPATH": str(Path(__file__).parent)}  # where the processes find these modules
+    with mock.patch.dict(os.environ, beside), joined(None, SearchConfig()):
+        gpus = 1 / most if device != "cpu" else 0
+        worker = ray.remote(num_cpus=min(1.0, local_cpus() / most), num_gpus=gpus)(_Process)
+        workers = [worker.remote() for _ in range(most)]
+        ray.get([process.ready.remote() for process in workers])
+        found = []
+        for count, lanes in layouts:
+            threads = max(1, torch.get_num_threads() // count)  # of those that one engine has
+            parts = [(trials[number::count], lanes, threads) for number in range(count)]
+            started = [
+                process.measure.remote(corpus, *part, epochs=epochs, device=device)
+                for process, part in zip(workers, parts, strict=False)
+            ]
+            found.append(ray.get(started))
+        return found
 
 
 class _Process:
     """What Ray runs."""
 
-    def __init__(self, threads: int) -> None:
-        torch.set_num_threads(threads)
-
     def ready(self) -> None:
         """Return when torch and all else is imported."""
 
     def measure(
-        self, corpus: Any, trials: Sequence[Trial], lanes: int, epochs: int, device: str
+        self,
+        corpus: Sample,
+        trials: Sequence[Trial],
+        lanes: int,
+        threads: int,
+        *,
+        epochs: int,
+        device: str,
     ) -> Timing:
+        torch.set_num_threads(threads)
         return measure(corpus, trials, lanes=lanes, epochs=epochs, device=device)
