@@ -18,8 +18,7 @@ from mtl_core.training.results import NoRoom
 
 REQUIRED_GAIN = 1.1
 _SECONDS = 3.0  # of steps in all, unless single ones take longer
-_SLICE = _SECONDS / 16  # for one measurement
-_WARM_UP = 2  # steps, which are not timed
+_SLICE = _SECONDS / 24  # for one measurement, at least one step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +60,7 @@ class _Speed:
     """What some steps of some lanes came to; words of each lane, (lanes,)."""
 
     words: np.ndarray
+    steps: int = 0
     examples: int = 0
     seconds: float = 0.0
 
@@ -92,7 +92,8 @@ class _Calibrator:
             if before and together.words @ apart < REQUIRED_GAIN * together.seconds:
                 break
             paying, apart = len(self.lanes), _seconds_for_words(together)
-            if self.spent > _SECONDS / 2:  # the next number would take as long again
+            # The next number: two steps of as many new lanes, and two of twice as many.
+            if self.spent + max(6 * together.seconds / together.steps, 2 * _SLICE) > _SECONDS:
                 break
         return Calibration(lanes=paying, table=tuple(table))
 
@@ -113,11 +114,10 @@ class _Calibrator:
         return any(lane.parked or lane.failure for lane in self.lanes)
 
     def _measure(self, lanes: Sequence[Lane]) -> _Speed:
-        """Time some steps of these lanes alone."""
+        """Time some steps of these lanes alone, after one that warms up."""
         for lane in self.lanes:
             lane.held = True
-        for _ in range(_WARM_UP):
-            self._step(lanes, _Speed(np.zeros(len(lanes))))
+        self._step(lanes, _Speed(np.zeros(len(lanes))))
         speed = _Speed(np.zeros(len(lanes)))
         while speed.seconds < _SLICE and not self._cut_down():
             self._step(lanes, speed)
@@ -138,6 +138,7 @@ class _Calibrator:
         lengths = self.engine.around.lengths
         speed.words += [sum(lengths[r.task][r.examples].sum() for r in step) for step in steps]
         speed.examples += sum(len(row.examples) for step in steps for row in step)
+        speed.steps += 1
         speed.seconds += seconds
         self.spent += seconds
 

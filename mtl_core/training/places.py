@@ -40,7 +40,7 @@ class Places:
         chosen = chosen[: self._most]
         waiting = [lane for lane in wanted if lane.parked and lane not in chosen]
         for lane in waiting[: self._most - len(chosen)]:
-            self._make_place([other for other in lanes if other not in chosen])
+            self._make_place(lanes, chosen)
             if not self._bring_back(lane):
                 break
             chosen.append(lane)
@@ -73,14 +73,12 @@ class Places:
         if self._device.type != "cpu":
             lane.move(_HOST)
 
-    def _make_place(self, idle: Sequence[Lane]) -> None:
-        """Park one of the lanes that hold memory without being under way, if there are such."""
-        if self._device.type == "cpu":
-            return
-        for lane in idle:
-            if not lane.parked:
-                self._park(lane)
-                return
+    def _make_place(self, lanes: Sequence[Lane], chosen: Sequence[Lane]) -> None:
+        """Take the place of a lane that has one without being under way, if all are taken."""
+        with_place = [lane for lane in lanes if not lane.parked]
+        idle = [lane for lane in with_place if lane not in chosen]
+        if idle and self._most is not None and len(with_place) >= self._most:
+            self._park(idle[0])
 
     def _bring_back(self, lane: Lane) -> bool:
         try:

@@ -1,0 +1,136 @@
+"""Lanes are doubled as long as that pays, by a clock that the test winds."""
+
+from collections.abc import Callable
+
+import pytest
+
+from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.training import updates
+from mtl_core.training.calibration import calibrate
+from mtl_core.training.config import TrialConfig
+from mtl_core.training.engine import Engine
+from mtl_core.training.lane import Lane
+
+Make = Callable[..., TrialConfig]
+
+
+class Clock:
+    """Stands where a step of the engine moves it: by a fixed part, and by the words of the step."""
+
+    def __init__(self, engine: Engine, *, per_step: float, per_word: float) -> None:
+        self.now, self.steps, self.most = 0.0, 0, 0
+        self._engine, self._step = engine, engine.step
+        self._per_step, self._per_word = per_step, per_word
+        engine.step = self.step  # type: ignore[method-assign]
+
+    def __call__(self) -> float:
+        return self.now
+
+    def step(self) -> None:
+        going = [lane for lane in self._engine.lanes if lane.wanted]
+        training = [lane for lane in going if lane.evaluation is None]
+        words = sum(count_words(self._engine, lane) for lane in training)
+        self._step()
+        self.now += self._per_step + self._per_word * words
+        self.steps += 1
+        self.most = max(self.most, len(going))
+
+
+def count_words(engine: Engine, lane: Lane) -> int:
+    lengths = engine.around.lengths
+    return sum(int(lengths[r.task][r.examples].sum()) for r in lane.next_update().step)
+
+
+def test_lanes_are_doubled_while_a_step_costs_the_same(
+    encoded: EncodedCorpus, make_config: Make
+) -> None:
+    engine = Engine(encoded)
+    clock = Clock(engine, per_step=0.02, per_word=0.0)
+
+    found = calibrate(engine, [make_config()], 3, 8, clock=clock)
+
+    assert found.lanes == 8
+    assert [lanes for lanes, _ in found.table] == [1, 2, 4, 8]
+    rates = [rate for _, rate in found.table]
+    assert rates[-1] > 6 * rates[0]
+    assert engine.lanes == ()
+    assert engine.results() == []
+
+
+def test_lanes_that_take_turns_do_not_pay(encoded: EncodedCorpus, make_config: Make) -> None:
+    engine = Engine(encoded)
+    # Such a difference between the configurations would be a gain, if they were not told apart.
+    configs = [make_config(batches={"regime": "joint"}), make_config()]
+
+    found = calibrate(engine, configs, 3, 8, clock=Clock(engine, per_step=0.0, per_word=1e-3))
+
+    assert found.lanes == 1
+    assert [lanes for lanes, _ in found.table] == [1, 2]
+
+
+def test_doubling_stops_where_the_gain_falls_below_a_tenth(
+    encoded: EncodedCorpus, make_config: Make
+) -> None:
+    engine = Engine(encoded)
+    clock = Clock(engine, per_step=0.01, per_word=1e-4)  # a step has some 40 words: 0.004
+
+    found = calibrate(engine, [make_config()], 3, 64, clock=clock)
+
+    # n lanes: 0.01 + 0.004 n. Gains: 1.56, 1.38, 1.24, 1.13, 1.07.
+    assert [lanes for lanes, _ in found.table][-2:] == [found.lanes, 2 * found.lanes]
+    assert 4 <= found.lanes <= 16
+
+
+def test_no_more_lanes_are_tried_than_asked_or_fit(
+    encoded: EncodedCorpus, make_config: Make
+) -> None:
+    engine, config = Engine(encoded), make_config()
+    clock = Clock(engine, per_step=0.02, per_word=0.0)
+    assert calibrate(engine, [config], 3, 6, clock=clock).lanes == 6
+
+    engine.budget = 5 * engine.need(config)
+    found = calibrate(engine, [config], 3, 64, clock=clock)
+
+    assert found.lanes == 4
+    assert engine.lanes == ()
+
+
+def test_it_takes_little_time_unless_a_step_does(encoded: EncodedCorpus, make_config: Make) -> None:
+    engine = Engine(encoded)
+    short = Clock(engine, per_step=0.01, per_word=0.0)
+    calibrate(engine, [make_config()], 3, 16, clock=short)
+    assert short.now < 3.5
+
+    slow_engine = Engine(encoded)
+    slow = Clock(slow_engine, per_step=30.0, per_word=0.0)
+    found = calibrate(slow_engine, [make_config()], 3, 64, clock=slow)
+    assert slow.steps <= 3
+    assert found.lanes == 1
+
+
+def test_memory_that_runs_out_ends_it(
+    encoded: EncodedCorpus, make_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(encoded)
+    clock = Clock(engine, per_step=0.02, per_word=0.0)
+    compute = updates.compute_logits
+
+    def at_most_two(parts: list[object]) -> object:
+        if len(parts) > 2:
+            raise MemoryError
+        return compute(parts)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(updates, "compute_logits", at_most_two)
+
+    found = calibrate(engine, [make_config()], 3, 64, clock=clock)
+
+    assert found.lanes == 2
+    assert engine.lanes == ()
+    assert engine.room(make_config()) == 2
+
+
+def test_a_real_clock_does(encoded: EncodedCorpus, make_config: Make) -> None:
+    found = calibrate(Engine(encoded), [make_config()], 3, 2)
+
+    assert found.lanes in (1, 2)
+    assert all(rate > 0 for _, rate in found.table)
