@@ -60,10 +60,11 @@ class JournalCallback(Callback):
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         if self._ended:
-            for trial in self._ended:
+            going_on = [trial for trial in trials if trial.status not in _ENDED]
+            kept = [] if going_on else self._ended[-1:]  # one is what Tune looks at in its end
+            for trial in self._ended[: len(self._ended) - len(kept)]:
                 _let_go(trial)
-            self._ended.clear()
-            trials[:] = [trial for trial in trials if trial.status not in _ENDED]
+            self._ended, trials[:] = kept, going_on or kept
         self._stop.remember(trials)
         found = self._engines.tick() if self._engines is not None else None
         if found is not None and self._measured is not None:

@@ -114,6 +114,9 @@ class EngineLoop:
     def close(self, lane: str) -> "Future[None]":
         return self.order(lambda: self._close(lane))
 
+    def count_lanes(self) -> "Future[int]":
+        return self.order(lambda: 0 if self._engine is None else len(self._engine.lanes))
+
     def _run(self) -> None:
         with suppress(Exception):  # the first trial says what is wrong
             self._warm()
@@ -150,7 +153,6 @@ class EngineLoop:
     def _calibrate(self, configs: list[dict[str, Any]], seed: int, most: int) -> Result:
         engine = self._warm()
         from mtl_core.training.calibration import calibrate
-
         from mtl_core.training.config import TrialConfig
 
         return asdict(calibrate(engine, list(map(TrialConfig.from_dict, configs)), seed, most))

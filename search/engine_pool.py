@@ -16,6 +16,8 @@ from search.config import SearchConfig
 from search.engines import EngineActor, Workplace
 from search.lanes import Lanes, Place, names
 
+REASON_CHARACTERS = 300
+
 
 class EnginePool(Lanes):
     """Places for trials in engines that run.
@@ -51,8 +53,8 @@ class EnginePool(Lanes):
         former = self.release(trial)
         if engine_lost and former is not None and former.engine not in self.down:
             self.down.add(former.engine)
-            ready = self._actors[former.engine].ready.options(max_task_retries=-1)
-            self._back[ready.remote()] = former.engine
+            asking = self._actors[former.engine].state.options(max_task_retries=-1)
+            self._back[asking.remote()] = former.engine
         return self.place(trial, config)
 
     def measure(self, configs: Sequence[dict[str, Any]], seed: int, most: int) -> None:
@@ -61,7 +63,9 @@ class EnginePool(Lanes):
         self._measured = first.calibrate.remote(list(configs), seed, most)
 
     def tick(self) -> dict[str, Any] | None:
-        """Take note of engines that are back, and of what was measured, which is returned once."""
+        """Take note of engines that are back, and of what was measured, which is returned once:
+        `lanes` and the `table`, or a `failure` in words.
+        """
         for answer in _answered(list(self._back)):
             self.down.discard(self._back.pop(answer))
         if self._measured is None or not _answered([self._measured]):
@@ -70,7 +74,8 @@ class EnginePool(Lanes):
         try:
             found: dict[str, Any] = ray.get(measured)
         except Exception as error:  # the search can do with one lane
-            return {"lanes": 1, "table": [], "failure": " ".join(str(error).split())}
+            reason = " ".join(str(error).split())[-REASON_CHARACTERS:]
+            return {"failure": f"how many lanes pay could not be measured, so 1 each: {reason}"}
         self.each = found["lanes"]
         return found
 

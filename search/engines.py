@@ -49,9 +49,10 @@ class EngineActor:
         place = Workplace(**workplace)
         self._loop = EngineLoop(lambda: build_engine(place), Path(place.folder), on_broken=_exit)
 
-    async def ready(self) -> int:
-        """Return the process id, as soon as torch is there and the corpus is mapped."""
-        return await asyncio.wrap_future(self._loop.order(os.getpid))
+    async def state(self) -> dict[str, int]:
+        """Return `pid` and the number of `lanes`, as soon as the engine is ready to train."""
+        lanes = await asyncio.wrap_future(self._loop.count_lanes())
+        return {"pid": os.getpid(), "lanes": lanes}
 
     async def calibrate(self, configs: list[dict[str, Any]], seed: int, most: int) -> Result:
         """Measure how many lanes pay, from 1 to `most`; return `lanes` and the `table`."""

@@ -15,10 +15,10 @@ from search.config import SearchConfig
 
 LARGEST = 64  # lanes that a calibration goes up to
 TPE_SHARE = 5  # one trial in so many at a time, when TPE learns from those before
-_FAMILY = ("d_model", "d_word", "n_heads", "d_ff")
+_FAMILY = ("d_model", "d_word", "n_heads", "d_ff", "precision")
 _SAME_FAMILY = 1.5  # free lanes that it is worth
 
-Family = tuple[int, ...]
+Family = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,12 @@ class Lanes:
 
 
 def family_of(config: Mapping[str, Any]) -> Family:
-    """Return the sizes by which trials share a pass, as `mtl_core.model.forward.family` does.
+    """Return what trials must agree in to share a pass, as `mtl_core.model.forward.family` does.
 
     Args:
         config: `TrialConfig.as_dict()`.
     """
-    return tuple(config["encoder"][key] for key in _FAMILY)
+    return tuple(config["encoder"].get(key) for key in _FAMILY)
 
 
 def most_lanes(search: SearchConfig, n_engines: int) -> int:

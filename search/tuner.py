@@ -132,6 +132,10 @@ class _Run:
         return Proposer(self.space, self.record, workers=engines.total)
 
     def _measured(self, engines: "EnginePool", proposer: Proposer, found: dict[str, Any]) -> None:
+        if "failure" in found:
+            self.record.append("noted", engine=engines.engines[0], text=found["failure"])
+            self.progress.say(found["failure"])
+            return
         self.record.append("calibrated", **found)
         self.progress.say(in_words(engines))
         proposer.startup_trials = startup_trials(self.space.search, engines.total)

@@ -148,3 +148,16 @@ def test_an_emptied_trial_can_still_be_written_and_compared() -> None:
 
 def test_a_lost_worker_without_an_error_is_still_given_a_reason() -> None:
     assert _reason(FakeTrial()) == "the worker was lost"  # type: ignore[arg-type]
+
+
+def test_the_last_ended_trial_is_kept_as_it_is_for_tunes_own_end(desk: Desk) -> None:
+    first, last = (Trial("trial", config={"trial": "t0001"}, stub=True) for _ in range(2))
+    trials = [first, last]
+    for trial in trials:
+        trial.status = Trial.TERMINATED
+        desk.callback._ended.append(trial)
+
+    desk.callback.on_step_begin(iteration=1, trials=trials)
+
+    assert trials == [last]
+    assert (first.config, last.config) == ({}, {"trial": "t0001"})

@@ -7,14 +7,15 @@ import socket
 import pytest
 
 from mtl_core.errors import ConfigError
-from search.cluster import _no_room, _settings, _silence, joined, local_cpus, local_workers
+from search.cluster import _no_room, _settings, _silence, joined, local_cpus, local_engines
 from search.config import SearchConfig
 
 
-def test_as_many_workers_as_cpus_allow() -> None:
-    assert local_workers(SearchConfig()) == local_cpus()
-    assert local_workers(SearchConfig(cpus_per_trial=float(2 * local_cpus()))) == 1
-    assert local_workers(SearchConfig(workers=7)) == 7
+def test_as_many_engines_as_cpus_allow_and_no_more_than_trials_at_a_time() -> None:
+    assert local_engines(SearchConfig()) == local_cpus()
+    assert local_engines(SearchConfig(cpus_per_trial=float(2 * local_cpus()))) == 1
+    assert local_engines(SearchConfig(workers=1)) == 1
+    assert local_engines(SearchConfig(workers=99)) == local_cpus()
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:{free}", "nowhere", "127.0.0.1:99999999"])

@@ -40,4 +40,21 @@ def test_a_dry_run_shows_size_plans_trials_epochs_and_time_and_writes_nothing(
     for part in ("12 configurations", "sharing.structure", "alba_1", "6 trials", "epochs in all"):
         assert part in shown
     assert "Nothing was started" in shown
+    assert "a lane each" in shown
     assert [path.name for path in tmp_path.iterdir()] == ["cache"]
+
+
+def test_a_dry_run_says_how_many_lanes_there_are_where_they_are_fixed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BRANCHPOINT_CACHE", str(tmp_path / "cache"))
+
+    show_plan(
+        str(SPACES / "sanity.yaml"),
+        out=str(tmp_path),
+        overrides=["search.lanes=3", "search.workers=1"],
+    )
+
+    assert "1 engine x 3 lanes, at most 1 trial at a time" in " ".join(
+        capsys.readouterr().out.split()
+    )

@@ -13,7 +13,7 @@ from search.progress import HEARTBEAT_SECONDS, LiveProgress, PlainProgress, live
 from search.record import StudyRecord
 from search.space import Space
 
-CLUSTER = Cluster(workers=2, dashboard="127.0.0.1:8265", words="this machine, 2 CPUs")
+CLUSTER = Cluster(engines=2, dashboard="127.0.0.1:8265", words="this machine, 2 CPUs")
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
 
@@ -70,7 +70,7 @@ def test_plain_lines_say_the_first_result_and_how_each_trial_ended(space: Space)
     shown.trial_ended("t0001")
 
     assert out.getvalue() == (
-        "searching on this machine, 2 CPUs, 2 trials at a time\n"
+        "searching on this machine, 2 CPUs, 2 engines\n"
         "Ray dashboard: http://127.0.0.1:8265\n"
         "[1/3] first result: 75.0 after epoch 1 of t0001 (stack_pooling, equal weighting)\n"
         "[1/3] t0001 failed: diverged (loss is nan at epoch 2): 75.0 at epoch 1, stack_pooling, "

@@ -105,6 +105,8 @@ FAULTS: dict[str, tuple[Spoil, list[str], str]] = {
     "no trials": (nothing, ["--trials", "0"], r"trials.*0"),
     "minutes below zero": (nothing, ["--minutes", "-1"], r"minutes.*-1"),
     "a seed below zero": (nothing, ["--seed", "-4"], r"seed.*-4"),
+    "no lanes": (nothing, ["--lanes", "0"], r"lanes.*0"),
+    "lanes in words": (nothing, ["--lanes", "many"], r"--lanes.*integer"),
     "trials in words": (nothing, ["--trials", "many"], r"--trials.*integer"),
     # the data
     "no such data": (nothing, ["--data", "nowhere"], r"nowhere"),

@@ -9,6 +9,7 @@ import pytest
 from ray.tune.search import Searcher
 
 from search.journal import Journal, read_events
+from search.lanes import Lanes
 from search.proposer import Proposer
 from search.record import StudyRecord
 from search.scheduler import JournalScheduler
@@ -53,7 +54,7 @@ class TuneInSmall:
 
     def __init__(self, space: Space, record: StudyRecord) -> None:
         self.record = record
-        self.searcher = JournalSearcher(Proposer(space, record), workers=1)
+        self.searcher = JournalSearcher(Proposer(space, record), lanes=Lanes(["engine1"]))
         self.scheduler = JournalScheduler(record, space.search.early_stopping)
         self.n = 0
 
@@ -165,12 +166,15 @@ def test_unfinished_trials_are_handed_out_first_as_their_next_attempt(
     assert third["trial"] == "t0003"
 
 
-def test_no_more_trials_are_handed_out_than_there_are_workers(space: Space, path: Path) -> None:
-    searcher = JournalSearcher(Proposer(space, make_record(path)), workers=2)
+def test_no_more_trials_are_handed_out_than_there_are_lanes(space: Space, path: Path) -> None:
+    lanes = Lanes(["engine1", "engine2"])
+    searcher = JournalSearcher(Proposer(space, make_record(path)), lanes=lanes)
 
     assert [searcher.suggest(name) is None for name in "abc"] == [False, False, True]
     searcher.on_trial_complete("a", error=True)
-    assert searcher.suggest("c") is not None
+    third = searcher.suggest("c")
+    assert isinstance(third, dict)
+    assert (third["engine"], third["lane"]) == ("engine1", "t0003.3")
     assert searcher.trials == {"b": "t0002", "c": "t0003"}
 
 

@@ -176,7 +176,7 @@ def test_missing_values_are_all_told_at_once(space: Space) -> None:
 def test_the_digest_changes_with_what_is_searched_and_not_with_how_long() -> None:
     digest = parse_space(SPACE).digest()
 
-    for same in ("trials=9", "minutes=3", "workers=2", "retries=0"):
+    for same in ("trials=9", "minutes=3", "workers=2", "lanes=4", "retries=0"):
         assert parse_space(SPACE, overrides=[same]).digest() == digest
     assert parse_space(SPACE, data="/elsewhere").digest() == digest
     for other in ("seed=1", "n_layers=2", "max_words=9", "dropout_head=0.1", "points=[]"):

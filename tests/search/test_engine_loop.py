@@ -1,0 +1,317 @@
+"""An engine's loop: epochs as results, failures as results, weights of leaders, lanes freed."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.readers import read_corpus
+from mtl_core.training.config import TrialConfig
+from mtl_core.training.engine import Engine
+from mtl_core.training.results import EpochResult, NoRoom
+from mtl_core.training.trainer import Trainer
+from search.engine_loop import EngineLoop
+from search.failure import EngineLost
+from search.space import Space, load_space
+
+SANITY = Path(__file__).resolve().parents[2] / "spaces" / "sanity.yaml"
+SECONDS = 60  # after which a test that hangs is given up
+
+Loop = Callable[..., EngineLoop]
+
+
+@pytest.fixture(scope="module")
+def space() -> Space:
+    return load_space(SANITY)
+
+
+@pytest.fixture(scope="module")
+def encoded(space: Space, tmp_path_factory: pytest.TempPathFactory) -> EncodedCorpus:
+    return encode(read_corpus(space.data), space.data, tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def loop(encoded: EncodedCorpus, tmp_path: Path) -> Iterator[EngineLoop]:
+    """A loop that has ended its lanes when the test is over."""
+    made = EngineLoop(lambda: Engine(encoded), tmp_path, on_broken=lambda: None)
+    yield made
+    made.order(lambda: [made._close(name) for name in list(made._seats)]).result(SECONDS)
+
+
+def propose(space: Space, trial: str = "t0001", **values: Any) -> dict[str, Any]:
+    config = space.configure(dict(space.points[0])).as_dict()
+    for key, value in values.items():
+        section, _, name = key.partition(".")
+        config[section][name] = value
+    return {"trial": trial, "seed": 5, "leaders": {}, "config": config}
+
+
+def all_epochs(loop: EngineLoop, lane: str) -> list[dict[str, Any]]:
+    results = [loop.epoch(lane).result(SECONDS)]
+    while not results[-1]["done"]:
+        results.append(loop.epoch(lane).result(SECONDS))
+    return results
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_result_is_an_epoch_of_the_trainer(
+    loop: EngineLoop, space: Space, encoded: EncodedCorpus
+) -> None:
+    proposal = propose(space)
+    expected = list(Trainer(encoded, TrialConfig.from_dict(proposal["config"]), seed=5).epochs())
+
+    loop.open("a", proposal).result(SECONDS)
+    first, second = all_epochs(loop, "a")
+
+    assert [first["average"], second["average"]] == [epoch.average for epoch in expected]
+    assert (first["epoch"], first["done"], first["ended"]) == (1, False, None)
+    assert (second["epoch"], second["done"], second["ended"]) == (2, True, "epochs")
+    assert "average" in first["snapshots"]
+
+
+def test_the_weights_of_a_leading_epoch_are_those_of_its_end(
+    loop: EngineLoop, space: Space, encoded: EncodedCorpus, tmp_path: Path
+) -> None:
+    proposal = propose(space)
+    trainer = Trainer(encoded, TrialConfig.from_dict(proposal["config"]), seed=5)
+    next(trainer.epochs())
+
+    loop.open("a", proposal)
+    loop.epoch("a").result(SECONDS)
+    weights = load_file(tmp_path / "models" / "t0001-e1.safetensors")
+
+    parameters = dict(trainer.model.named_parameters())
+    assert weights.keys() == parameters.keys()
+    assert all((weights[name] == parameters[name]).all() for name in weights)
+
+
+def test_a_lane_is_held_at_a_result_that_nobody_asked_for_and_saves_nothing_of_it(
+    loop: EngineLoop, space: Space, tmp_path: Path
+) -> None:
+    loop.open("a", propose(space, **{"training.epochs": 3}))
+    loop.epoch("a").result(SECONDS)
+    seat = loop._seats["a"]
+
+    wait_until(lambda: seat.outcome is not None)
+
+    assert seat.lane is not None
+    assert (seat.lane.held, seat.lane.epoch) == (True, 2)
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["t0001-e1.safetensors"]
+    assert loop.epoch("a").result(SECONDS)["epoch"] == 2
+    assert loop.epoch("a").result(SECONDS)["epoch"] == 3
+
+
+def test_trials_of_all_structures_beside_each_other_are_what_they_are_alone(
+    loop: EngineLoop, space: Space
+) -> None:
+    chosen = [
+        {"sharing.structure": "single_task", "sharing.divergence_depth": None},
+        {"sharing.structure": "stack_pooling", "sharing.divergence_depth": 1},
+        {"sharing.structure": "layerwise_implicit", "sharing.divergence_depth": 0},
+        {"sharing.structure": "stack_pooling", "weighting.method": "uncertainty"},
+    ]
+    proposals = {f"t{n}": propose(space, f"t{n}", **values) for n, values in enumerate(chosen)}
+    alone = {}
+    for name, proposal in proposals.items():
+        loop.open(f"{name} alone", proposal)
+        alone[name] = all_epochs(loop, f"{name} alone")
+
+    for name, proposal in proposals.items():
+        loop.open(name, proposal)
+    beside = {name: all_epochs(loop, name) for name in proposals}
+
+    for name in proposals:
+        for key in ("average", "loss"):
+            expected = [epoch[key] for epoch in alone[name]]
+            assert [epoch[key] for epoch in beside[name]] == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_closed_lane_is_free_at_once_and_its_waiter_is_told(
+    loop: EngineLoop, space: Space
+) -> None:
+    loop.open("a", propose(space)).result(SECONDS)
+    loop.order(lambda: setattr(loop._seats["a"].lane, "held", True)).result(SECONDS)
+    asked = loop.epoch("a")
+
+    loop.close("a").result(SECONDS)
+    loop.close("a").result(SECONDS)
+
+    with pytest.raises(EngineLost):
+        asked.result(SECONDS)
+    assert loop.order(lambda: loop._warm().lanes).result(SECONDS) == ()
+    with pytest.raises(EngineLost, match="begun anew"):
+        loop.epoch("a").result(SECONDS)
+
+
+def test_a_diverging_trial_does_not_touch_its_neighbour(loop: EngineLoop, space: Space) -> None:
+    sound, mad = propose(space), propose(space, "t0002", **{"training.learning_rate": 1e30})
+    loop.open("alone", sound)
+    alone = all_epochs(loop, "alone")
+
+    loop.open("beside", sound)
+    loop.open("mad", mad)
+    failed, beside = all_epochs(loop, "mad")[-1], all_epochs(loop, "beside")
+
+    assert failed["failure"]["kind"] == "diverged"
+    assert [epoch["average"] for epoch in beside] == [epoch["average"] for epoch in alone]
+
+
+def test_a_configuration_that_cannot_be_built_is_a_failure_and_the_loop_lives(
+    loop: EngineLoop, space: Space
+) -> None:
+    broken = propose(space)
+    broken["config"]["encoder"] = {"n_layers": 0}
+
+    loop.open("broken", broken)
+    result = loop.epoch("broken").result(SECONDS)
+
+    assert result["done"]
+    assert result["failure"]["kind"] == "error"
+    assert "n_layers" in result["failure"]["reason"]
+    loop.open("sound", propose(space))
+    assert loop.epoch("sound").result(SECONDS)["epoch"] == 1
+
+
+def test_an_engine_that_cannot_be_built_is_a_failure_of_each_trial(
+    space: Space, tmp_path: Path
+) -> None:
+    def build() -> Engine:
+        raise FileNotFoundError("/nowhere/corpus.arrow")
+
+    loop = EngineLoop(build, tmp_path, on_broken=lambda: None)
+    for lane in ("a", "b"):
+        loop.open(lane, propose(space))
+        failure = loop.epoch(lane).result(SECONDS)["failure"]
+        assert failure["kind"] == "error"
+        assert "/nowhere/corpus.arrow" in failure["reason"]
+
+
+def test_an_epoch_behind_the_leaders_leaves_no_weights(
+    loop: EngineLoop, space: Space, encoded: EncodedCorpus, tmp_path: Path
+) -> None:
+    goals = ["average", "structure:stack_pooling", *(f"task:{name}" for name in encoded.names)]
+
+    loop.open("a", propose(space) | {"leaders": dict.fromkeys(goals, 1.0)})
+
+    assert loop.epoch("a").result(SECONDS)["snapshots"] == []
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_full_disk_costs_the_weights_and_not_the_trial(
+    loop: EngineLoop, space: Space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    loop.open("a", propose(space))
+    result = loop.epoch("a").result(SECONDS)
+
+    assert result["epoch"] == 1
+    assert "failure" not in result
+    assert not list((tmp_path / "models").iterdir())
+
+
+class TinyEngine:
+    """Has room for one lane; an epoch is a step, and what a step does can be chosen."""
+
+    def __init__(self) -> None:
+        self.lanes: tuple[Any, ...] = ()
+        self.notes: list[str] = []
+        self.fault: Exception | None = None
+        self._results: list[tuple[Any, EpochResult]] = []
+
+    def open(self, config: TrialConfig, seed: int, *, keep_best: bool) -> Any:  # noqa: ARG002
+        assert not keep_best
+        if self.lanes:
+            raise NoRoom(2, 1)
+        self.lanes = (SimpleNamespace(held=False, epoch=0),)
+        return self.lanes[0]
+
+    def step(self) -> None:
+        if self.fault is not None:
+            raise self.fault
+        for lane in (lane for lane in self.lanes if not lane.held):
+            lane.epoch += 1
+            scores = {"losses": {}, "scores": {}, "average": float("nan"), "loss": 1.0}
+            ended = "epochs" if lane.epoch == 2 else None
+            rates = {"tokens_per_second": 1.0, "seconds": 0.0}
+            self._results.append(
+                (lane, EpochResult(epoch=lane.epoch, ended=ended, **scores, **rates))  # type: ignore[arg-type]
+            )
+
+    def results(self) -> list[tuple[Any, EpochResult]]:
+        results, self._results = self._results, []
+        return results
+
+    def close(self, lane: Any) -> None:
+        assert lane in self.lanes
+        self.lanes = ()
+
+
+def test_a_trial_without_room_waits_for_the_lane_of_one_that_ends(
+    space: Space, tmp_path: Path
+) -> None:
+    loop = EngineLoop(TinyEngine, tmp_path, on_broken=lambda: None)  # type: ignore[arg-type, return-value]
+    loop.open("a", propose(space))
+    loop.open("b", propose(space, "t0002"))
+    of_b = loop.epoch("b")
+
+    assert not of_b.done()
+    assert len(all_epochs(loop, "a")) == 2
+    assert of_b.result(SECONDS)["epoch"] == 1
+
+
+def test_a_trial_that_does_not_fit_even_alone_has_failed_for_memory(
+    space: Space, tmp_path: Path
+) -> None:
+    class Full(TinyEngine):
+        def open(self, config: TrialConfig, seed: int, *, keep_best: bool) -> Any:  # noqa: ARG002
+            raise NoRoom(2, 1)
+
+    loop = EngineLoop(Full, tmp_path, on_broken=lambda: None)  # type: ignore[arg-type, return-value]
+    loop.open("a", propose(space))
+
+    assert loop.epoch("a").result(SECONDS)["failure"]["kind"] == "memory"
+
+
+def test_what_the_engine_notes_goes_along_with_the_next_result_once(
+    space: Space, tmp_path: Path
+) -> None:
+    engine = TinyEngine()
+    engine.notes.append("no room for 4 lanes: 2 at a time from now on")
+    loop = EngineLoop(lambda: engine, tmp_path, on_broken=lambda: None)  # type: ignore[arg-type, return-value]
+    loop.open("a", propose(space))
+
+    first, second = all_epochs(loop, "a")
+
+    assert first["notes"] == ["no room for 4 lanes: 2 at a time from now on"]
+    assert "notes" not in second
+
+
+def test_an_engine_that_fails_itself_is_lost_for_all_its_trials(
+    space: Space, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    engine, broken = TinyEngine(), []
+    engine.fault = RuntimeError("CUDA error: device-side assert triggered")
+    loop = EngineLoop(lambda: engine, tmp_path, on_broken=lambda: broken.append(1))  # type: ignore[arg-type, return-value]
+    with_waiter = loop.order(lambda: loop._open("a", propose(space)))
+    asked = loop.epoch("a")
+
+    with_waiter.result(SECONDS)
+    with pytest.raises(EngineLost, match="device-side assert"):
+        asked.result(SECONDS)
+    wait_until(lambda: broken == [1])
+    assert "device-side assert" in capfd.readouterr().err
