@@ -1,140 +1,187 @@
-"""Attention over the keys that are no padding, by PyTorch's kernel or with fast dropout on a CPU.
+"""Attention of texts that stand in one tensor of positions, over the keys that are no padding.
 
-`scaled_dot_product_attention` does it all, except for one case. With dropout on a CPU it leaves its
-fused kernel: it keeps the weights of all texts at once and draws dropout with the single-threaded
-`bernoulli_`. `DroppedAttention` computes the same thing with the same distribution. It goes over a
-few texts at a time, whose weights stay in the cache, and keeps none: the backward pass computes
-them again, as the fused kernel does, and draws their dropout again from a seed. On one core, with
-50 texts of 100 words and 6 heads of 50: 59 ms forward and backward without dropout, 97 with the
-kernel's, 74 so; with 20 texts of 400 words: 255, 774 and 354. Of a training step of the published
-model that is 3 % more time in place of 17 % (50 texts of 100 words), 17 in place of 46 (16 of 300).
-Shapes: N texts, T positions, H heads, D width.
+The texts come in segments of one width. The function goes over a few heads of them at a time, so
+that the weights stay in the cache from one operation to the next, and keeps the weights for the
+backward pass, their signs saying which were dropped. PyTorch's own kernel leaves its fused form
+where there is dropout, and has a slow backward pass in bfloat16 on a CPU
+(`tests/benchmarks/README.md` has the figures).
+Shapes: P positions, N texts, T positions of a text, H heads, D width, d = D / H.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from mtl_core.model.dropout import (
-    draw_seed,
-    dropped_levels,
-    kept_scale,
-    random_bits,
-    write_kept,
-)
+from mtl_core.model.dropout import Noise, kept_scale
 
-_CHUNK = 1 << 19  # attention weights in work at a time: 2 MB
+_CHUNK = 1 << 18  # attention weights in work at a time: four tensors of them fit in a cache
 
 
-def attend(qkv: Tensor, *, n_heads: int, mask: Tensor | None, dropout: float) -> Tensor:
-    """Return what each position gathers from all, (N, T, D).
+class Segment(NamedTuple):
+    """Texts of one width that stand together.
 
     Args:
-        qkv: Queries, keys and values, (N, T, 3 D).
-        mask: True where a key counts, (N, 1, 1, T); None: all do.
-        dropout: Share of the attention weights that is dropped.
+        start: Their first position.
+        first_text: The number of texts before them.
+        bias: What is added to the scores of a key, 0 or, where it is padding, -inf, (texts, T).
+        noise: Drops a `share` of the weights.
     """
-    if dropout and qkv.device.type == "cpu" and qkv.dtype is torch.float32:
-        return DroppedAttention.apply(qkv, n_heads, mask, dropout)  # type: ignore[no-untyped-call]
-    query, key, value = _heads(qkv, n_heads, parts=3).unbind()
-    out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
-    return out.transpose(1, 2).flatten(2)
+
+    start: int
+    first_text: int
+    texts: int
+    width: int
+    bias: Tensor | None
+    noise: Noise | None = None
+    share: float = 0.0
+
+
+def attend(qkv: Tensor, segments: Sequence[Segment], n_heads: int) -> Tensor:
+    """Return what each position gathers from all of its text, (P, D).
+
+    Args:
+        qkv: Queries, keys and values, (P, 3 D).
+    """
+    return _Attention.apply(qkv, None, tuple(segments), n_heads)  # type: ignore[no-untyped-call]
 
 
 def attend_from(
-    query: Tensor, key_value: Tensor, *, n_heads: int, mask: Tensor | None, dropout: float
+    query: Tensor, key_value: Tensor, segments: Sequence[Segment], n_heads: int
 ) -> Tensor:
-    """Return what one position of each text gathers from all, (N, 1, D).
+    """Return what one position of each text gathers from all of its text, (N, D).
 
     Args:
-        query: (N, 1, D).
-        key_value: Keys and values, (N, T, 2 D).
+        query: (N, D).
+        key_value: Keys and values, (P, 2 D).
     """
-    key, value = _heads(key_value, n_heads, parts=2).unbind()
-    (heads,) = _heads(query, n_heads, parts=1).unbind()
-    out = F.scaled_dot_product_attention(heads, key, value, attn_mask=mask, dropout_p=dropout)
-    return out.transpose(1, 2).flatten(2)
+    return _Attention.apply(  # type: ignore[no-untyped-call]
+        key_value, query, tuple(segments), n_heads
+    )
 
 
-class DroppedAttention(torch.autograd.Function):
-    """Attention with dropout on a CPU; all of its random bits follow from torch's generator."""
+class _Attention(torch.autograd.Function):
+    """Of packed queries, keys and values, or of packed keys and values with queries apart."""
 
     @staticmethod
-    def forward(ctx: Any, qkv: Tensor, n_heads: int, mask: Tensor | None, share: float) -> Tensor:
-        additive = _additive(mask)
-        ctx.save_for_backward(qkv, additive)
-        ctx.n_heads, ctx.share = n_heads, share
-        ctx.seed = draw_seed()
-        out = qkv.new_empty(*qkv.shape[:2], n_heads, qkv.shape[-1] // 3 // n_heads)
-        chunks = _Chunks(qkv, additive, n_heads, share, ctx.seed)
-        for place, (_, _, value), weights, kept in chunks:
-            mixed = torch.bmm(weights.mul_(kept), value).mul_(kept_scale(share))
-            out[place] = chunks.apart(mixed).transpose(1, 2)
-        return out.flatten(2)
+    def forward(
+        ctx: Any, packed: Tensor, apart: Tensor | None, segments: tuple[Segment, ...], n_heads: int
+    ) -> Tensor:
+        out = packed.new_empty(len(packed), packed.shape[1] // 3)
+        out = out if apart is None else torch.empty_like(apart)
+        heads = _Heads(n_heads, out.shape[1] // n_heads, apart is not None)
+        keeps = any(ctx.needs_input_grad)
+        kept: list[Tensor] = []
+        for segment in segments:
+            taken = [heads.take(packed, segment, keys=True)]
+            if apart is not None:
+                taken.insert(0, heads.take(apart, segment))
+            taken[0][0].mul_(heads.d_head**-0.5)  # the queries
+            query, key, value = _parts(taken)
+            bias = None if segment.bias is None else segment.bias.repeat_interleave(n_heads, 0)
+            shape = (len(key), query.shape[1], segment.width)
+            signed = packed.new_empty(shape if keeps else (0,))
+            mixed = torch.empty_like(query)
+            for some, scores, used in _chunks(shape, like=packed, n_scratch=2):
+                torch.bmm(query[some], key[some].transpose(1, 2), out=scores)
+                if bias is not None:
+                    scores.add_(bias[some, None])
+                weights = torch.softmax(scores, -1, out=signed[some] if keeps else scores)
+                if segment.noise is None:
+                    used = weights
+                else:
+                    segment.noise.write_kept(segment.share, out=used)
+                    used.mul_(weights)
+                    weights.sub_(used, alpha=2)  # -w where it is kept, w where it is dropped
+                torch.bmm(used, value[some], out=mixed[some])
+            if segment.noise is not None:
+                mixed.mul_(kept_scale(segment.share))
+            heads.put(mixed, segment, out)
+            kept += [*taken, signed] if keeps else []
+        ctx.save_for_backward(out, *kept)
+        ctx.segments, ctx.heads, ctx.shape = segments, heads, packed.shape
+        return out
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        qkv, additive = ctx.saved_tensors
-        (heads,) = _heads(gradients[0], ctx.n_heads, parts=1)  # (N, H, T, D / H)
-        result = qkv.new_empty(*qkv.shape[:2], 3, ctx.n_heads, heads.shape[-1])
-        chunks = _Chunks(qkv, additive, ctx.n_heads, ctx.share, ctx.seed)
-        for place, (query, key, value), weights, kept in chunks:
-            gradient = heads[place].mul(kept_scale(ctx.share)).flatten(0, 1)
-            into = result[place].permute(2, 0, 3, 1, 4)  # (3, N, H, T, D / H)
-            of_weights = torch.bmm(gradient, value.transpose(1, 2)).mul_(kept)
-            into[2] = chunks.apart(torch.bmm(kept.mul_(weights).transpose(1, 2), gradient))
-            of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
-            scale = heads.shape[-1] ** -0.5
-            into[0] = chunks.apart(torch.bmm(of_scores, key).mul_(scale))
-            into[1] = chunks.apart(torch.bmm(of_scores.transpose(1, 2), query))
-        return result.flatten(2), None, None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        out, *kept = ctx.saved_tensors
+        heads: _Heads = ctx.heads
+        of_packed = out.new_empty(ctx.shape)
+        of_queries = torch.empty_like(out) if heads.one_query else of_packed
+        first_key = 0 if heads.one_query else 1  # place of the keys among the packed parts
+        n_kept = 3 if heads.one_query else 2
+        for number, segment in enumerate(ctx.segments):
+            *taken, signed = kept[number * n_kept : (number + 1) * n_kept]
+            query, key, value = _parts(taken)
+            gradient, mixed = _parts([heads.take(gradients[0], segment), heads.take(out, segment)])
+            # As in fused kernels: the sum of w dw over the keys is one over the head's numbers.
+            inner = (gradient * mixed).sum(-1, keepdim=True)
+            if segment.noise is not None:
+                gradient.mul_(-kept_scale(segment.share))
+            of_query, of_key, of_value = (torch.empty_like(part) for part in (query, key, value))
+            for some, of_scores, used, weights in _chunks(signed.shape, like=out, n_scratch=3):
+                if segment.noise is None:
+                    used = weights = signed[some]
+                else:
+                    torch.clamp(signed[some], max=0, out=used)  # minus what was used
+                    torch.abs(signed[some], out=weights)
+                torch.bmm(gradient[some], value[some].transpose(1, 2), out=of_scores)
+                of_scores.mul_(used).addcmul_(weights, inner[some], value=-1)
+                torch.bmm(of_scores, key[some], out=of_query[some])
+                torch.bmm(of_scores.transpose(1, 2), query[some], out=of_key[some])
+                torch.bmm(used.transpose(1, 2), gradient[some], out=of_value[some])
+            heads.put(of_query.mul_(heads.d_head**-0.5), segment, of_queries)
+            heads.put(of_key, segment, of_packed, first_key, keys=True)
+            heads.put(of_value, segment, of_packed, first_key + 1, keys=True)
+        return of_packed, of_queries if heads.one_query else None, None, None
 
 
-class _Chunks:
-    """Goes over the texts, a few at a time.
+def _chunks(shape: Sequence[int], *, like: Tensor, n_scratch: int) -> Iterator[tuple[Any, ...]]:
+    """Yield a few heads at a time, and tensors of their weights to work in, always the same ones.
 
-    Gives their place, (query, key, value) with the query scaled, the attention weights, and which
-    of these are kept; all of them (texts x H, T, ...).
+    Args:
+        shape: Of the weights of all heads, (texts x H, queries, T).
     """
+    n_heads, n_queries, width = shape
+    step = min(n_heads, max(1, _CHUNK // (n_queries * width)))
+    scratch = like.new_empty(n_scratch, step, n_queries, width).unbind()
+    for start in range(0, n_heads, step):
+        count = min(step, n_heads - start)
+        yield slice(start, start + count), *(tensor[:count] for tensor in scratch)
 
-    def __init__(
-        self, qkv: Tensor, additive: Tensor | None, n_heads: int, share: float, seed: int
+
+class _Heads(NamedTuple):
+    """Takes segments out of tensors of positions, head by head, and puts them back."""
+
+    n_heads: int
+    d_head: int
+    one_query: bool
+
+    def take(self, x: Tensor, segment: Segment, *, keys: bool = False) -> Tensor:
+        """Return the parts of x for these texts, (parts, texts, H, T, d), as a copy."""
+        own = self._own(x, segment, keys).permute(2, 0, 3, 1, 4)
+        return own.clone(memory_format=torch.contiguous_format)
+
+    def put(
+        self, heads: Tensor, segment: Segment, out: Tensor, part: int = 0, *, keys: bool = False
     ) -> None:
-        self._heads, self._additive = _heads(qkv, n_heads, parts=3), additive
-        self._n_heads, self._levels = n_heads, dropped_levels(share)
-        self._source = np.random.SFC64(seed)
+        """Write (texts x H, T, d) to a part of the texts' places in `out`."""
+        own = self._own(out, segment, keys)[:, :, part]  # (texts, T, H, d)
+        own.copy_(heads.view(-1, self.n_heads, *heads.shape[1:]).transpose(1, 2))
 
-    def __iter__(self) -> Iterator[tuple[slice, tuple[Tensor, ...], Tensor, Tensor]]:
-        n, heads, length = self._heads.shape[1:4]
-        step = max(1, _CHUNK // (heads * length * length))
-        for start in range(0, n, step):
-            place = slice(start, min(start + step, n))
-            query, key, value = self._heads[:, place].contiguous().flatten(1, 2).unbind()
-            scores = torch.bmm(query.mul_(query.shape[-1] ** -0.5), key.transpose(1, 2))
-            if self._additive is not None:
-                self.apart(scores).add_(self._additive[place])
-            weights = torch.softmax(scores, -1)
-            kept = torch.empty_like(weights)
-            bits = random_bits(kept.numel(), self._source)
-            write_kept(bits, self._levels, out=kept)
-            yield place, (query, key, value), weights, kept
+    def _own(self, x: Tensor, segment: Segment, keys: bool) -> Tensor:
+        """Return the texts' places in x, (texts, T, parts, H, d), as a view.
 
-    def apart(self, x: Tensor) -> Tensor:
-        """Return (texts x H, ...) as (texts, H, ...)."""
-        return x.view(-1, self._n_heads, *x.shape[1:])
+        Args:
+            keys: x has all positions of a text, even where queries stand apart.
+        """
+        one = self.one_query and not keys
+        first, width = (segment.first_text, 1) if one else (segment.start, segment.width)
+        rows = x[first : first + segment.texts * width]
+        return rows.view(segment.texts, width, -1, self.n_heads, self.d_head)
 
 
-def _heads(x: Tensor, n_heads: int, *, parts: int) -> Tensor:
-    """Return (N, T, parts x D) as (parts, N, H, T, D / H)."""
-    return x.reshape(*x.shape[:2], parts, n_heads, -1).permute(2, 0, 3, 1, 4)
-
-
-def _additive(mask: Tensor | None) -> Tensor | None:
-    """Return what to add to the scores: 0 where a key counts, else -inf."""
-    if mask is None:
-        return None
-    return torch.zeros(mask.shape).masked_fill_(~mask, -torch.inf)
+def _parts(taken: Sequence[Tensor]) -> list[Tensor]:
+    """Return all parts of what was taken, each (texts x H, T, d)."""
+    return [part for of_one in taken for part in of_one.flatten(1, 2).unbind()]

@@ -1,5 +1,7 @@
 """Sizes and dropouts of the encoder, and the name of the way its tasks share."""
 
+from typing import Literal
+
 from pydantic.dataclasses import dataclass
 
 from mtl_core.fields import CLOSED, Count, CountOrZero, Share, Switch
@@ -17,6 +19,8 @@ class EncoderConfig:
         dropout_head: On the sentence vector before the head.
         freeze_words: Keep the word vectors as they start.
         mean_over_padding: S-P averages padding too, as the published code did; for reproduction.
+        precision: Type of the matrix products; "auto" is what is fast on the device
+            (`precision.py`).
     """
 
     n_layers: Count = 4
@@ -30,6 +34,7 @@ class EncoderConfig:
     dropout_head: Share = 0.5
     freeze_words: Switch = False
     mean_over_padding: Switch = False
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
     def __post_init__(self) -> None:
         if self.d_model % self.n_heads:

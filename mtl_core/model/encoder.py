@@ -15,12 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtl_core.data.batches import Minibatch
-from mtl_core.model.banks import BankViews, Narrowed, narrow_table, narrow_words
+from mtl_core.model.banks import Narrowed, narrow_table, narrow_words
 from mtl_core.model.config import EncoderConfig
-from mtl_core.model.dropout import Noise
-from mtl_core.model.layer import drop
+from mtl_core.model.dropout import draw_seed
+from mtl_core.model.forward import Part, compute_logits
 from mtl_core.model.plan import SharingPlan, Tokens
-from mtl_core.model.sentence import sentence_vectors
 from mtl_core.model.tables import initial_table, list_tables, names_of_banks
 from mtl_core.model.words import CLS_ID, initial_words, word_ids_of_banks, word_rows
 from mtl_core.seeding import stream
@@ -77,21 +76,15 @@ class MultiTaskEncoder(nn.Module):
         Args:
             narrowed: `narrow(batch)`, whose leaves then get the gradients; None: the parameters do.
         """
-        if narrowed is None:
-            views, places = BankViews(dict(self.named_parameters())), self._word_places(batch)
-        else:
-            views = BankViews({"words": self.words} | narrowed.tables, narrowed.places)
-            places = narrowed.word_places
-        noise = Noise(batch.words.device) if self.training else None
-        vectors = sentence_vectors(self.plan, self.config, batch, places, views, noise)
-        return self._logits(drop(vectors, self.config.dropout_head, noise), batch, views)
+        seed = draw_seed() if self.training else None
+        return compute_logits([Part(model=self, batch=batch, narrowed=narrowed, seed=seed)])[0]
 
     def narrow(self, batch: Minibatch) -> Narrowed:
         """Return the banks and word rows that the minibatch uses, as leaves that get gradients."""
         banks, place_of = _used_banks(self.plan, batch.tasks)
         device = batch.words.device
         used = {group: torch.tensor(numbers, device=device) for group, numbers in banks.items()}
-        rows = self._word_places(batch)
+        rows = self.word_places(batch)
         used["words"], places = torch.unique(rows, return_inverse=True)
         used["words"] = used["words"].long()
         tables = {
@@ -111,7 +104,7 @@ class MultiTaskEncoder(nn.Module):
         heads = int(self.class_mask.sum()) * (1 + self.config.d_model)
         return heads + sum(count for name, count in counts.items() if name not in left_out)
 
-    def _word_places(self, batch: Minibatch) -> Tensor:
+    def word_places(self, batch: Minibatch) -> Tensor:
         """Return the row of the word table of each word, (N, T), the <cls> word's put first."""
         words = batch.words
         if self.plan.tokens is Tokens.CLS_WORD:
@@ -121,16 +114,6 @@ class MultiTaskEncoder(nn.Module):
             return self.word_row[banks[0]][words]
         parts = torch.split(words, list(batch.sizes))
         return torch.cat([self.word_row[b][part] for b, part in zip(banks, parts, strict=True)])
-
-    def _logits(self, vectors: Tensor, batch: Minibatch, views: BankViews) -> Tensor:
-        logits = []
-        for task, part in zip(batch.tasks, torch.split(vectors, list(batch.sizes)), strict=True):
-            weight, bias = views.take(("head_weight", "head_bias"), "heads", task)
-            out = torch.addmm(bias, part, weight)  # (texts of the row, C)
-            if self.n_classes[task] < len(bias):
-                out = out.masked_fill(~self.class_mask[task], -torch.inf)
-            logits.append(out)
-        return torch.cat(logits) if len(logits) > 1 else logits[0]
 
     def _add(self, name: str, table: Tensor) -> None:
         """Register a table under its dotted name."""

@@ -1,35 +1,41 @@
-"""One pre-norm Transformer layer as a function of its weights (Vaswani et al., 2017).
+"""One pre-norm Transformer layer over all positions of a pass (Vaswani et al., 2017).
 
-The weights of a layer stand in tables with a leading bank dimension; `LayerBank` is one bank of
-them. Shapes: N texts, T positions, M = N T, D width, F inner width.
+Each run of positions has its own bank of weights (`grouped.py`). The stream of a text stays in
+float32; products and what is between them are in the type of the pass.
+Shapes: P positions, N texts, D width, F inner width.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from mtl_core.model.attention import attend, attend_from
+from mtl_core.model.attention import Segment, attend, attend_from
 from mtl_core.model.config import EncoderConfig
-from mtl_core.model.dropout import Noise
+from mtl_core.model.dropout import Span, drop_mask
+from mtl_core.model.grouped import Bounds, grouped_linear, grouped_norm
 
 
-class LayerBank(NamedTuple):
-    """One bank of a layer's weights; queries, keys and values stand side by side in one product."""
+class LayerBanks(NamedTuple):
+    """The weights of a layer, for each run of positions one bank of every kind.
 
-    norm1_weight: Tensor  # (D,)
-    norm1_bias: Tensor
-    qkv_weight: Tensor  # (D, 3 D)
-    qkv_bias: Tensor
-    out_weight: Tensor  # (D, D)
-    out_bias: Tensor
-    norm2_weight: Tensor  # (D,)
-    norm2_bias: Tensor
-    up_weight: Tensor  # (D, F)
-    up_bias: Tensor
-    down_weight: Tensor  # (F, D)
-    down_bias: Tensor
+    Queries, keys and values stand side by side in one product.
+    """
+
+    norm1_weight: Sequence[Tensor]  # of each run (D,)
+    norm1_bias: Sequence[Tensor]
+    qkv_weight: Sequence[Tensor]  # (D, 3 D)
+    qkv_bias: Sequence[Tensor]
+    out_weight: Sequence[Tensor]  # (D, D)
+    out_bias: Sequence[Tensor]
+    norm2_weight: Sequence[Tensor]  # (D,)
+    norm2_bias: Sequence[Tensor]
+    up_weight: Sequence[Tensor]  # (D, F)
+    up_bias: Sequence[Tensor]
+    down_weight: Sequence[Tensor]  # (F, D)
+    down_bias: Sequence[Tensor]
 
 
 def layer_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
@@ -37,63 +43,122 @@ def layer_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
     width, inner = config.d_model, config.d_ff
     shapes = [(width,), (width,), (width, 3 * width), (3 * width,), (width, width), (width,)]
     shapes += [(width,), (width,), (width, inner), (inner,), (inner, width), (width,)]
-    return dict(zip(LayerBank._fields, shapes, strict=True))
+    return dict(zip(LayerBanks._fields, shapes, strict=True))
 
 
-def run_layer(
-    x: Tensor,
-    bank: LayerBank,
-    config: EncoderConfig,
-    *,
-    mask: Tensor | None,
-    noise: Noise | None,
-    read: int | Tensor | None = None,
-) -> Tensor:
-    """Return the layer's output, (N, T, D); only at the positions `read`, (N, 1, D), where given.
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """The one position of each text that is read after a layer, where nothing else is needed.
 
     Args:
-        x: (N, T, D).
-        mask: True where a position is no padding, (N, 1, 1, T); None: nowhere is padding.
-        noise: Source of dropout; None: no dropout.
-        read: One position for all texts, or one for each, (N,); for the last layer of a plan that
-            reads a token, where nothing else is needed.
+        places: Its place among the P positions, (N,).
+        bounds: The texts of each run.
+        spans: The texts of each part, with its dropout.
     """
-    normed = F.layer_norm(x, x.shape[-1:], bank.norm1_weight, bank.norm1_bias)
-    width = x.shape[-1]
-    share, n_heads = config.dropout_attention if noise else 0.0, config.n_heads
-    if read is None:
-        qkv = linear(normed, bank.qkv_weight, bank.qkv_bias)
-        mixed = attend(qkv, n_heads=n_heads, mask=mask, dropout=share)
+
+    places: Tensor
+    bounds: Bounds
+    spans: Sequence[Span]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerWork:
+    """What a layer does besides its weights.
+
+    Args:
+        banks: The weights of the runs, whose positions are `bounds`.
+        segments: The texts, by width.
+        spans: The positions of each part, with its dropout.
+        reading: None: every position is needed.
+    """
+
+    banks: LayerBanks
+    bounds: Bounds
+    segments: Sequence[Segment]
+    spans: Sequence[Span]
+    n_heads: int
+    dtype: torch.dtype
+    reading: Reading | None = None
+
+
+def run_layer(x: Tensor, work: LayerWork) -> Tensor:
+    """Return the layer's output, (P, D); of the positions that are read alone, (N, D), if any.
+
+    Args:
+        x: (P, D), float32 or wider.
+    """
+    banks, bounds, spans = work.banks, work.bounds, work.spans
+    normed = grouped_norm(x, banks.norm1_weight, banks.norm1_bias, bounds, work.dtype)
+    if work.reading is None:
+        qkv = grouped_linear(normed, banks.qkv_weight, banks.qkv_bias, bounds)
+        mixed = attend(qkv, work.segments, work.n_heads)
     else:
-        x = pick(x, read)
-        weight, bias = torch.split(bank.qkv_weight, [width, 2 * width], 1), bank.qkv_bias
-        query = linear(pick(normed, read), weight[0], bias[:width])
-        key_value = linear(normed, weight[1], bias[width:])
-        mixed = attend_from(query, key_value, n_heads=n_heads, mask=mask, dropout=share)
-    x = _add(x, linear(mixed, bank.out_weight, bank.out_bias), config.dropout, noise)
-    normed = F.layer_norm(x, x.shape[-1:], bank.norm2_weight, bank.norm2_bias)
-    inner = torch.addmm(bank.up_bias, normed.reshape(-1, width), bank.up_weight)  # (M, F)
-    inner = drop(inner.relu_(), config.dropout, noise)
-    inner = torch.addmm(bank.down_bias, inner, bank.down_weight)  # (M, D)
-    return _add(x, inner.view(x.shape), config.dropout, noise)
+        mixed = _attend_from_read(normed, work)
+        x, bounds, spans = x[work.reading.places], work.reading.bounds, work.reading.spans
+    out = grouped_linear(mixed, banks.out_weight, banks.out_bias, bounds)
+    x = add_dropped(x, out, spans)
+    normed = grouped_norm(x, banks.norm2_weight, banks.norm2_bias, bounds, work.dtype)
+    inner = grouped_linear(normed, banks.up_weight, banks.up_bias, bounds)  # (P, F)
+    mask = drop_mask(spans, inner.shape[1], inner.dtype, inner.device)
+    inner = _ReluDropped.apply(inner, mask)  # type: ignore[no-untyped-call]
+    return add_dropped(x, grouped_linear(inner, banks.down_weight, banks.down_bias, bounds), spans)
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Return x W + b as one product over all positions; weights are (in, out)."""
-    return torch.addmm(bias, x.reshape(-1, x.shape[-1]), weight).view(*x.shape[:-1], -1)
+def add_dropped(x: Tensor, y: Tensor, spans: Sequence[Span]) -> Tensor:
+    """Return x + dropout(y) in the type of x."""
+    mask = drop_mask(spans, y.shape[1], y.dtype, y.device)
+    return _AddDropped.apply(x, y, mask)  # type: ignore[no-untyped-call]
 
 
-def pick(x: Tensor, read: int | Tensor) -> Tensor:
-    """Return position `read` of each text, (N, 1, D)."""
-    if isinstance(read, int):
-        return x[:, read : read + 1]
-    return x.gather(1, read[:, None, None].expand(-1, 1, x.shape[-1]))
+def _attend_from_read(normed: Tensor, work: LayerWork) -> Tensor:
+    """Return what the positions that are read gather, (N, D)."""
+    assert work.reading is not None
+    banks, width = work.banks, normed.shape[1]
+    query = grouped_linear(
+        normed[work.reading.places],
+        [weight[:, :width] for weight in banks.qkv_weight],
+        [bias[:width] for bias in banks.qkv_bias],
+        work.reading.bounds,
+    )
+    key_value = grouped_linear(
+        normed,
+        [weight[:, width:] for weight in banks.qkv_weight],
+        [bias[width:] for bias in banks.qkv_bias],
+        work.bounds,
+    )
+    return attend_from(query, key_value, work.segments, work.n_heads)
 
 
-def drop(x: Tensor, share: float, noise: Noise | None) -> Tensor:
-    """Return x with a share of it dropped; without noise, x."""
-    return x * noise.mask(x.shape, share, x.dtype) if noise and share else x
+class _AddDropped(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor, mask: Tensor | None) -> Tensor:
+        ctx.save_for_backward(mask)
+        ctx.dtype = y.dtype
+        if mask is None:
+            return x + y.to(x.dtype)
+        return torch.addcmul(x, y, mask) if y.dtype is x.dtype else x + (y * mask).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        (mask,) = ctx.saved_tensors
+        of_y = gradients[0].to(ctx.dtype)
+        return gradients[0], of_y if mask is None else of_y * mask, None
 
 
-def _add(x: Tensor, y: Tensor, share: float, noise: Noise | None) -> Tensor:
-    return torch.addcmul(x, y, noise.mask(y.shape, share, y.dtype)) if noise and share else x + y
+class _ReluDropped(torch.autograd.Function):
+    """relu(x), dropped, in place of x."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, mask: Tensor | None) -> Tensor:
+        ctx.mark_dirty(x)
+        x.relu_()
+        if mask is not None:
+            x.mul_(mask)
+        ctx.save_for_backward(x, mask)
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        out, mask = ctx.saved_tensors
+        gradient = gradients[0] if mask is None else gradients[0] * mask
+        return torch.ops.aten.threshold_backward(gradient, out, 0), None

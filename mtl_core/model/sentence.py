@@ -1,169 +1,330 @@
-"""From the words of a minibatch to one vector per text, by the plan.
+"""From the words of a pass to one vector per text, by the plans of its parts.
 
-Rows of like banks go together (`route.py`): embedding, layers, and the readout with its final norm.
-Shapes: N texts, T positions, S tokens before the words, D width, E width of word vectors.
+The texts of all parts stand in one tensor of positions (`layout.py`) and go up together:
+embedding, layers, and the readout with its final norm, each by the banks of its part's plan. A row
+leaves after the layer it reads.
+Shapes: P positions, N texts, T positions of a text, S tokens before the words, D width.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mtl_core.data.batches import Minibatch
+from mtl_core.model.attention import Segment
 from mtl_core.model.banks import BankViews
 from mtl_core.model.config import EncoderConfig
-from mtl_core.model.dropout import Noise
-from mtl_core.model.layer import LayerBank, drop, linear, run_layer
+from mtl_core.model.dropout import Noise, Span, drop_mask
+from mtl_core.model.embedding import EmbeddedPart, embed, enter_tokens
+from mtl_core.model.grouped import Bounds, grouped_linear, grouped_norm
+from mtl_core.model.layer import LayerBanks, LayerWork, Reading, run_layer
+from mtl_core.model.layout import Block, common_widths, place, runs, text_blocks
 from mtl_core.model.plan import Readout, SharingPlan, Tokens, layer_group, norm_group
-from mtl_core.model.route import Piece, common_widths, plan_route, regroup, take_rows
+from mtl_core.model.pooling import mean_of_words
 
 
-def sentence_vectors(
-    plan: SharingPlan,
-    config: EncoderConfig,
-    batch: Minibatch,
-    word_places: Tensor,
-    views: BankViews,
-    noise: Noise | None,
-) -> Tensor:
-    """Return the sentence vector of each text, (N, D).
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What one part brings to a pass, its weights at hand.
 
     Args:
-        word_places: Row of the word table of each word, (N, T).
-        views: The weights.
+        word_places: Row of the word table of each word, the <cls> word's put first, (N, T).
+        lengths: The batch's, as a list.
         noise: Source of dropout; None: no dropout.
     """
-    return _Pass(plan, config, batch, word_places, views, noise).run()
-
-
-@dataclass
-class _Pass:
-    """One forward pass."""
 
     plan: SharingPlan
     config: EncoderConfig
     batch: Minibatch
     word_places: Tensor
+    lengths: np.ndarray
     views: BankViews
     noise: Noise | None
-    _masks: dict[tuple[tuple[int, ...], int, int], Tensor | None] = field(default_factory=dict)
-
-    def run(self) -> Tensor:
-        sizes = self.batch.sizes
-        route = plan_route(self.plan, self.batch.tasks, self._widths())
-        texts = [self._embed(piece) for piece in route[0]]
-        vectors: dict[int, Tensor] = {}
-        state: list[tuple[tuple[int, ...], Tensor]] = []
-        for layer, pieces in enumerate(route):
-            if layer:
-                texts = regroup(state, pieces, sizes)
-                texts = [self._layer(layer, p, x) for p, x in zip(pieces, texts, strict=True)]
-            state = [(p.rows, x) for p, x in zip(pieces, texts, strict=True) if not p.reads]
-            for piece, x in zip(pieces, texts, strict=True):
-                if piece.reads:
-                    parts = torch.split(self._read(layer, piece, x), self._sizes(piece))
-                    vectors.update(zip(piece.rows, parts, strict=True))
-        rows = [vectors[row] for row in range(len(sizes))]
-        return torch.cat(rows) if len(rows) > 1 else rows[0]
-
-    def _widths(self) -> tuple[int, ...]:
-        """Return the words to which the texts of each row are padded."""
-        sizes, padded = self.batch.sizes, self.batch.words.shape[1]
-        if len(sizes) == 1 or self.config.mean_over_padding:
-            return (padded,) * len(sizes)
-        return common_widths(
-            [max(part.tolist()) for part in torch.split(self.batch.lengths, list(sizes))]
-        )
-
-    def _embed(self, piece: Piece) -> Tensor:
-        """Return words and positions of the texts, brought to the model's width, (N, T, D)."""
-        places = take_rows(self.word_places, piece.rows, self.batch.sizes)
-        places = places[:, : piece.width + self._word_offset]
-        names = ("positions", "projection_weight", "projection_bias")
-        positions, weight, bias = self.views.take(names, layer_group(0), piece.bank)
-        x = F.embedding(places, self.views.tables["words"]) + positions[: places.shape[1]]
-        return linear(drop(x, self.config.dropout_embedding, self.noise), weight, bias)
-
-    def _layer(self, layer: int, piece: Piece, x: Tensor) -> Tensor:
-        """Return the output of a layer, (N, S + T, D); only what is read, (N, 1, D), at a top."""
-        if piece.enters:
-            x = torch.cat([self._tokens(piece), x], dim=1)
-        names = [f"layers.{layer}.{kind}" for kind in LayerBank._fields]
-        bank = LayerBank(*self.views.take(names, layer_group(layer), piece.bank))
-        position = piece.reads and self.plan.readout is not Readout.MEAN
-        return run_layer(
-            x,
-            bank,
-            self.config,
-            mask=self._mask(piece),
-            noise=self.noise,
-            read=self._read_position(piece) if position else None,
-        )
-
-    def _read(self, layer: int, piece: Piece, x: Tensor) -> Tensor:
-        """Return the sentence vectors, normed by the bank of the layer they are read at, (N, D)."""
-        group, bank = norm_group(layer), self.plan.norm_banks(layer)[self._tasks(piece)[0]]
-        names = [f"norms.{layer}.norm_weight", f"norms.{layer}.norm_bias"]
-        weight, bias = self.views.take(names, group, bank)
-        x = F.layer_norm(x, x.shape[-1:], weight, bias)
-        if self.plan.readout is not Readout.MEAN:
-            return x.squeeze(1)
-        n_tokens = self._n_tokens(piece)
-        mask = self._mask(piece)
-        if mask is None or self.config.mean_over_padding:
-            return x[:, n_tokens:].mean(dim=1)
-        words = mask[:, 0, :, n_tokens:].to(x.dtype)  # (N, 1, T)
-        return torch.bmm(words / words.sum(dim=-1, keepdim=True), x[:, n_tokens:]).squeeze(1)
-
-    def _tokens(self, piece: Piece) -> Tensor:
-        """Return the tokens that enter before the words of each text, (N, S, D)."""
-        table, places = self.views.tables["tokens"], self.views.places
-        of_rows = [self.plan.tokens_of(task) for task in self._tasks(piece)]
-        if places is not None:
-            of_rows = [tuple(places["tokens"][token] for token in row) for row in of_rows]
-        if len(set(of_rows)) == 1:
-            of_rows, sizes = of_rows[:1], [sum(self._sizes(piece))]
-        else:
-            sizes = self._sizes(piece)
-        parts = [
-            table[list(row)].expand(size, -1, -1) for row, size in zip(of_rows, sizes, strict=True)
-        ]
-        tokens = torch.cat(parts) if len(parts) > 1 else parts[0]
-        return drop(tokens, self.config.dropout_embedding, self.noise)
-
-    def _read_position(self, piece: Piece) -> int | Tensor:
-        """Return the place of the <cls> word, or of the token that is read: for all, or each."""
-        tasks = self._tasks(piece)
-        if self.plan.tokens is not Tokens.ALL:
-            return 0
-        if len(set(tasks)) == 1:
-            return tasks[0]
-        device = self.batch.words.device
-        sizes = torch.tensor(self._sizes(piece), device=device)
-        return torch.tensor(tasks, device=device).repeat_interleave(sizes)  # (N,)
-
-    def _mask(self, piece: Piece) -> Tensor | None:
-        """Return where a piece has no padding, (N, 1, 1, S + T); None: nowhere is padding."""
-        before = self._n_tokens(piece) + self._word_offset
-        key = (piece.rows, before, piece.width)
-        if key not in self._masks:
-            lengths = take_rows(self.batch.lengths, piece.rows, self.batch.sizes)
-            self._masks[key] = None
-            if int(lengths.min()) < piece.width:
-                place = torch.arange(-before, piece.width, device=lengths.device)
-                self._masks[key] = (place < lengths[:, None])[:, None, None]
-        return self._masks[key]
-
-    def _n_tokens(self, piece: Piece) -> int:
-        return len(self.plan.tokens_of(self._tasks(piece)[0])) if piece.entered else 0
 
     @property
-    def _word_offset(self) -> int:
+    def word_offset(self) -> int:
         return int(self.plan.tokens is Tokens.CLS_WORD)
 
-    def _tasks(self, piece: Piece) -> list[int]:
-        return [self.batch.tasks[row] for row in piece.rows]
 
-    def _sizes(self, piece: Piece) -> list[int]:
-        return [self.batch.sizes[row] for row in piece.rows]
+@dataclass(frozen=True)
+class Stretch:
+    """Some blocks of a pass and what stands at their positions, (P, D)."""
+
+    blocks: tuple[Block, ...]
+    x: Tensor
+
+
+def sentence_vectors(works: Sequence[Work], dtype: torch.dtype) -> Stretch:
+    """Return the sentence vector of each text, one position each, in an order of its own.
+
+    Args:
+        works: Of one family.
+        dtype: Type of the products.
+    """
+    return _Pass(works, dtype).run()
+
+
+class _Pass:
+    """One forward pass."""
+
+    def __init__(self, works: Sequence[Work], dtype: torch.dtype) -> None:
+        self.works = works
+        words = works[0].views.tables["words"]
+        double = words.dtype is torch.float64  # a model that was made double stays so
+        self.type = torch.float64 if double else dtype  # of the products
+        self.stream = torch.float64 if double else torch.float32  # of a text on its way up
+        self.device = works[0].batch.words.device
+        self.n_heads = works[0].config.n_heads
+        self.biases: dict[tuple[tuple[tuple[int, int], ...], int], Tensor | None] = {}
+
+    def run(self) -> Stretch:
+        now = self._embed(_blocks(self.works))
+        read: list[Stretch] = []
+        now = self._pool(0, now, read)
+        for layer in range(1, 1 + max(work.plan.n_layers for work in self.works)):
+            now = self._enter(layer, now)
+            picked = [self._picks(layer, block) for block in now.blocks]
+            going, leaving = _split(now, picked)
+            if leaving.blocks:
+                vectors = self._layer(layer, leaving, read=True)
+                read.append(self._norm(layer, Stretch(text_blocks(leaving.blocks), vectors)))
+            if going.blocks:
+                going = Stretch(going.blocks, self._layer(layer, going, read=False))
+            now = self._pool(layer, going, read)
+        if len(read) == 1:
+            return read[0]
+        blocks = place([block for part in read for block in part.blocks])
+        return Stretch(blocks, torch.cat([part.x for part in read]))
+
+    def _embed(self, blocks: tuple[Block, ...]) -> Stretch:
+        """Return words and positions of the texts, brought to the model's width, (P, D)."""
+        parts = []
+        for number, work in enumerate(self.works):
+            mine = [block for block in blocks if block.part == number]
+            banks = list(dict.fromkeys(work.plan.groups[0][block.task] for block in mine))
+            positions = [work.views.take(["positions"], layer_group(0), b)[0] for b in banks]
+            of_block = [banks.index(work.plan.groups[0][block.task]) for block in mine]
+            words = work.views.tables["words"]
+            parts.append(EmbeddedPart(mine, work.word_places, words, positions, of_block))
+        x = embed(parts)
+        spans = self._spans(blocks, "dropout_embedding")
+        mask = drop_mask(spans, x.shape[1], x.dtype, x.device)
+        x = (x if mask is None else x * mask).to(self.type)
+        names = ("projection_weight", "projection_bias")
+        (weights, biases), bounds = self._banks(blocks, names, 0)
+        return Stretch(blocks, grouped_linear(x, weights, biases, bounds).to(self.stream))
+
+    def _enter(self, layer: int, now: Stretch) -> Stretch:
+        """Return the blocks with the tokens that enter before this layer."""
+        enters = [self._n_entering(layer, block) for block in now.blocks]
+        if not any(enters):
+            return now
+        blocks = [
+            replace(block, n_tokens=block.n_tokens + count)
+            for block, count in zip(now.blocks, enters, strict=True)
+        ]
+        after = place(blocks)
+        entering = [block for block, count in zip(after, enters, strict=True) if count]
+        tokens = [self._tokens(block) for block in entering]
+        mask = self._token_mask(entering)
+        return Stretch(after, enter_tokens(now.x, now.blocks, after, tokens, mask))
+
+    def _n_entering(self, layer: int, block: Block) -> int:
+        plan = self.works[block.part].plan
+        enters = plan.token_depth[block.task] == layer - 1
+        return len(plan.tokens_of(block.task)) if enters else 0
+
+    def _tokens(self, block: Block) -> Tensor:
+        """Return the tokens that enter before the words of a block's texts, (S, D)."""
+        work = self.works[block.part]
+        numbers = list(work.plan.tokens_of(block.task))
+        places = work.views.places
+        if places is not None:
+            numbers = [places["tokens"][number] for number in numbers]
+        table = work.views.tables["tokens"]
+        return table if numbers == list(range(len(table))) else table[numbers]
+
+    def _token_mask(self, blocks: Sequence[Block]) -> Tensor | None:
+        """Return the dropout of the tokens that have entered, those of all texts in turn."""
+        alone = place([replace(block, n_words=0) for block in blocks])
+        width = self.works[0].config.d_model
+        spans = self._spans(alone, "dropout_embedding")
+        return drop_mask(spans, width, self.stream, self.device)
+
+    def _layer(self, layer: int, part: Stretch, *, read: bool) -> Tensor:
+        kinds = [f"layers.{layer}.{kind}" for kind in LayerBanks._fields]
+        tables, bounds = self._banks(part.blocks, kinds, layer)
+        reading = None
+        if read:
+            texts = text_blocks(part.blocks)
+            reading = Reading(
+                places=self._read_places(part.blocks),
+                bounds=self._banks(texts, (), layer)[1],
+                spans=self._spans(texts, "dropout"),
+            )
+        work = LayerWork(
+            banks=LayerBanks(*tables),
+            bounds=bounds,
+            segments=self._segments(part.blocks),
+            spans=self._spans(part.blocks, "dropout"),
+            n_heads=self.n_heads,
+            dtype=self.type,
+            reading=reading,
+        )
+        return run_layer(part.x, work)
+
+    def _pool(self, layer: int, now: Stretch, read: list[Stretch]) -> Stretch:
+        """Add to `read` the means of the texts that are read after this layer; return the rest."""
+        ends = [self._reads(layer, block) for block in now.blocks]
+        going, leaving = _split(now, ends)
+        if leaving.blocks:
+            x = self._norm(layer, leaving).x
+            lengths = [self._pooled_lengths(block) for block in leaving.blocks]
+            read.append(
+                Stretch(text_blocks(leaving.blocks), mean_of_words(x, leaving.blocks, lengths))
+            )
+        return going
+
+    def _norm(self, layer: int, part: Stretch) -> Stretch:
+        """Return the positions normed by the bank of the layer they are read at."""
+        names = [f"norms.{layer}.norm_weight", f"norms.{layer}.norm_bias"]
+        (weights, biases), bounds = self._banks(part.blocks, names, layer, norm=True)
+        return Stretch(part.blocks, grouped_norm(part.x, weights, biases, bounds, part.x.dtype))
+
+    def _banks(
+        self, blocks: Sequence[Block], names: Sequence[str], layer: int, *, norm: bool = False
+    ) -> tuple[list[list[Tensor]], Bounds]:
+        """Return the tables `names` of each run of blocks with one bank, and the runs' bounds."""
+
+        def bank(block: Block) -> tuple[int, int]:
+            plan = self.works[block.part].plan
+            row = plan.norm_banks(layer) if norm else plan.groups[layer]
+            return block.part, row[block.task]
+
+        group = norm_group(layer) if norm else layer_group(layer)
+        found = runs(blocks, bank)
+        taken = [self.works[part].views.take(names, group, at) for _, _, (part, at) in found]
+        tables = [list(table) for table in zip(*taken, strict=True)]
+        return tables, tuple((start, end) for start, end, _ in found)
+
+    def _spans(self, blocks: Sequence[Block], share: str) -> list[Span]:
+        """Return the places of each part with its dropout, the value `share` of its encoder."""
+        return [
+            Span(start, end, self.works[part].noise, getattr(self.works[part].config, share))
+            for start, end, part in runs(blocks, lambda block: block.part)
+        ]
+
+    def _segments(self, blocks: Sequence[Block]) -> list[Segment]:
+        """Return the texts by width; with dropout those of one part, so that it draws its own."""
+
+        def alike(block: Block) -> tuple[int, int, int | None]:
+            work = self.works[block.part]
+            drops = work.noise is not None and work.config.dropout_attention
+            return block.n_tokens, block.n_words, block.part if drops else None
+
+        segments, first = [], 0
+        for start, end, (n_tokens, n_words, part) in runs(blocks, alike):
+            width = n_tokens + n_words
+            texts = (end - start) // width
+            noise = None if part is None else self.works[part].noise
+            inside = [b for b in blocks if start <= b.start < end]
+            segments.append(
+                Segment(
+                    start=start,
+                    first_text=first,
+                    texts=texts,
+                    width=width,
+                    bias=self._bias(inside, n_tokens, n_words),
+                    noise=noise,
+                    share=0.0 if part is None else self.works[part].config.dropout_attention,
+                )
+            )
+            first += texts
+        return segments
+
+    def _bias(self, blocks: Sequence[Block], n_tokens: int, n_words: int) -> Tensor | None:
+        """Return -inf where a text is padded, else 0, (texts, S + T); None: nowhere is padding."""
+        key = tuple((block.part, block.row) for block in blocks), n_tokens
+        if key not in self.biases:
+            lengths = np.concatenate([self._lengths(block) for block in blocks])
+            self.biases[key] = None
+            if int(lengths.min()) < n_words:
+                place = np.arange(-n_tokens, n_words)
+                bias = np.where(place < lengths[:, None], 0.0, -np.inf)
+                self.biases[key] = torch.from_numpy(bias).to(self.device, self.type)
+        return self.biases[key]
+
+    def _lengths(self, block: Block) -> np.ndarray:
+        """Return the words of each text, its <cls> word counted."""
+        work = self.works[block.part]
+        mine = work.lengths[block.first_text : block.first_text + block.texts]
+        return mine + work.word_offset
+
+    def _pooled_lengths(self, block: Block) -> np.ndarray:
+        """Return how many words of each text its mean is over."""
+        if self.works[block.part].config.mean_over_padding:
+            return np.full(block.texts, block.n_words)
+        return self._lengths(block)
+
+    def _reads(self, layer: int, block: Block) -> bool:
+        plan = self.works[block.part].plan
+        return plan.readout is Readout.MEAN and plan.readout_layer[block.task] == layer
+
+    def _picks(self, layer: int, block: Block) -> bool:
+        plan = self.works[block.part].plan
+        return plan.readout is not Readout.MEAN and plan.readout_layer[block.task] == layer
+
+    def _read_places(self, blocks: Sequence[Block]) -> Tensor:
+        """Return the place of the <cls> word or token of each text, (N,)."""
+        places = []
+        for block in blocks:
+            at = block.task if self.works[block.part].plan.tokens is Tokens.ALL else 0
+            places.append(np.arange(block.start + at, block.end, block.width))
+        return torch.from_numpy(np.concatenate(places)).to(self.device, non_blocking=True)
+
+
+def _blocks(works: Sequence[Work]) -> tuple[Block, ...]:
+    """Return the rows of all parts, side by side where they share banks or have one width."""
+    parts = []
+    for number, work in enumerate(works):
+        batch, widths = work.batch, _widths(work)
+        firsts = np.concatenate([[0], np.cumsum(batch.sizes)]).tolist()
+        blocks = [
+            Block(number, row, task, firsts[row], size, widths[row] + work.word_offset)
+            for row, (task, size) in enumerate(zip(batch.tasks, batch.sizes, strict=True))
+        ]
+        parts.append(sorted(blocks, key=_order(work.plan)))
+    parts.sort(key=lambda blocks: blocks[0].n_words)
+    return place([block for blocks in parts for block in blocks])
+
+
+def _order(plan: SharingPlan) -> Callable[[Block], tuple[tuple[int, ...], int, int]]:
+    paths = tuple(zip(*plan.groups, strict=True))
+    return lambda block: (paths[block.task], block.n_words, block.row)
+
+
+def _widths(work: Work) -> tuple[int, ...]:
+    """Return the words to which the texts of each row are padded."""
+    sizes, padded = work.batch.sizes, work.batch.words.shape[1]
+    if len(sizes) == 1 or work.config.mean_over_padding:
+        return (padded,) * len(sizes)
+    starts = np.cumsum([0, *sizes[:-1]])
+    return common_widths(np.maximum.reduceat(work.lengths, starts).tolist())
+
+
+def _split(now: Stretch, leaving: Sequence[bool]) -> tuple[Stretch, Stretch]:
+    """Return the blocks that go on, and those that are leaving."""
+    if not any(leaving):
+        return now, Stretch((), now.x[:0])
+    if all(leaving):
+        return Stretch((), now.x[:0]), now
+    pieces = torch.split(now.x, [block.end - block.start for block in now.blocks])
+    sides: list[Stretch] = []
+    for side in (False, True):
+        chosen = [at for at, leaves in enumerate(leaving) if leaves is side]
+        blocks = place([now.blocks[at] for at in chosen])
+        sides.append(Stretch(blocks, torch.cat([pieces[at] for at in chosen])))
+    return sides[0], sides[1]

@@ -1,32 +1,56 @@
-"""One layer: what is read alone is what stands there among all, and its weights' shapes."""
+"""One layer: what is read alone is what stands there among all, dropout, and weights' shapes."""
 
 import pytest
 import torch
+from torch import Tensor
 
+from mtl_core.model.attention import Segment
 from mtl_core.model.config import EncoderConfig
-from mtl_core.model.dropout import Noise
-from mtl_core.model.layer import LayerBank, drop, layer_shapes, linear, pick, run_layer
+from mtl_core.model.dropout import Noise, Span
+from mtl_core.model.layer import (
+    LayerBanks,
+    LayerWork,
+    Reading,
+    add_dropped,
+    layer_shapes,
+    run_layer,
+)
 
 CONFIG = EncoderConfig(n_layers=1, d_model=6, d_word=6, n_heads=2, d_ff=5)
+TEXTS, T = 3, 4
+CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def bank() -> LayerBank:
-    return LayerBank(*(torch.randn(shape) for shape in layer_shapes(CONFIG).values()))
+def banks() -> LayerBanks:
+    return LayerBanks(*([torch.randn(shape)] for shape in layer_shapes(CONFIG).values()))
 
 
-@pytest.mark.parametrize("read", [0, 3, torch.tensor([2, 0, 1])])
+def make_work(banks: LayerBanks, reading: Reading | None = None) -> LayerWork:
+    lengths = torch.tensor([4, 1, 3])
+    bias = torch.zeros(TEXTS, T).masked_fill_(torch.arange(T) >= lengths[:, None], -torch.inf)
+    return LayerWork(
+        banks=banks,
+        bounds=((0, TEXTS * T),),
+        segments=[Segment(0, 0, TEXTS, T, bias)],
+        spans=[Span(0, TEXTS * T, None, 0.0)],
+        n_heads=2,
+        dtype=torch.float32,
+        reading=reading,
+    )
+
+
+@pytest.mark.parametrize("read", [[0, 0, 0], [3, 3, 3], [2, 0, 1]])
 def test_what_is_read_alone_is_what_stands_there_among_all(
-    read: int | torch.Tensor, bank: LayerBank
+    read: list[int], banks: LayerBanks
 ) -> None:
-    x, mask = torch.randn(3, 4, 6), torch.tensor([4, 1, 3])[:, None] > torch.arange(4)
+    x, places = torch.randn(TEXTS * T, 6), torch.tensor(read) + T * torch.arange(TEXTS)
+    reading = Reading(places=places, bounds=((0, TEXTS),), spans=[Span(0, TEXTS, None, 0.0)])
 
-    alone = run_layer(x, bank, CONFIG, mask=mask[:, None, None], noise=None, read=read)
+    alone = run_layer(x, make_work(banks, reading))
 
-    everywhere = run_layer(x, bank, CONFIG, mask=mask[:, None, None], noise=None)
-    places = [read] * 3 if isinstance(read, int) else read.tolist()
-    expected = torch.stack([everywhere[text, place] for text, place in enumerate(places)])
-    torch.testing.assert_close(alone.squeeze(1), expected, atol=1e-5, rtol=1e-5)
+    everywhere = run_layer(x, make_work(banks))
+    torch.testing.assert_close(alone, everywhere[places], atol=1e-5, rtol=1e-5)
 
 
 def test_a_layer_of_the_published_sizes_has_the_published_parameters() -> None:
@@ -35,22 +59,38 @@ def test_a_layer_of_the_published_sizes_has_the_published_parameters() -> None:
     assert sum(torch.Size(shape).numel() for shape in shapes) == 670_412
 
 
-def test_linear_acts_on_the_last_dimension() -> None:
-    x, weight, bias = torch.randn(2, 3, 4), torch.randn(4, 5), torch.randn(5)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_is_added_is_dropped_before(dtype: torch.dtype) -> None:
+    x, y = torch.randn(8, 5), torch.randn(8, 5).to(dtype).requires_grad_()
+    spans = [Span(0, 3, None, 0.5), Span(3, 8, Noise(CPU, seed=1), 0.5)]
 
-    torch.testing.assert_close(linear(x, weight, bias), x @ weight + bias)
+    out = add_dropped(x, y, spans)
+    out.sum().backward()
+
+    assert out.dtype is torch.float32
+    torch.testing.assert_close(out[:3], x[:3] + y[:3].float())
+    added = out[3:] - x[3:]
+    dropped = added == 0
+    assert 0 < int(dropped.sum()) < dropped.numel()
+    assert bool(torch.isclose(added, 2 * y[3:].float(), atol=1e-5)[~dropped].all())
+    assert y.grad is not None
+    assert torch.equal(y.grad[3:], torch.where(dropped, 0.0, 2.0).to(dtype))
 
 
-def test_pick_takes_one_position_of_each_text() -> None:
-    x = torch.arange(6).view(2, 3, 1)
+def test_without_dropout_nothing_is_dropped() -> None:
+    x, y = torch.randn(4, 5), torch.randn(4, 5)
 
-    assert pick(x, 1).flatten().tolist() == [1, 4]
-    assert pick(x, torch.tensor([2, 0])).flatten().tolist() == [2, 3]
+    assert torch.equal(add_dropped(x, y, [Span(0, 4, Noise(CPU, seed=1), 0.0)]), x + y)
 
 
-def test_without_noise_nothing_is_dropped() -> None:
-    x = torch.randn(4, 5)
+def test_gradients_of_a_layer_are_those_of_finite_differences(banks: LayerBanks) -> None:
+    double = LayerBanks(*([kind[0].double().requires_grad_()] for kind in banks))
+    x = torch.randn(TEXTS * T, 6, dtype=torch.float64, requires_grad=True)
 
-    assert drop(x, 0.5, None) is x
-    assert drop(x, 0.0, Noise(x.device)) is x
-    assert (drop(x, 0.5, Noise(x.device)) == 0).any()
+    def output(x: Tensor, *kinds: Tensor) -> Tensor:
+        work = make_work(LayerBanks(*([kind] for kind in kinds)))
+        segments = [s._replace(bias=s.bias.double()) for s in work.segments if s.bias is not None]
+        values = {**vars(work), "dtype": torch.float64, "segments": segments}
+        return run_layer(x, LayerWork(**values))
+
+    assert torch.autograd.gradcheck(output, (x, *(kind[0] for kind in double)))
