@@ -38,13 +38,6 @@ def describe() -> str:
     )
 
 
-def has_fast_bf16(device: str = "cpu") -> bool:
-    """Whether the device multiplies bfloat16 in hardware."""
-    if device != "cpu":
-        return True
-    return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-
-
 def product_rates(config: EncoderConfig, rows: int, device: str = "cpu") -> dict[str, float]:
     """Return operations per second of matrix products by name, "fp32 1024" for instance.
 

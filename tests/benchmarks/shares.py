@@ -21,10 +21,10 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 PARTS = ("products", "attention", "optimiser", "dropout", "norms", "data", "rest", "gaps")
 
-# Functions whose whole time is of one part, as far as no inner one claims it.
+# Functions whose whole time is of one part, as far as none inside them is of another.
 SCOPES = {
     "optimiser": ["mtl_core.training.optimizer:BankAdam.step"],
-    "dropout": ["mtl_core.model.dropout:Noise.mask"],
+    "dropout": ["mtl_core.model.dropout:Noise.write", "mtl_core.model.dropout:Noise.write_kept"],
     "data": ["mtl_core.training.updates:collate"],
 }
 
@@ -112,13 +112,13 @@ def _on_cpu(events: list[Any]) -> dict[str, float]:
 
 
 def _part_of(event: Any) -> str:
-    """Return the part of the outermost function that has one; products are what is left over."""
+    """Return the innermost part that it stands in; a product in another part is that part's."""
     found = "rest"
     while event is not None:
         part = _operation_part(event.name)
-        if part is not None and (part != "products" or found == "rest"):
-            found = part
-        event = event.cpu_parent
+        if part is not None and part != "products":
+            return part
+        found, event = part or found, event.cpu_parent
     return found
 
 

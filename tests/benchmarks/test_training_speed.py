@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 import torch
 from corpora import FDU_MTL, builtin, fdu_mtl
-from machine import describe, has_fast_bf16, product_rates, rate_table
+from machine import describe, product_rates, rate_table
 from plain_training import PlainModel, PlainTraining, random_steps
 from rich.console import Console
 from rich.table import Table
@@ -31,6 +31,8 @@ from work import UPDATE, steps_flops
 
 from mtl_core.data.batches import Row, Step, collate, plan_epoch
 from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.model.config import EncoderConfig
+from mtl_core.model.precision import products_dtype
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.trainer import Trainer
 from search.cluster import local_cpus
@@ -184,7 +186,8 @@ def test_the_parts_of_a_profile_make_up_the_whole_time(tmp_path: Path) -> None:
 def test_training_is_many_times_as_fast_as_a_plain_one(tmp_path: Path) -> None:
     if not FDU_MTL.is_dir():
         pytest.skip(f"no {FDU_MTL}; set BRANCHPOINT_TEST_DATA")
-    required = REQUIRED_RATIO if has_fast_bf16() else REQUIRED_WITHOUT_BF16
+    dtype = products_dtype(EncoderConfig(), torch.device("cpu"))
+    required = REQUIRED_RATIO if dtype is torch.bfloat16 else REQUIRED_WITHOUT_BF16
     threads = torch.get_num_threads()
     torch.set_num_threads(min(2, local_cpus()))
     try:
