@@ -1,11 +1,11 @@
 """When a training agrees with the reference's: its losses, its scores, its weights."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 from reference import Reference, ReferenceEpoch
+from torch import Tensor
 
-from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.training.config import TrainingConfig
 from mtl_core.training.results import EpochResult
 
@@ -36,7 +36,7 @@ def assert_ends_where_it_should(found: Sequence[EpochResult], config: TrainingCo
         assert result.ended == ("epochs" if epoch == config.epochs else ended)
 
 
-def assert_weights_agree(model: MultiTaskEncoder, reference: Reference) -> None:
+def assert_weights_agree(found: Mapping[str, Tensor], reference: Reference) -> None:
     """Compare every parameter but the biases of the keys.
 
     These shift all scores of a query alike and change nothing: their true gradient is 0, and Adam
@@ -45,9 +45,16 @@ def assert_weights_agree(model: MultiTaskEncoder, reference: Reference) -> None:
     training, width = reference.config.training, reference.config.encoder.d_model
     largest = max(training.learning_rate, training.word_learning_rate or 0.0)
     wanted = reference.tables()
-    for name, table in model.named_parameters():
-        mine, theirs = table.detach().cpu().double().clone(), wanted[name]
+    for name, table in found.items():
+        mine, theirs = table.double().clone(), wanted[name]
         if name.endswith("qkv_bias"):
             mine[:, width : 2 * width] = theirs[:, width : 2 * width]
         wrong = (mine - theirs).abs() > WEIGHTS * theirs.abs() + OF_A_STEP * largest
         assert not wrong.any(), (name, wrong.nonzero().tolist()[:5], mine[wrong], theirs[wrong])
+
+
+def assert_learned_agree(found: Mapping[str, Tensor], reference: Reference) -> None:
+    """Compare what the weighting has learned, which only `uncertainty` does."""
+    if reference.method == "uncertainty":
+        wanted = [variance.item() for variance in reference.log_variances]
+        assert found["log_variances"].tolist() == pytest.approx(wanted, rel=WEIGHTS, abs=1e-6)

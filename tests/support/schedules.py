@@ -13,11 +13,13 @@ from pathlib import Path
 import torch
 from hypothesis import strategies as st
 from random_trials import Trial
+from torch import Tensor
 
 from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.training.checkpoint import read_checkpoint, write_checkpoint
 from mtl_core.training.engine import Engine
 from mtl_core.training.lane import Lane
+from mtl_core.training.models import copy_parameters
 from mtl_core.training.results import Diverged, EpochResult
 
 _LONGEST = 500  # calls of `step`, far more than any schedule needs
@@ -61,6 +63,8 @@ class Member:
         engine: 0 or 1.
         failed: What stands in place of an epoch's result.
         steps: Updates it has taken.
+        weights, learned: Its parameters after these, and those of its weighting; noted when it is
+            closed, or at the end.
     """
 
     lane: Lane
@@ -70,6 +74,13 @@ class Member:
     spoiled: bool = False
     open: bool = True
     steps: int = 0
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    learned: dict[str, Tensor] = field(default_factory=dict)
+
+    def note_weights(self) -> None:
+        self.weights = copy_parameters(self.lane.model)
+        of_weighting = self.lane.weighting.named_parameters()
+        self.learned = {name: p.detach().clone() for name, p in of_weighting}
 
 
 class Company:
@@ -109,6 +120,9 @@ class Company:
             self._step()
             steps += 1
             assert steps < _LONGEST
+        for member in self.members.values():
+            if member.open:
+                member.note_weights()
 
     def _step(self) -> None:
         """Take a step of both engines, and see who moved."""
@@ -144,6 +158,7 @@ class Company:
         self.members[event.trial] = Member(lane, engine)
 
     def _close(self, member: Member, _: Event) -> None:
+        member.note_weights()
         self.engines[member.engine].close(member.lane)
         member.open = False
 
