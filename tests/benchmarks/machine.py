@@ -6,12 +6,14 @@ gradients, since small products reach less of a machine than large ones.
 
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
+from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
@@ -64,6 +66,19 @@ def rate_table(rates: dict[str, float], rows: int) -> Table:
     return table
 
 
+def clock() -> float:
+    """Return seconds: with one thread its own, which other work on the machine does not lengthen.
+
+    It is for work on a CPU; waiting for a GPU is no time of a thread.
+    """
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
+
+
+def make_console() -> Console:
+    """Return a console that is wide enough for the tables where it is no terminal."""
+    return Console(width=None if sys.stdout.isatty() else 110)
+
+
 def synchronize(device: str) -> None:
     """Wait for what a GPU has still to do."""
     if device != "cpu":
@@ -99,16 +114,17 @@ def _layer_products(
 def _rate(products: list[_Product]) -> float:
     """Return operations per second over all of the products."""
     device = str(products[0][1]().device.type)
+    now = clock if device == "cpu" else time.perf_counter
     count, began = 0, 0.0
-    while count < 3 or time.perf_counter() - began < SECONDS:
+    while count < 3 or now() - began < SECONDS:
         if count == 2:  # the first rounds allocate and choose kernels
             synchronize(device)
-            began = time.perf_counter()
+            began = now()
         for _, compute in products:
             compute()
         count += 1
         synchronize(device)
-    return (count - 2) * sum(flops for flops, _ in products) / (time.perf_counter() - began)
+    return (count - 2) * sum(flops for flops, _ in products) / (now() - began)
 
 
 def _cpu_name() -> str:

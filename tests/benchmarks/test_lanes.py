@@ -28,7 +28,7 @@ import torch
 from arms import Workload, best, measure_arms, one_at_a_time, table_of
 from corpora import FDU_MTL, Sample, builtin, fdu_mtl
 from lane_work import Trial, mixed_trials, profile_lanes, same_trials
-from machine import describe, product_rates, rate_table
+from machine import describe, make_console, product_rates, rate_table
 from rich.console import Console
 from shares import share_table
 
@@ -116,7 +116,7 @@ def test_all_ways_to_train_the_same_trials_come_to_the_same(tmp_path: Path) -> N
         torch.set_num_threads(threads)
 
     table = table_of("small form", arms)
-    Console(width=110).print(table)
+    make_console().print(table)
     assert [(arm.name, arm.at_a_time) for arm in arms] == [
         ("processes", 1), ("processes", 2), ("2 engines", 8),
         ("lanes", 1), ("lanes", 2), ("lanes", 8),
@@ -137,7 +137,7 @@ def test_lanes_train_many_times_the_trials_of_processes_on_a_gpu(tmp_path: Path)
 
     arms = measure_arms(work)
 
-    Console(width=110).print(table_of("mix", arms))
+    make_console().print(table_of("mix", arms))
     most = best(arms, "lanes").trials_per_hour
     assert most >= REQUIRED_OF_PACKING * best(arms, "processes").trials_per_hour
     assert most >= REQUIRED_OF_ONE * one_at_a_time(arms).trials_per_hour
@@ -176,7 +176,7 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="where the time of lanes goes")
     parser.add_argument("--search", action="store_true")
     given = parser.parse_args()
-    console = Console()
+    console = make_console()
     if given.search:
         seconds, printed = search_seconds(device, tiny=given.tiny)
         console.print(printed, markup=False, highlight=False)

@@ -19,8 +19,7 @@ import torch
 from corpora import builtin, fdu_mtl
 from footprint import MIB, Footprint, engine_footprint, footprint, search_footprints
 from lane_work import Trial, mixed_trials
-from machine import describe
-from rich.console import Console
+from machine import describe, make_console
 from rich.table import Table
 
 from mtl_core.model.config import EncoderConfig
@@ -126,7 +125,7 @@ def test_more_lanes_fit_on_a_larger_node() -> None:
 def test_a_client_stays_small(tmp_path: Path) -> None:
     found = measure_search(tmp_path)
 
-    Console().print(search_table(found))
+    make_console().print(search_table(found))
     assert len(found["client"]) >= int(SEARCHED["lanes"])
     assert max(client.private for client in found["client"]) < CLIENT_BYTES
 
@@ -143,7 +142,7 @@ def main() -> None:
     engines = measure_engines(corpus.path, trials, given.lanes, device)
     with tempfile.TemporaryDirectory() as folder:
         search = measure_search(Path(folder))
-    console = Console()
+    console = make_console()
     console.print(engine_table(f"one engine, d_model {encoder.d_model}, {device}", engines))
     console.print(search_table(search))
     console.print(node_table(engines, search))

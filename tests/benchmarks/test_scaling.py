@@ -17,8 +17,7 @@ import pytest
 import torch
 from corpora import Sample, builtin, random_texts
 from lane_work import measure, same_trials
-from machine import describe
-from rich.console import Console
+from machine import describe, make_console
 from rich.table import Table
 
 from mtl_core.model.config import EncoderConfig
@@ -115,7 +114,7 @@ def test_every_quantity_has_its_rows_and_its_panel(tmp_path: Path) -> None:
     draw(points, tmp_path / "scaling.svg")
 
     table = table_of(points)
-    Console(width=110).print(table)
+    make_console().print(table)
     assert table.row_count == len(points)
     picture = (tmp_path / "scaling.svg").read_text(encoding="utf-8")
     assert all(f"<!-- {quantity} -->" in picture for quantity in small)
@@ -152,7 +151,7 @@ def main() -> None:
         for value in QUANTITIES[quantity]
         if quantity != "lanes" or value <= most
     ]
-    console = Console()
+    console = make_console()
     console.print(table_of(points))
     draw(points, given.out)
     console.print(f"drawn in {given.out}; width {encoder.d_model}, {describe()}", highlight=False)

@@ -12,7 +12,6 @@ and holds the ratio to at least 20, on machines without products in bfloat16 to 
 """
 
 import argparse
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +20,8 @@ import numpy as np
 import pytest
 import torch
 from corpora import FDU_MTL, builtin, fdu_mtl
-from machine import describe, product_rates, rate_table
+from machine import clock, describe, make_console, product_rates, rate_table
 from plain_training import PlainModel, PlainTraining, random_steps
-from rich.console import Console
 from rich.table import Table
 from shares import PARTS, measure_shares, share_table
 from torch.utils.flop_counter import FlopCounterMode
@@ -74,8 +72,6 @@ class Speed:
         take: Callable[[Step], object],
     ) -> None:
         lengths = corpus.split(step[0].task, "train").lengths[step[0].examples]
-        # With one thread its own time is taken, which other work on the machine does not lengthen.
-        clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
         started = clock()
         take(step)
         self.seconds.append(clock() - started)
@@ -206,7 +202,7 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    console, corpus, config = Console(), fdu_mtl(), published(options.structure)
+    console, corpus, config = make_console(), fdu_mtl(), published(options.structure)
     rates = product_rates(config.encoder, ROWS)
     plain, ours = compare(corpus, options.structure, options.rounds)
     console.print(report(options.structure, plain, ours))
