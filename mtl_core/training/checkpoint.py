@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -32,7 +33,8 @@ class Checkpoint:
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write the file, whole or not at all."""
     about = json.dumps({"format": FORMAT, **checkpoint.about})
-    tensors = {name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()}
+    # Parameters may be views that stand side by side, which the format does not take.
+    tensors = {name: _apart(tensor) for name, tensor in checkpoint.tensors.items()}
     with replacing(path) as beside:
         save_file(tensors, beside, metadata={_KEY: about})
 
@@ -74,6 +76,10 @@ def check_same_trial(found: Mapping[str, Any], wanted: Mapping[str, Any], source
     ]
     if faults:
         raise ConfigError(faults)
+
+
+def _apart(tensor: Tensor) -> Tensor:
+    return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
 
 
 def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

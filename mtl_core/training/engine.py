@@ -212,6 +212,7 @@ class Engine:
                 self._results.append((lane, result))
 
     def _fail(self, lane: Lane, error: Exception) -> None:
+        traceback.clear_frames(error.__traceback__)  # which hold the pass
         self._through.add(lane)
         lane.failure = error
         self._results.append((lane, error))
@@ -237,7 +238,7 @@ class Engine:
 
 
 def _attempt(take: Callable[[list[Lane]], None], lanes: list[Lane]) -> Exception | None:
-    """Return the exception, with nothing held by it but where it was raised."""
+    """Return the exception, which no longer holds what the pass had made until then."""
     try:
         take(lanes)
     except Exception as error:

@@ -8,8 +8,16 @@ import torch
 
 from mtl_core.data.batches import Row, collate
 from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.training import evaluation as evaluation_module
 from mtl_core.training.config import TrialConfig
-from mtl_core.training.evaluation import TaskEvaluation, average, evaluate
+from mtl_core.training.evaluation import (
+    Evaluation,
+    SplitBatches,
+    TaskEvaluation,
+    advance,
+    average,
+    evaluate,
+)
 from mtl_core.training.models import build_model
 
 Make = Callable[..., TrialConfig]
@@ -82,3 +90,33 @@ def test_the_model_is_put_back_as_it_was(encoded: EncodedCorpus, make_config: Ma
         evaluate(model, encoded, "dev")
         assert model.training is training
     assert torch.is_grad_enabled()
+
+
+def test_models_at_different_places_are_evaluated_together(
+    encoded: EncodedCorpus, make_config: Make
+) -> None:
+    models = [build_model(encoded, make_config(), seed=seed) for seed in (3, 4)]
+    batches = SplitBatches(encoded, "dev")
+    first, second = Evaluation(batches), Evaluation(batches)
+
+    advance(models[:1], [first])
+    while not first.done:
+        advance(models, [first, second])
+    while not second.done:
+        advance(models[1:], [second])
+
+    for model, found in zip(models, (first.result(), second.result()), strict=True):
+        for name, alone in evaluate(model, encoded, "dev").items():
+            assert found[name].predicted.tolist() == alone.predicted.tolist()
+
+
+def test_minibatches_are_kept_while_they_are_small(
+    encoded: EncodedCorpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = SplitBatches(encoded, "dev")
+    one = batches.take(0).words.nbytes
+    monkeypatch.setattr(evaluation_module, "_BYTES_KEPT", one)
+
+    assert batches.take(0) is batches.take(0)
+    assert batches.take(1) is not batches.take(1)
+    assert torch.equal(batches.take(1).words, batches.take(1).words)

@@ -54,50 +54,53 @@ def assert_same_state(found: Checkpoint, wanted: Checkpoint) -> None:
     assert [n for n, t in wanted.tensors.items() if not torch.equal(found.tensors[n], t)] == []
 
 
-@pytest.mark.parametrize("number", range(8))
 def test_a_lane_is_the_same_alone_and_among_seven_others_that_join_and_leave(
-    number: int, encoded: EncodedCorpus, make_config: Make
+    encoded: EncodedCorpus, make_config: Make
 ) -> None:
     trials = [
         replace(config, training=replace(config.training, epochs=3))
         for config in mixed_trials(make_config)
     ]
-    alone = Engine(encoded)
-    wanted = run_to_the_end(alone, first := alone.open(trials[number], SEED))
-    others = [config for at, config in enumerate(trials) if at != number]
-
-    engine = Engine(encoded)
-    early = [engine.open(config, seed) for seed, config in enumerate(others[:4])]
-    run(engine, 5)
-    lane = engine.open(trials[number], SEED)
-    found: list[EpochResult] = []
-    late: list[Lane] = []
+    company, lanes, guests = Engine(encoded), list[Lane](), list[Lane]()
+    results: list[tuple[Lane, EpochResult]] = []
     turn = 0
-    while lane.wanted:
-        found += [result for of, result in run(engine, 1) if of is lane]
+    while len(lanes) < len(trials) or any(lane.wanted for lane in lanes):
+        if turn % 3 == 0 and len(lanes) < len(trials):
+            lanes.append(company.open(trials[len(lanes)], SEED + len(lanes)))
+        if turn % 7 == 2:  # others come for a while
+            guests.append(company.open(trials[turn % 8], turn))
+        if turn % 7 == 6:
+            company.close(guests.pop())
+        results += run(company, 1)
         turn += 1
-        if turn % 4 == 1 and len(late) < 3:
-            late.append(engine.open(others[4 + len(late)], 20 + len(late)))
-        if turn % 6 == 5 and early:
-            engine.close(early.pop())
 
-    assert [result.loss for result in found] == pytest.approx(
-        [result.loss for result in wanted], rel=1e-4
-    )
-    for mine, theirs in zip(found, wanted, strict=True):
-        assert mine.losses == pytest.approx(theirs.losses, rel=1e-4)
-    assert position_bytes(engine.checkpoint(lane)) == position_bytes(alone.checkpoint(first))
+    for lane in lanes:
+        engine = Engine(encoded)
+        alone = engine.open(lane.config, lane.seed)
+        wanted = run_to_the_end(engine, alone)
+        found = [result for of, result in results if of is lane]
+        assert len(found) == 3
+        for mine, theirs in zip(found, wanted, strict=True):
+            assert mine.loss == pytest.approx(theirs.loss, rel=1e-4)
+            assert mine.losses == pytest.approx(theirs.losses, rel=1e-4)
+        assert position_bytes(company.checkpoint(lane)) == position_bytes(engine.checkpoint(alone))
 
 
-@pytest.mark.parametrize("steps", [1, 7, 16, 17, 18, 19, 20, 27])  # 17 in an epoch, 3 of dev
-@pytest.mark.parametrize("method", ["equal", "uncertainty", "dwa", "random"])
+# An epoch has 17 steps and 3 of dev.
+@pytest.mark.parametrize(
+    ("method", "steps"),
+    [
+        *(("equal", steps) for steps in (1, 7, 16, 17, 18, 19, 20)),
+        *((method, steps) for method in ("uncertainty", "dwa", "random") for steps in (18, 27)),
+    ],
+)
 def test_a_lane_continues_from_any_step_to_the_same_bits(
     method: str, steps: int, encoded: EncodedCorpus, make_config: Make
 ) -> None:
     config = make_config(
         weighting={"method": method},
         sharing={"structure": "layerwise_explicit", "divergence_depth": 1},
-        training={"lr_schedule": "cosine", "warmup": 0.1, "epochs": 3},
+        training={"lr_schedule": "cosine", "warmup": 0.1, "epochs": 2 + (method == "dwa")},
     )
     engine, other = Engine(encoded), Engine(encoded)
     lane = engine.open(config, SEED)
@@ -107,7 +110,7 @@ def test_a_lane_continues_from_any_step_to_the_same_bits(
     wanted = run_to_the_end(engine, lane)
     found = run_to_the_end(other, continued)
 
-    assert len(before) + len(found) == 3
+    assert len(before) + len(found) == config.training.epochs
     assert numbers(found) == numbers(wanted)
     assert_same_state(other.checkpoint(continued), engine.checkpoint(lane))
 

@@ -63,7 +63,7 @@ def assert_as_without_failures(corpus: EncodedCorpus, found: dict[Lane, list[Epo
         by_itself = alone.open(lane.config, lane.seed)
         wanted = run_to_the_end(alone, [by_itself])[by_itself]
         assert lane.updater.steps_done == by_itself.updater.steps_done
-        assert [r.loss for r in results] == pytest.approx([r.loss for r in wanted], rel=1e-4)
+        assert [r.losses for r in results] == [pytest.approx(r.losses, rel=1e-4) for r in wanted]
         for name, counts in by_itself.updater.state_dict().items():
             if "/steps/" in name:
                 assert torch.equal(lane.updater.state_dict()[name], counts)
@@ -93,7 +93,7 @@ def fail_at(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_lack_of_memory_halves_the_lanes_and_loses_none(
     kind: str, fail_at: Any, encoded: EncodedCorpus, make_config: Make
 ) -> None:
-    config = make_config(training={"epochs": 2}, weighting={"method": "uncertainty"})
+    config = make_config(training={"epochs": 1}, weighting={"method": "uncertainty"})
     engine = Engine(encoded)
     lanes = open_lanes(engine, config, 4)
 
@@ -102,7 +102,7 @@ def test_a_lack_of_memory_halves_the_lanes_and_loses_none(
 
     assert failing.count > 3
     assert engine.notes == ["out of memory with 4 lanes side by side: from now on at most 2"]
-    assert [len(of_lane) for of_lane in results.values()] == [2] * 4
+    assert [len(of_lane) for of_lane in results.values()] == [1] * 4
     assert_as_without_failures(encoded, results)
 
 
@@ -316,18 +316,24 @@ import torch
 from mtl_core.data.encoded import open_encoded
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.engine import Engine
+from mtl_core.training.memory import measure_pass
 from mtl_core.training.results import EpochResult
 
 torch.set_num_threads(1)
 corpus = open_encoded(Path(sys.argv[1]))
-sizes = dict(n_layers=2, d_model=256, n_heads=4, d_ff=1024, d_word=64)
+sizes = dict(n_layers=2, d_model=128, n_heads=4, d_ff=512, d_word=64)
 config = TrialConfig.from_dict(dict(
-    encoder=sizes, batches=dict(batch_size=60), training=dict(epochs=2, learning_rate=1e-4)))
+    encoder=sizes, batches=dict(batch_size=60, bucketing=False), training=dict(epochs=1)))
 engine = Engine(corpus)
-lanes = [engine.open(config, seed, keep_best=False) for seed in range(16)]
+lanes = [engine.open(config, seed, keep_best=False) for seed in range(8)]
+for lane in lanes[1:]:
+    lane.held = True
 engine.step()  # what is loaded late is loaded
+for lane in lanes[1:]:
+    lane.held = False
 size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (size + 40_000_000, resource.RLIM_INFINITY))
+one = max(measure_pass(lane, lane.steps[0]) for lane in lanes)
+resource.setrlimit(resource.RLIMIT_AS, (size + 4 * one, resource.RLIM_INFINITY))
 results = []
 while any(lane.wanted for lane in lanes):
     engine.step()
@@ -340,6 +346,7 @@ print(engine.notes)
 """
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit of memory is Linux's")
 def test_a_real_limit_of_memory_halves_the_lanes(encoded: EncodedCorpus) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(encoded.path)],
@@ -351,5 +358,5 @@ def test_a_real_limit_of_memory_halves_the_lanes(encoded: EncodedCorpus) -> None
 
     assert done.returncode == 0, done.stderr[-2000:]
     *lanes, notes = done.stdout.splitlines()
-    assert [len(line.split()) for line in lanes] == [3] * 16
-    assert "out of memory with 16 lanes side by side: from now on at most 8" in notes
+    assert [len(line.split()) for line in lanes] == [2] * 8
+    assert "out of memory with 8 lanes side by side: from now on at most 4" in notes, notes
