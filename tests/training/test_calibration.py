@@ -72,11 +72,11 @@ def test_doubling_stops_where_the_gain_falls_below_a_tenth(
     encoded: EncodedCorpus, make_config: Make
 ) -> None:
     engine = Engine(encoded)
-    clock = Clock(engine, per_step=0.01, per_word=1e-4)  # a step has some 40 words: 0.004
+    clock = Clock(engine, per_step=0.01, per_word=2e-4)  # a step has some 40 words: 0.008
 
     found = calibrate(engine, [make_config()], 3, 64, clock=clock)
 
-    # n lanes: 0.01 + 0.004 n. Gains: 1.56, 1.38, 1.24, 1.13, 1.07.
+    # n lanes: 0.01 + 0.008 n. Gains: 1.38, 1.24, 1.13, 1.07.
     assert [lanes for lanes, _ in found.table][-2:] == [found.lanes, 2 * found.lanes]
     assert 4 <= found.lanes <= 16
 
@@ -97,8 +97,8 @@ def test_no_more_lanes_are_tried_than_asked_or_fit(
 
 def test_it_takes_little_time_unless_a_step_does(encoded: EncodedCorpus, make_config: Make) -> None:
     engine = Engine(encoded)
-    short = Clock(engine, per_step=0.01, per_word=0.0)
-    calibrate(engine, [make_config()], 3, 16, clock=short)
+    short = Clock(engine, per_step=0.03, per_word=0.0)
+    calibrate(engine, [make_config()], 3, 8, clock=short)
     assert short.now < 3.5
 
     slow_engine = Engine(encoded)
