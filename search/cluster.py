@@ -20,9 +20,8 @@ from typing import Any
 
 from mtl_core.errors import ConfigError
 from search.config import SearchConfig
+from search.local_ray import init, local_cpus, start_local
 
-OBJECT_STORE_BYTES = 100 * 2**20  # trials pass numbers only; models and data go over the disk
-DASHBOARD_CPUS = 4  # its ten processes would take the place of a trial on a smaller machine
 CONNECT_SECONDS = 10
 SOURCE = Path(__file__).resolve().parents[1]
 
@@ -59,11 +58,6 @@ class Cluster:
     memory_share: float = 1.0
 
 
-def local_cpus() -> int:
-    """Return the CPUs this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def local_engines(config: SearchConfig) -> int:
     """Return how many engines run on this machine, as far as CPUs decide."""
     room = max(1, math.floor(local_cpus() / config.cpus_per_trial))
@@ -86,7 +80,7 @@ def joined(address: str | None, config: SearchConfig) -> Iterator[Cluster]:
             yield _describe(config, "Ray cluster joined before", None)
             return
         try:
-            context = _join(address) if address else _start(config)
+            context = _join(address) if address else start_local(config)
             place = f"Ray cluster {address}" if address else "this machine"
             yield _describe(config, place, context.dashboard_url or None)
         finally:
@@ -127,16 +121,6 @@ def _silence() -> Iterator[None]:
         stdout_deduplicator.skip_re = skipped
 
 
-def _start(config: SearchConfig) -> Any:
-    cpus = max(local_cpus(), math.ceil(config.cpus_per_trial))
-    return _init(
-        address="local",
-        num_cpus=cpus,
-        include_dashboard=local_cpus() >= DASHBOARD_CPUS,
-        object_store_memory=OBJECT_STORE_BYTES,
-    )
-
-
 def _join(address: str) -> Any:
     """Join a cluster; its workers get our code as it is here, and need our dependencies only."""
     _check_reachable(address)
@@ -162,12 +146,12 @@ def _init_with_or_without_token(**options: Any) -> Any:
 
     try:
         with _muted():
-            return _init(**options)
+            return init(**options)
     except ConnectionError:
         had_mode = "RAY_AUTH_MODE" in os.environ
         if had_mode or not tokens.maybe_enable_token_auth_if_token_available(False):
             raise
-        return _init(**options)
+        return init(**options)
 
 
 @contextmanager
@@ -182,12 +166,6 @@ def _muted() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
-
-
-def _init(**options: Any) -> Any:
-    import ray
-
-    return ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
 
 
 def _check_reachable(address: str) -> None:

@@ -7,7 +7,7 @@ were lost is trained again, from the same seed, to the same epoch.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,12 +59,14 @@ def finish(
     folder: Path,
     *,
     say: Say | None = None,
+    trained: Callable[[], Iterable[Baseline]] | None = None,
 ) -> None:
     """Test what leads, and write all of a study's folder that follows from the journal.
 
     Args:
         record: Open for writing.
         say: Told what is going on, one line at a time.
+        trained: Gives the baselines where they were trained before.
     """
     on_gpu = space.search.gpus_per_trial > 0 and torch.cuda.is_available()
     device = "cuda" if on_gpu else "cpu"  # as in the search, so that dev scores come out the same
@@ -80,7 +82,7 @@ def finish(
     for at in dict.fromkeys((leader.trial, leader.epoch) for leader in leaders.values()):
         names = [name for name, leader in leaders.items() if (leader.trial, leader.epoch) == at]
         _test_and_export(study, leaders[names[0]], names)
-    _run_baselines(study, corpus)
+    _run_baselines(study, corpus, trained or (lambda: baselines(corpus)))
     study.say("writing the tables and the report")
     write_views(record, space, folder)
 
@@ -172,7 +174,9 @@ def _scores(found: TaskEvaluation) -> dict[str, Any]:
     }
 
 
-def _run_baselines(study: _Study, corpus: Corpus) -> None:
+def _run_baselines(
+    study: _Study, corpus: Corpus, trained: Callable[[], Iterable[Baseline]]
+) -> None:
     record, encoded = study.record, study.encoded
     if all(name in record.baselines for name in baseline_names(corpus)):
         return
@@ -180,7 +184,7 @@ def _run_baselines(study: _Study, corpus: Corpus) -> None:
     seen = {
         name: encoded.split(task, "test").seen_in_train for task, name in enumerate(encoded.names)
     }
-    for baseline in baselines(corpus):
+    for baseline in trained():
         if baseline.name not in record.baselines:
             record.append("baseline", name=baseline.name, **_baseline_fields(baseline, seen))
 

@@ -6,6 +6,7 @@ live, and writes "proposed". How trials went reaches the proposer through the re
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -25,17 +26,24 @@ class JournalSearcher(Searcher):
         lanes: Where trials train; there are no more of them at a time than places. Without it Tune
             asks for one ahead of those that run, which the sampler then proposes without knowing
             how they went.
+        all_begun: Called when there is no further trial.
 
     Attributes:
         trials: Ours by Tune's name, while they live.
     """
 
-    def __init__(self, proposer: Proposer, *, lanes: Lanes | None = None) -> None:
+    def __init__(
+        self,
+        proposer: Proposer,
+        *,
+        lanes: Lanes | None = None,
+        all_begun: Callable[[], None] | None = None,
+    ) -> None:
         super().__init__()
         self.proposer = proposer
         self.record: StudyRecord = proposer.record
         self.trials: dict[str, str] = {}
-        self._lanes = lanes
+        self._lanes, self._all_begun = lanes, all_begun
         self._again: deque[TrialRecord] = deque(self.record.unfinished())
 
     def suggest(  # type: ignore[override]  # Tune leaves FINISHED out of its own signature
@@ -49,6 +57,8 @@ class JournalSearcher(Searcher):
             return None
         trial = self._again.popleft() if self._again else self._propose()
         if trial is None:
+            if self._all_begun is not None:
+                self._all_begun()
             return str(Searcher.FINISHED)
         self.trials[trial_id] = trial.id
         place = None if self._lanes is None else self._lanes.place(trial.id, trial.config)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mtl_core.baselines import baseline_names, baselines
 from mtl_core.data.audit import audit
 from mtl_core.data.encoded import EncodedCorpus, encode
 from mtl_core.data.readers import read_corpus
@@ -20,6 +21,7 @@ from mtl_core.data.vectors import Coverage, coverage, vectors_for
 from mtl_core.errors import ConfigError, check_names
 from mtl_core.files import write_text
 from mtl_core.model.config import EncoderConfig
+from search.ahead import Ahead
 from search.environment import environment
 from search.place import JOURNAL, SPACE, Existing, Place
 from search.progress import Progress
@@ -240,11 +242,20 @@ def _search(
 ) -> None:
     from search.tuner import run_trials
 
+    wanted = any(name not in study.record.baselines for name in baseline_names(corpus))
+    ahead = Ahead(lambda: baselines(corpus) if wanted else ())
     reason = run_trials(
-        space, encoded.path, study.record, study.folder, address=address, progress=shown
+        space,
+        encoded.path,
+        study.record,
+        study.folder,
+        address=address,
+        progress=shown,
+        all_begun=ahead.begin,
     )
     if reason in ENDINGS:
         shown.say(ENDINGS[reason])
     from search.finish import finish  # brings torch, which the search itself does without
 
-    finish(space, study.record, corpus, encoded, study.folder, say=shown.say)
+    trained = ahead.baselines
+    finish(space, study.record, corpus, encoded, study.folder, say=shown.say, trained=trained)

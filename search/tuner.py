@@ -7,7 +7,9 @@ is deleted at the end.
 """
 
 import shutil
+from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -42,6 +44,7 @@ def run_trials(
     address: str | None = None,
     progress: Progress | None = None,
     trainable: type | None = None,
+    all_begun: Callable[[], None] | None = None,
 ) -> Reason:
     """Run what the journal has left unfinished, then new trials, until the search ends.
 
@@ -51,6 +54,7 @@ def run_trials(
         folder: The study's folder.
         address: Ray cluster to join; None starts Ray on this machine.
         trainable: What trains, in place of `SearchTrial`.
+        all_begun: Called when there are no more trials to begin, and lanes fall empty.
 
     Returns:
         Why the search ended: as many "trials" as asked for, "minutes" used up, the space
@@ -70,8 +74,17 @@ def run_trials(
         with stop.on_signals(first=shown.stopping, second=shown.close), closing(shown):
             shown.say("starting Ray" if address is None else f"joining Ray at {address}")
             with joined(address, space.search) as cluster:
-                run = _Run(space, Path(encoded_path), record, Path(folder), shown)
-                reason = run.on(cluster, stop, trainable)
+                run = _Run(
+                    space=space,
+                    encoded=Path(encoded_path),
+                    record=record,
+                    folder=Path(folder),
+                    progress=shown,
+                    stop=stop,
+                    trainable=trainable,
+                    all_begun=all_begun,
+                )
+                reason = run.on(cluster)
     record.append("ended", reason=reason)
     return reason
 
@@ -87,28 +100,32 @@ def _nothing_left(space: Space, record: StudyRecord) -> Reason | None:
     return proposer.reason if proposer.propose() is None else None
 
 
+@dataclass(frozen=True, kw_only=True)
 class _Run:
     """One call of Tune, with all that belongs to it."""
 
-    def __init__(
-        self, space: Space, encoded: Path, record: StudyRecord, folder: Path, progress: Progress
-    ) -> None:
-        self.space, self.encoded, self.record = space, encoded, record
-        self.folder, self.progress = folder, progress
+    space: Space
+    encoded: Path
+    record: StudyRecord
+    folder: Path
+    progress: Progress
+    stop: "StopSwitch"
+    trainable: type | None
+    all_begun: Callable[[], None] | None
 
-    def on(self, cluster: Cluster, stop: "StopSwitch", trainable: type | None) -> Reason:
-        if stop.reason is not None:  # Ctrl-C while Ray was starting
-            return stop.reason
+    def on(self, cluster: Cluster) -> Reason:
+        if self.stop.reason is not None:  # Ctrl-C while Ray was starting
+            return self.stop.reason
         engines = self._start_engines(cluster)
         scratch = self.folder.resolve() / SCRATCH
         shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
         try:
             proposer = self._get_ready(cluster, engines)
-            self._tune(proposer, engines, stop, trainable, str(scratch))
+            self._tune(proposer, engines, str(scratch))
         finally:
             engines.close()
             shutil.rmtree(scratch, ignore_errors=True)
-        reason: Reason | None = stop.reason or proposer.reason
+        reason: Reason | None = self.stop.reason or proposer.reason
         assert reason is not None, "Tune ended although trials were left"
         return reason
 
@@ -116,19 +133,18 @@ class _Run:
         from search.engine_pool import EnginePool
 
         search = self.space.search
-        most = most_lanes(search, cluster.engines)
-        self.measure_up_to = 0 if search.lanes or self.record.lanes or most == 1 else most
-        each = search.lanes or min(self.record.lanes or 1, most)
+        each = search.lanes or min(self.record.lanes or 1, most_lanes(search, cluster.engines))
         return EnginePool(search, self._workplace(cluster), cluster.engines, each=each)
 
     def _get_ready(self, cluster: Cluster, engines: "EnginePool") -> Proposer:
-        """Show that it begins, and have measured what must be, while the engines start."""
+        """Show that it begins; have the lanes measured, unless their number is known."""
+        search = self.space.search
         self.progress.started(cluster, self.space, self.record)
-        if self.measure_up_to:
-            configs = calibration_configs(self.space, self.measure_up_to)
-            engines.measure(configs, self.space.search.seed, self.measure_up_to)
-        else:
+        most = most_lanes(search, cluster.engines)
+        if search.lanes or self.record.lanes or most == 1:
             self.progress.say(in_words(engines))
+        else:
+            engines.measure(calibration_configs(self.space, most), search.seed, most)
         return Proposer(self.space, self.record, workers=engines.total)
 
     def _measured(self, engines: "EnginePool", proposer: Proposer, found: dict[str, Any]) -> None:
@@ -140,14 +156,7 @@ class _Run:
         self.progress.say(in_words(engines))
         proposer.startup_trials = startup_trials(self.space.search, engines.total)
 
-    def _tune(
-        self,
-        proposer: Proposer,
-        engines: "EnginePool",
-        stop: "StopSwitch",
-        trainable: type | None,
-        scratch: str,
-    ) -> None:
+    def _tune(self, proposer: Proposer, engines: "EnginePool", scratch: str) -> None:
         from ray import tune
 
         from search.callback import JournalCallback
@@ -160,17 +169,17 @@ class _Run:
             self.record,
             self.folder,
             progress=self.progress,
-            stop=stop,
+            stop=self.stop,
             engines=engines,
             measured=partial(self._measured, engines, proposer),
         )
         try:
             tune.run(
-                trainable or SearchTrial,
+                self.trainable or SearchTrial,
                 num_samples=-1,
-                search_alg=JournalSearcher(proposer, lanes=engines),
+                search_alg=JournalSearcher(proposer, lanes=engines, all_begun=self.all_begun),
                 scheduler=JournalScheduler(self.record, search.early_stopping),
-                stop=stop,
+                stop=self.stop,
                 callbacks=[callback],
                 resources_per_trial={"cpu": 0, "memory": MEMORY_BYTES},
                 max_failures=search.retries,  # what a trial gets wrong itself is no failure here

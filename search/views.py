@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow as pa
 
 from mtl_core.files import write_text
-from search.optuna_view import OPTUNA_DB, write_optuna_view
 from search.record import StudyRecord
 from search.report.findings import Findings, Tested
 from search.report.markdown import markdown
@@ -40,6 +39,8 @@ _SCHEMA = pa.schema(
 
 def write_views(record: StudyRecord, space: Space, folder: Path) -> None:
     """Write all views of the journal, each whole or not at all."""
+    from search.optuna_view import OPTUNA_DB, write_optuna_view  # brings a database along
+
     findings = Findings(record)
     text = markdown(
         findings,

@@ -192,3 +192,14 @@ def test_nothing_is_saved_beside_the_journal(space: Space, path: Path) -> None:
     searcher.restore(str(path))
 
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_driver_is_told_when_the_last_trial_has_begun(path: Path) -> None:
+    told: list[int] = []
+    proposer = Proposer(parse_space(SPACE.replace("trials: 12", "trials: 1")), make_record(path))
+    searcher = JournalSearcher(proposer, all_begun=lambda: told.append(1))
+
+    assert isinstance(searcher.suggest("a"), dict)
+    assert told == []
+    assert searcher.suggest("b") == Searcher.FINISHED
+    assert told == [1]

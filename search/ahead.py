@@ -1,0 +1,42 @@
+"""What the end of a study needs, made ready while its last trials train.
+
+When there are no more trials to begin, lanes fall empty one after another. Meanwhile a thread of
+the driver trains the baselines and imports what `finish.py` imports, which takes some seconds.
+"""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from importlib import import_module
+
+from mtl_core.baselines import Baseline
+
+_MODULES = ("search.finish", "search.optuna_view")
+
+
+class Ahead:
+    """Baselines that are trained before they are asked for, if there is time.
+
+    Args:
+        train: Trains them; called at most once.
+    """
+
+    def __init__(self, train: Callable[[], Iterable[Baseline]]) -> None:
+        self._train = train
+        self._trained: Future[list[Baseline]] | None = None
+
+    def begin(self) -> None:
+        """Make ready in a thread; the second time nothing more."""
+        if self._trained is None:
+            with_one_thread = ThreadPoolExecutor(1)
+            self._trained = with_one_thread.submit(self._make_ready)
+            with_one_thread.shutdown(wait=False)
+
+    def baselines(self) -> Iterable[Baseline]:
+        """Return the baselines, as soon as they are trained."""
+        return self._train() if self._trained is None else self._trained.result()
+
+    def _make_ready(self) -> list[Baseline]:
+        trained = list(self._train())
+        for name in _MODULES:
+            import_module(name)
+        return trained

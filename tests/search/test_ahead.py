@@ -1,0 +1,46 @@
+"""The baselines before they are asked for: once, in a thread, with their errors kept for later."""
+
+import threading
+
+import pytest
+
+from mtl_core.baselines import Baseline
+from search.ahead import Ahead
+
+
+def test_baselines_are_trained_when_asked_for_if_nobody_began_before() -> None:
+    names = []
+
+    def train() -> list[Baseline]:
+        names.append(threading.current_thread().name)
+        return []
+
+    assert list(Ahead(train).baselines()) == []
+    assert names == ["MainThread"]
+
+
+def test_what_has_begun_is_trained_once_and_in_another_thread() -> None:
+    names = []
+
+    def train() -> list[Baseline]:
+        names.append(threading.current_thread().name)
+        return []
+
+    ahead = Ahead(train)
+    ahead.begin()
+    ahead.begin()
+
+    assert [list(ahead.baselines()), list(ahead.baselines())] == [[], []]
+    assert len(names) == 1
+    assert names != ["MainThread"]
+
+
+def test_an_error_is_raised_where_the_baselines_are_needed() -> None:
+    def train() -> list[Baseline]:
+        raise ValueError("no words at all")
+
+    ahead = Ahead(train)
+    ahead.begin()
+
+    with pytest.raises(ValueError, match="no words at all"):
+        ahead.baselines()
