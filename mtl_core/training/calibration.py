@@ -1,15 +1,13 @@
 """How many lanes pay: throughput against lanes, by doubling them until little is gained.
 
 From n lanes to 2 n, the gain is how long both halves take apart over how long they take together,
-for the same words; so it does not matter that configurations cost differently, and that steps are
-of different lengths.
+for the same steps; so it does not matter that configurations cost differently, and that some steps
+are longer than others.
 """
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-
-import numpy as np
 
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.engine import Engine
@@ -18,7 +16,8 @@ from mtl_core.training.results import NoRoom
 
 REQUIRED_GAIN = 1.1
 _SECONDS = 3.0  # of steps in all, unless single ones take longer
-_SLICE = _SECONDS / 24  # for one measurement, at least one step
+_SLICE = _SECONDS / 24  # for one measurement, if it takes more than one step
+_STEPS = 12  # of a measurement at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,16 +54,6 @@ def calibrate(
             engine.close(lane)
 
 
-@dataclass
-class _Speed:
-    """What some steps of some lanes came to; words of each lane, (lanes,)."""
-
-    words: np.ndarray
-    steps: int = 0
-    examples: int = 0
-    seconds: float = 0.0
-
-
 class _Calibrator:
     def __init__(
         self,
@@ -80,20 +69,22 @@ class _Calibrator:
 
     def run(self, most: int) -> Calibration:
         table: list[tuple[int, float]] = []
-        paying, apart = 1, np.zeros(0)  # seconds for a word of each lane, in its half
+        paying, count = 1, _STEPS
+        half: list[float] = []  # seconds of each step of the lanes that were there before
         while len(self.lanes) < most and self._open(min(most, max(1, 2 * len(self.lanes)))):
-            before = len(apart)
-            new = self._measure(self.lanes[before:])
-            together = self._measure(self.lanes) if before else new
-            if self._cut_down():
+            before = paying if half else 0
+            other = self._measure(self.lanes[before:], count)
+            whole = self._measure(self.lanes, len(other)) if half else other
+            if not whole or not other:
                 break
-            table.append((len(self.lanes), together.examples / together.seconds))
-            apart = np.concatenate([apart, _seconds_for_words(new)])
-            if before and together.words @ apart < REQUIRED_GAIN * together.seconds:
+            count = len(whole)
+            table.append((len(self.lanes), self._examples(count) / sum(whole)))
+            apart = sum(half[:count]) + sum(other[:count])
+            if half and apart < REQUIRED_GAIN * sum(whole):
                 break
-            paying, apart = len(self.lanes), _seconds_for_words(together)
-            # The next number: two steps of as many new lanes, and two of twice as many.
-            if self.spent + max(6 * together.seconds / together.steps, 2 * _SLICE) > _SECONDS:
+            paying, half = len(self.lanes), whole
+            # The next number: a step to warm up and one to time, of as many new lanes and of all.
+            if self.spent + max(6 * max(whole), 2 * _SLICE) > _SECONDS:
                 break
         return Calibration(lanes=paying, table=tuple(table))
 
@@ -109,45 +100,35 @@ class _Calibrator:
             self.lanes.append(lane)
         return True
 
-    def _cut_down(self) -> bool:
-        """Whether memory ran out after all."""
-        return any(lane.parked or lane.failure for lane in self.lanes)
+    def _measure(self, lanes: Sequence[Lane], count: int) -> list[float]:
+        """Return the seconds of each of the first steps of these lanes alone, `count` at most.
 
-    def _measure(self, lanes: Sequence[Lane]) -> _Speed:
-        """Time some steps of these lanes alone, after one that warms up."""
+        Where memory runs out, which says that there is no room after all, the list is empty.
+        """
         for lane in self.lanes:
-            lane.held = True
-        self._step(lanes, _Speed(np.zeros(len(lanes))))
-        speed = _Speed(np.zeros(len(lanes)))
-        while speed.seconds < _SLICE and not self._cut_down():
-            self._step(lanes, speed)
-        return speed
+            lane.held = lane not in lanes
+        count = min(count, *(len(lane.steps) for lane in lanes))
+        self._take_first(lanes, 1)  # it warms up
+        return self._take_first(lanes, count)
 
-    def _step(self, lanes: Sequence[Lane], speed: _Speed) -> None:
-        """Take one update of each of the lanes, and add to `speed` what it came to."""
-        self._finish_evaluations(lanes)
-        steps = [lane.next_update().step for lane in lanes]
+    def _take_first(self, lanes: Sequence[Lane], count: int) -> list[float]:
         for lane in lanes:
-            lane.held = False
-        began = self.clock()
-        self.engine.step()
-        self.engine.wait()
-        seconds = self.clock() - began
-        for lane in lanes:
-            lane.held = True
-        lengths = self.engine.around.lengths
-        speed.words += [sum(lengths[r.task][r.examples].sum() for r in step) for step in steps]
-        speed.examples += sum(len(row.examples) for step in steps for row in step)
-        speed.steps += 1
-        speed.seconds += seconds
-        self.spent += seconds
+            lane.rewind()
+        seconds: list[float] = []
+        while len(seconds) < count and sum(seconds) < _SLICE:
+            began = self.clock()
+            self.engine.step()
+            self.engine.wait()
+            seconds.append(self.clock() - began)
+            self.spent += seconds[-1]
+            if any(lane.parked or lane.failure for lane in lanes):
+                return []
+        return seconds
 
-    def _finish_evaluations(self, lanes: Sequence[Lane]) -> None:
-        for lane in lanes:
-            lane.held = False
-            while lane.evaluation is not None and lane.wanted and not lane.parked:
-                self.engine.step()
-            lane.held = True
+    def _examples(self, count: int) -> int:
+        """Return the texts in so many first steps of all lanes."""
+        steps = [step for lane in self.lanes for step in lane.steps[:count]]
+        return sum(len(row.examples) for step in steps for row in step)
 
 
 def _endless(config: TrialConfig) -> TrialConfig:
@@ -160,7 +141,3 @@ def _endless(config: TrialConfig) -> TrialConfig:
         word_learning_rate=1e-9,
     )
     return replace(config, training=training)
-
-
-def _seconds_for_words(speed: _Speed) -> np.ndarray:
-    return np.full(len(speed.words), speed.seconds / speed.words.sum())
