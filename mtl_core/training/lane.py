@@ -169,8 +169,7 @@ class Lane:
         """Let all tensors go, whoever still holds the lane; the best epochs' copies stay."""
         self.updater.release()
         self._start_epoch()
-        for tensor in (*self.model.parameters(), *self.model.buffers()):
-            tensor.data = tensor.data.new_empty(0)
+        self.model.to("meta")  # which keeps the shapes alone
 
     def state(self) -> Checkpoint:
         """Return all that a continuation needs; the tensors are the lane's own, not copies."""

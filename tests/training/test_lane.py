@@ -1,6 +1,7 @@
 """A lane is the same alone and in company, and continues from any of its steps."""
 
 import json
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -175,10 +176,14 @@ def test_what_a_lane_was_released_from_is_gone(encoded: EncodedCorpus, make_conf
     engine = Engine(encoded)
     lane = engine.open(make_config(), SEED)
     run(engine, 2)
+    held = (*lane.model.parameters(), *lane.updater.state_dict().values())
+    tensors = [weakref.ref(tensor) for tensor in held]
+    del held
 
     engine.close(lane)
 
-    assert sum(p.numel() for p in lane.model.parameters()) == 0
+    assert all(tensor() is None for tensor in tensors)
+    assert all(parameter.is_meta for parameter in lane.model.parameters())
     assert lane.updater.state_dict() == {}
     assert lane.updater.steps_done == 2
     assert engine.lanes == ()
