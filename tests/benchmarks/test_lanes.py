@@ -15,10 +15,6 @@ makes either small enough for any machine.
 """
 
 import argparse
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,12 +26,12 @@ from corpora import FDU_MTL, Sample, builtin, fdu_mtl
 from lane_work import Trial, mixed_trials, profile_lanes, same_trials
 from machine import describe, make_console, product_rates, rate_table
 from rich.console import Console
+from search_run import SearchRun, run_search
 from shares import share_table
 
 from mtl_core.model.config import EncoderConfig
 from search.cluster import local_cpus
 
-ROOT = Path(__file__).resolve().parents[2]
 REQUIRED_OF_PACKING, REQUIRED_OF_ONE = 5.0, 20.0  # on a GPU
 SEARCH_SECONDS = 600  # at most, on a GPU
 STRUCTURE = "layerwise_implicit"  # of the trials that differ in nothing but the seed
@@ -84,24 +80,11 @@ def _trials(name: str, encoder: EncoderConfig, count: int, batch_size: int) -> l
     return same_trials(count, encoder, STRUCTURE, batch_size)
 
 
-def search_seconds(device: str, *, tiny: bool) -> tuple[float, str]:
-    """Return how long a whole search takes as a command, and the last lines that it prints."""
-    settings = dict(TINY_SEARCH if tiny else SEARCH, gpus_per_trial=str(int(device != "cpu")))
-    space = "layerwise" if tiny else "fdu_mtl"
-    command = [sys.executable, "-m", "search.run", "--space", str(ROOT / f"spaces/{space}.yaml")]
-    command += [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-    command += [] if tiny else ["--data", str(FDU_MTL)]
-    with tempfile.TemporaryDirectory() as folder:
-        began = time.perf_counter()
-        done = subprocess.run(
-            [*command, "--out", folder], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        seconds = time.perf_counter() - began
-    if done.returncode:
-        raise RuntimeError(
-            f"{' '.join(command)} failed:\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
-        )
-    return seconds, "\n".join(done.stdout.splitlines()[-20:])
+def timed_search(device: str, *, tiny: bool) -> SearchRun:
+    """Return what a whole search took as a command."""
+    if tiny:
+        return run_search("layerwise", TINY_SEARCH)
+    return run_search("fdu_mtl", SEARCH | {"gpus_per_trial": str(int(device != "cpu"))}, FDU_MTL)
 
 
 @pytest.mark.cluster
@@ -149,10 +132,10 @@ def test_lanes_train_many_times_the_trials_of_processes_on_a_gpu(tmp_path: Path)
 def test_a_search_of_a_hundred_trials_takes_less_than_ten_minutes_on_a_gpu() -> None:
     _skip_without_gpu_and_data()
 
-    seconds, printed = search_seconds("cuda", tiny=False)
+    run = timed_search("cuda", tiny=False)
 
-    print(printed)
-    assert seconds < SEARCH_SECONDS
+    print(run)
+    assert run.seconds < SEARCH_SECONDS
 
 
 def _skip_without_gpu_and_data() -> None:
@@ -178,9 +161,9 @@ def main() -> None:
     given = parser.parse_args()
     console = make_console()
     if given.search:
-        seconds, printed = search_seconds(device, tiny=given.tiny)
-        console.print(printed, markup=False, highlight=False)
-        console.print(f"the whole command took {seconds:.1f} s", highlight=False)
+        run = timed_search(device, tiny=given.tiny)
+        console.print(run.printed, markup=False, highlight=False)
+        console.print(str(run), highlight=False)
     else:
         make = tiny_work if given.tiny else published_work
         work = make(given.workload, given.lanes, given.processes, device, None)

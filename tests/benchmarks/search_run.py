@@ -1,0 +1,113 @@
+"""A whole search as a command: how long it took, and how much of that its engines trained.
+
+The command runs in a process of its own; what happened in it is read from its journal.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchRun:
+    """What a search took.
+
+    Args:
+        seconds: Of the whole command, from its start to the report.
+        searching: From the study's first event until the trials had ended.
+        training: Seconds in which an engine (before lanes: a worker) trained or scored dev rows, a
+            mean over the engines.
+        trials, epochs: That were begun, and trained.
+        printed: The last lines of the command.
+    """
+
+    seconds: float
+    searching: float
+    training: float
+    trials: int
+    epochs: int
+    printed: str
+
+    @property
+    def outside(self) -> float:
+        """Share of the whole time in which an engine did not train."""
+        return 1 - self.training / self.seconds
+
+    def __str__(self) -> str:
+        return (
+            f"{self.seconds:.1f} s in all for {self.trials} trials of {self.epochs} epochs in all; "
+            f"{self.searching:.1f} s until the trials had ended; an engine trained "
+            f"{self.training:.1f} s, so {self.outside:.0%} of the time is outside training"
+        )
+
+
+def run_search(
+    space: str, settings: Mapping[str, str], data: Path | None = None, source: Path = ROOT
+) -> SearchRun:
+    """Run `spaces/SPACE.yaml` with the settings changed; raises `RuntimeError` where it fails.
+
+    Args:
+        source: Folder of the program.
+    """
+    command = [sys.executable, "-m", "search.run", "--space", f"spaces/{space}.yaml"]
+    command += [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    command += ["--data", str(data)] if data else []
+    environment = {**os.environ, "PYTHONPATH": str(source)}
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        done = subprocess.run(
+            [*command, "--out", folder],
+            cwd=source,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        seconds = time.perf_counter() - began
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+        events = _events(Path(folder) / space / "journal.jsonl")
+    times = {event["event"]: event["time"] for event in events}
+    return SearchRun(
+        seconds=seconds,
+        searching=times["ended"] - events[0]["time"],
+        training=training_seconds(events),
+        trials=len({event["trial"] for event in events if event["event"] == "started"}),
+        epochs=sum(event["event"] == "reported" for event in events),
+        printed="\n".join(done.stdout.splitlines()[-20:]),
+    )
+
+
+def training_seconds(events: Sequence[Mapping[str, Any]]) -> float:
+    """Return how long an engine trained, on average; its lanes do so at the same time."""
+    engine_of: dict[str, str] = {}
+    spans: dict[str, list[tuple[float, float]]] = {}
+    for event in events:
+        if event["event"] == "started":
+            engine_of[event["trial"]] = event["worker"]
+        elif event["event"] == "reported":
+            span = (event["time"] - event["seconds"], event["time"])
+            spans.setdefault(engine_of[event["trial"]], []).append(span)
+    return sum(map(_covered, spans.values())) / len(spans)
+
+
+def _covered(spans: list[tuple[float, float]]) -> float:
+    """Return the length of all spans together, what they share counted once."""
+    total, done = 0.0, 0.0
+    for begin, end in sorted(spans):
+        total += max(0.0, end - max(begin, done))
+        done = max(done, end)
+    return total
+
+
+def _events(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
