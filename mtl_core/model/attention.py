@@ -1,10 +1,10 @@
 """Attention of texts that stand in one tensor of positions, over the keys that are no padding.
 
-The texts come in segments of one width. The function goes over a few heads of them at a time, so
+The texts come in segments of one width. PyTorch's fused kernel does those without dropout. It
+leaves its fused form where there is dropout, and has a slow backward pass in bfloat16 on a CPU
+(figures in `tests/benchmarks/README.md`); there `_Attention` goes over a few heads at a time, so
 that the weights stay in the cache from one operation to the next, and keeps the weights for the
-backward pass, their signs saying which were dropped. PyTorch's own kernel leaves its fused form
-where there is dropout, and has a slow backward pass in bfloat16 on a CPU
-(`tests/benchmarks/README.md` has the figures).
+backward pass, their signs saying which were dropped.
 Shapes: P positions, N texts, T positions of a text, H heads, D width, d = D / H.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mtl_core.model.dropout import Noise, kept_scale
@@ -44,6 +45,8 @@ def attend(qkv: Tensor, segments: Sequence[Segment], n_heads: int) -> Tensor:
     Args:
         qkv: Queries, keys and values, (P, 3 D).
     """
+    if not _fused_is_slow(qkv, segments):
+        return _fused(qkv, None, segments, n_heads)
     return _Attention.apply(qkv, None, tuple(segments), n_heads)  # type: ignore[no-untyped-call]
 
 
@@ -56,9 +59,36 @@ def attend_from(
         query: (N, D).
         key_value: Keys and values, (P, 2 D).
     """
+    if not _fused_is_slow(key_value, segments):
+        return _fused(key_value, query, segments, n_heads)
     return _Attention.apply(  # type: ignore[no-untyped-call]
         key_value, query, tuple(segments), n_heads
     )
+
+
+def _fused_is_slow(x: Tensor, segments: Sequence[Segment]) -> bool:
+    slow_backward = x.dtype is torch.bfloat16 and x.device.type == "cpu" and x.requires_grad
+    return slow_backward or any(segment.noise is not None for segment in segments)
+
+
+def _fused(
+    packed: Tensor, apart: Tensor | None, segments: Sequence[Segment], n_heads: int
+) -> Tensor:
+    """Attention without dropout; the arguments are those of `_Attention`."""
+    sizes = [segment.texts * segment.width for segment in segments]
+    queries: Sequence[Tensor | None] = [None] * len(segments)
+    if apart is not None:
+        queries = torch.split(apart, [segment.texts for segment in segments])
+    outs = []
+    for segment, part, query in zip(segments, torch.split(packed, sizes), queries, strict=True):
+        n_parts = 3 if query is None else 2
+        heads = part.view(segment.texts, segment.width, n_parts, n_heads, -1)
+        *first, key, value = heads.permute(2, 0, 3, 1, 4).unbind()  # each (texts, H, T, d)
+        own = first[0] if query is None else query.view(segment.texts, n_heads, 1, -1)
+        bias = None if segment.bias is None else segment.bias[:, None, None]
+        out = F.scaled_dot_product_attention(own, key, value, attn_mask=bias)
+        outs.append(out.transpose(1, 2).reshape(-1, out.shape[1] * out.shape[3]))
+    return torch.cat(outs) if len(outs) > 1 else outs[0]
 
 
 class _Attention(torch.autograd.Function):

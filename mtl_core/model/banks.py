@@ -1,11 +1,15 @@
-"""The few banks of the tables that one minibatch needs.
+"""The few banks that one minibatch needs, out of all banks of a model.
 
-`Narrowed` holds only the used banks of each table (`tables.py`) as leaves of the graph, so that a
-backward pass never makes gradients for the others; `BankViews` hands out single banks.
+The tables of a group (`tables.py`) stand side by side: a bank is one row of numbers, and `Narrowed`
+holds the used rows of each group as one leaf of the graph, so that a backward pass never makes
+gradients for the others, and an optimiser has few tensors to go through. `stack_rows` puts rows of
+several models together, `side_by_side` takes the tables apart again.
+Shapes: G banks of a group, S numbers of a bank, R runs.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor
@@ -13,54 +17,64 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Narrowed:
-    """The part of each table that a minibatch uses.
+    """The part of each group that a minibatch uses.
 
     Args:
-        used: Bank or row numbers in use of each group of tables, sorted, int64.
-        tables: A leaf for each trainable parameter: its used banks or rows, (used, ...). It is a
-            view of the parameter where the used ones stand side by side, so writing to it writes
-            to the parameter; else a copy.
+        used: Bank or row numbers in use of each group, sorted, int64.
+        tables: A leaf for each group: its used banks, (used, S), or words, (used, E). It is a view
+            of the model's own where the used ones stand together, so writing to it writes to the
+            model; else a copy.
         places: Place of each used bank in `tables`, by group (not for the words).
         word_places: Row of `tables["words"]` for each word of the minibatch, (N, T).
     """
 
-    used: dict[str, Tensor]
+    used: Mapping[str, Tensor]
     tables: dict[str, Tensor]
     places: Mapping[str, Mapping[int, int]]
     word_places: Tensor
 
 
-@dataclass
-class BankViews:
-    """Single banks of the tables of one forward pass.
+@dataclass(frozen=True)
+class Banks:
+    """The banks of one part of a pass.
 
     Args:
-        tables: Tables by parameter name.
-        places: Place of a bank in the tables of a group; None: its number.
+        rows: By group, (banks, S).
+        places: Place of each bank in `rows`, by group; None: its number.
     """
 
-    tables: Mapping[str, Tensor]
+    rows: Mapping[str, Tensor]
     places: Mapping[str, Mapping[int, int]] | None = None
-    _apart: dict[str, tuple[Tensor, ...]] = field(default_factory=dict)
 
-    def take(self, names: Sequence[str], group: str, bank: int) -> list[Tensor]:
-        """Return one bank of each of the tables `names`, which belong to `group`."""
-        place = bank if self.places is None else self.places[group][bank]
-        return [self._bank(name, place) for name in names]
-
-    def _bank(self, name: str, place: int) -> Tensor:
-        table = self.tables[name]
-        if len(table) == 1:
-            return table.squeeze(0)  # its gradient is a view; that of a bank of several is a copy
-        if not (table.requires_grad and torch.is_grad_enabled()):
-            return table[place]
-        if name not in self._apart:  # one gradient for all banks, where `table[i]` makes one each
-            self._apart[name] = table.unbind(0)
-        return self._apart[name][place]
+    def place(self, group: str, bank: int) -> int:
+        return bank if self.places is None else self.places[group][bank]
 
 
-def narrow_table(table: Tensor, numbers: Sequence[int], used: Tensor) -> Tensor:
-    """Return `table[used]` as a new leaf, without copying where the used ones stand together.
+def stack_rows(chosen: Sequence[tuple[Tensor, int]]) -> Tensor:
+    """Return the chosen rows, each named by its table and place, (R, S); a view if they can be."""
+    pieces: list[tuple[Tensor, int, int]] = []
+    for table, row in chosen:
+        if pieces and pieces[-1][0] is table and pieces[-1][2] == row:
+            pieces[-1] = (table, pieces[-1][1], row + 1)
+        else:
+            pieces.append((table, row, row + 1))
+    taken = [
+        table if stop - start == len(table) else table[start:stop] for table, start, stop in pieces
+    ]
+    return torch.cat(taken) if len(taken) > 1 else taken[0]
+
+
+def side_by_side(rows: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
+    """Return the tables that stand side by side in `rows`, each (R, *shape), as views."""
+    columns = torch.split(rows, [prod(shape) for shape in shapes], dim=1)
+    return [
+        column.view(len(rows), *shape) if len(shape) > 1 else column
+        for column, shape in zip(columns, shapes, strict=True)
+    ]
+
+
+def narrow_rows(rows: Tensor, numbers: Sequence[int], used: Tensor) -> Tensor:
+    """Return `rows[used]` as a new leaf, without copying where the used ones stand together.
 
     Args:
         numbers: The used ones, sorted.
@@ -68,13 +82,22 @@ def narrow_table(table: Tensor, numbers: Sequence[int], used: Tensor) -> Tensor:
     """
     first, count = numbers[0] if numbers else 0, len(numbers)
     if not numbers or numbers[-1] - first + 1 == count:
-        part = table.detach() if count == len(table) else table.detach()[first : first + count]
+        part = rows.detach() if count == len(rows) else rows.detach()[first : first + count]
     else:
-        part = table.detach().index_select(0, used)
-    return part.requires_grad_(table.requires_grad)
-
-
-def narrow_words(table: Tensor, used: Tensor) -> Tensor:
-    """Return the used rows of the word table as a new leaf; a view where all are used."""
-    part = table.detach() if len(used) == len(table) else table.detach().index_select(0, used)
+        part = rows.detach().index_select(0, used)
     return part.requires_grad_()
+
+
+def narrow_words(table: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return which rows of the word table are used, sorted, them as a new leaf, and new places.
+
+    Args:
+        places: Row of the table of each word, any shape.
+    """
+    is_used = torch.zeros(len(table), dtype=torch.bool, device=places.device)
+    is_used[places] = True  # by a mark for each row: sorting takes several times as long
+    used = is_used.nonzero().squeeze(1)
+    new = torch.empty(len(table), dtype=torch.int64, device=places.device)
+    new[used] = torch.arange(len(used), device=places.device)
+    part = table.detach() if len(used) == len(table) else table.detach().index_select(0, used)
+    return used, part.requires_grad_(), new[places]

@@ -22,20 +22,20 @@ class EmbeddedPart(NamedTuple):
         blocks: Its blocks; they stand together.
         places: Row of the word table of each word, (N, T).
         words: Word table, (U, E).
-        positions: Tables of the positions' vectors, (longest, E).
-        of_block: Which of the tables `positions` each block uses.
+        positions: The positions' vectors of its banks, (banks, longest, E).
+        of_block: Bank of each block.
     """
 
     blocks: Sequence[Block]
     places: Tensor
     words: Tensor
-    positions: Sequence[Tensor]
+    positions: Tensor
     of_block: Sequence[int]
 
 
 def embed(parts: Sequence[EmbeddedPart]) -> Tensor:
     """Return the word's and the position's vector, summed, of each position, (P, E)."""
-    tables = [table for part in parts for table in (part.words, *part.positions)]
+    tables = [table for part in parts for table in (part.words, part.positions)]
     return _Embed.apply(tuple(parts), *tables)  # type: ignore[no-untyped-call]
 
 
@@ -61,17 +61,14 @@ class _Embed(torch.autograd.Function):
     def forward(ctx: Any, parts: tuple[EmbeddedPart, ...], *tables: Tensor) -> Tensor:
         last = max((part.blocks[-1] for part in parts), key=lambda block: block.start)
         out = tables[0].new_empty(last.end, tables[0].shape[1])
-        places, at = [], 0
-        for part in parts:
-            words, positions = tables[at], tables[at + 1 : at + 1 + len(part.positions)]
-            at += 1 + len(part.positions)
+        places = []
+        for part, words, positions in zip(parts, tables[::2], tables[1::2], strict=True):
             flat = _flat_places(part)
             places.append(flat)
             start, end = part.blocks[0].start, part.blocks[-1].end
             torch.index_select(words, 0, flat, out=out[start:end])
-            for block, of_block in zip(part.blocks, part.of_block, strict=True):
-                mine = out[block.start : block.end].view(block.texts, block.width, -1)
-                mine.add_(positions[of_block][: block.width])
+            for block, bank in zip(part.blocks, part.of_block, strict=True):
+                _texts(out, block).add_(positions[bank, : block.width])
         ctx.save_for_backward(*places)
         ctx.parts, ctx.shapes = parts, [table.shape for table in tables]
         return out
@@ -81,20 +78,15 @@ class _Embed(torch.autograd.Function):
         (gradient,) = gradients
         found: list[Tensor | None] = []
         for part, places in zip(ctx.parts, ctx.saved_tensors, strict=True):
-            mine = gradient[part.blocks[0].start : part.blocks[-1].end]
             of_words = None
             if ctx.needs_input_grad[1 + len(found)]:
+                mine = gradient[part.blocks[0].start : part.blocks[-1].end]
                 shape = ctx.shapes[len(found)]
                 of_words = gradient.new_zeros(shape).index_add_(0, places, mine)
-            found.append(of_words)
-            of_positions = [
-                gradient.new_zeros(ctx.shapes[len(found) + number])
-                for number in range(len(part.positions))
-            ]
-            for block, of_block in zip(part.blocks, part.of_block, strict=True):
-                texts = gradient[block.start : block.end].view(block.texts, block.width, -1)
-                of_positions[of_block][: block.width] += texts.sum(0)
-            found.extend(of_positions)
+            of_positions = gradient.new_zeros(ctx.shapes[len(found) + 1])
+            for block, bank in zip(part.blocks, part.of_block, strict=True):
+                of_positions[bank, : block.width] += _texts(gradient, block).sum(0)
+            found += [of_words, of_positions]
         return None, *found
 
 

@@ -6,8 +6,7 @@ which tables of weights that makes, `sentence.py` and `layer.py` what is compute
 Shapes: N texts, T positions, D width, E width of word vectors, K tasks, C classes.
 """
 
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtl_core.data.batches import Minibatch
-from mtl_core.model.banks import Narrowed, narrow_table, narrow_words
+from mtl_core.model.banks import Banks, Narrowed, narrow_rows, narrow_words, side_by_side
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.dropout import draw_seed
 from mtl_core.model.forward import Part, compute_logits
@@ -23,6 +22,9 @@ from mtl_core.model.plan import SharingPlan, Tokens
 from mtl_core.model.tables import initial_table, list_tables, names_of_banks
 from mtl_core.model.words import CLS_ID, initial_words, word_ids_of_banks, word_rows
 from mtl_core.seeding import stream
+
+# Used banks of each group, the place of each among them, and the same as tensors.
+_Used = tuple[Mapping[str, tuple[int, ...]], Mapping[str, Mapping[int, int]], dict[str, Tensor]]
 
 
 class MultiTaskEncoder(nn.Module):
@@ -55,6 +57,9 @@ class MultiTaskEncoder(nn.Module):
         super().__init__()
         self.plan, self.config, self.n_classes = plan, config, tuple(n_classes)
         self.table_group = {"words": "words"}
+        self.rows: dict[str, Tensor] = {}  # by group: all of its tables side by side, (G, S)
+        self._tables_of: dict[str, list[str]] = {}
+        self._used: dict[tuple[int, ...], _Used] = {}  # of the tasks of a minibatch
         ids = word_ids_of_banks(plan, vocabulary_of_tasks)
         names = names_of_banks(plan.groups[0], task_names)
         streams = [stream(seed, "init", "words", 0, *sorted(of_bank)) for of_bank in names]
@@ -67,8 +72,10 @@ class MultiTaskEncoder(nn.Module):
         ):
             self._add(table.name, initial_table(table, seed=seed))
             self.table_group[table.name] = table.group
+            self._tables_of.setdefault(table.group, []).append(table.name)
         mask = torch.arange(max(n_classes)) < torch.tensor(self.n_classes)[:, None]  # (K, C)
         self.register_buffer("class_mask", mask, persistent=False)
+        self._tie()
 
     def forward(self, batch: Minibatch, narrowed: Narrowed | None = None) -> Tensor:
         """Return the logits of each text's task, (N, C).
@@ -81,21 +88,28 @@ class MultiTaskEncoder(nn.Module):
 
     def narrow(self, batch: Minibatch) -> Narrowed:
         """Return the banks and word rows that the minibatch uses, as leaves that get gradients."""
-        banks, place_of = _used_banks(self.plan, batch.tasks)
-        device = batch.words.device
-        used = {group: torch.tensor(numbers, device=device) for group, numbers in banks.items()}
-        rows = self.word_places(batch)
-        used["words"], places = torch.unique(rows, return_inverse=True)
-        used["words"] = used["words"].long()
-        tables = {
-            name: narrow_table(table, banks[group], used[group])
-            for name, table in self.named_parameters()
-            if (group := self.table_group[name]) != "words"
+        if batch.tasks not in self._used:
+            self._used[batch.tasks] = self._used_banks(batch.tasks)
+        banks, places, used = self._used[batch.tasks]
+        rows = {
+            group: narrow_rows(self.rows[group], numbers, used[group])
+            for group, numbers in banks.items()
         }
+        of_words = self.word_places(batch)
         if not self.words.requires_grad:
-            return Narrowed(used, tables, place_of, rows)
-        tables["words"] = narrow_words(self.words, used["words"])
-        return Narrowed(used, tables, place_of, places)
+            return Narrowed(used | {"words": torch.unique(of_words).long()}, rows, places, of_words)
+        used_words, rows["words"], of_words = narrow_words(self.words, of_words)
+        return Narrowed(used | {"words": used_words}, rows, places, of_words)
+
+    def banks(self) -> Banks:
+        """Return all banks; where gradients are taken, of the parameters."""
+        if not torch.is_grad_enabled():
+            return Banks(self.rows | {"words": self.words})
+        tables = {
+            group: torch.cat([self.get_parameter(name).flatten(1) for name in names], dim=1)
+            for group, names in self._tables_of.items()
+        }
+        return Banks(tables | {"words": self.words})
 
     def count_parameters(self) -> int:
         """Return the trainable parameters, without word vectors, positions and padded classes."""
@@ -125,12 +139,28 @@ class MultiTaskEncoder(nn.Module):
             holder = holder.get_submodule(part)
         holder.register_parameter(kind, nn.Parameter(table))
 
+    def _tie(self) -> None:
+        """Put the tables of each group side by side; the parameters become views of them."""
+        for group, names in self._tables_of.items():
+            tables = [self.get_parameter(name) for name in names]
+            self.rows[group] = torch.cat([table.detach().flatten(1) for table in tables], dim=1)
+            views = side_by_side(self.rows[group], [tuple(table.shape[1:]) for table in tables])
+            for table, view in zip(tables, views, strict=True):
+                table.data = view
 
-@lru_cache(maxsize=1024)
-def _used_banks(
-    plan: SharingPlan, tasks: tuple[int, ...]
-) -> tuple[Mapping[str, tuple[int, ...]], Mapping[str, Mapping[int, int]]]:
-    """Return the banks that `tasks` use, by group, and the place of each among them."""
-    banks = plan.used_banks(tasks)
-    places = {g: {bank: i for i, bank in enumerate(numbers)} for g, numbers in banks.items()}
-    return banks, places
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "MultiTaskEncoder":
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self._used.clear()
+        self._tie()
+        return self
+
+    def _used_banks(self, tasks: tuple[int, ...]) -> _Used:
+        banks = self.plan.used_banks(tasks)
+        banks = {group: numbers for group, numbers in banks.items() if group in self.rows}
+        places = {g: {bank: i for i, bank in enumerate(numbers)} for g, numbers in banks.items()}
+        device = self.words.device
+        used = {
+            group: torch.tensor(numbers, dtype=torch.int64, device=device)
+            for group, numbers in banks.items()
+        }
+        return banks, places, used

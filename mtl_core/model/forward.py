@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from mtl_core.data.batches import Minibatch
-from mtl_core.model.banks import BankViews, Narrowed
+from mtl_core.model.banks import Banks, Narrowed, side_by_side
 from mtl_core.model.config import EncoderConfig
-from mtl_core.model.dropout import Noise, Span, drop_mask
+from mtl_core.model.dropout import Noise, Span
 from mtl_core.model.grouped import grouped_linear
+from mtl_core.model.layer import drop
 from mtl_core.model.layout import Run, runs
 from mtl_core.model.precision import products_dtype
-from mtl_core.model.sentence import Stretch, Work, sentence_vectors
+from mtl_core.model.sentence import Stretch, Work, group_rows, sentence_vectors
 
 if TYPE_CHECKING:
     from mtl_core.model.encoder import MultiTaskEncoder
@@ -61,17 +62,17 @@ def family(config: EncoderConfig) -> tuple[int | str, ...]:
 def _work(part: Part) -> Work:
     model, device = part.model, part.batch.words.device
     if part.narrowed is None:
-        views, places = BankViews(dict(model.named_parameters())), model.word_places(part.batch)
+        banks, places = model.banks(), model.word_places(part.batch)
     else:
-        tables = {"words": model.words} | part.narrowed.tables
-        views, places = BankViews(tables, part.narrowed.places), part.narrowed.word_places
+        rows = {"words": model.words} | part.narrowed.tables
+        banks, places = Banks(rows, part.narrowed.places), part.narrowed.word_places
     return Work(
         plan=model.plan,
         config=model.config,
         batch=part.batch,
         word_places=places,
         lengths=part.batch.lengths.cpu().numpy(),
-        views=views,
+        banks=banks,
         noise=None if part.seed is None else Noise(device, part.seed),
     )
 
@@ -83,12 +84,11 @@ def _class_logits(works: Sequence[Work], parts: Sequence[Part], read: Stretch) -
         Span(start, end, works[part].noise, works[part].config.dropout_head)
         for start, end, part in runs(blocks, lambda block: block.part)
     ]
-    mask = drop_mask(spans, x.shape[1], x.dtype, x.device)
-    x = x if mask is None else x * mask
+    x = drop(x, spans)
     of_tasks = runs(blocks, lambda block: (block.part, block.task))
-    names = ("head_weight", "head_bias")
-    heads = [works[part].views.take(names, "heads", task) for _, _, (part, task) in of_tasks]
-    weights, biases = zip(*heads, strict=True)
+    heads, width = group_rows(works, of_tasks, "heads"), x.shape[1]
+    n_classes = heads.shape[1] // (width + 1)
+    weights, biases = side_by_side(heads, [(width, n_classes), (n_classes,)])
     bounds = tuple((start, end) for start, end, _ in of_tasks)
     logits = grouped_linear(x, weights, biases, bounds)
     return _leave_out_missing_classes(logits, parts, of_tasks)

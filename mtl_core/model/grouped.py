@@ -1,150 +1,164 @@
 """Products and norms over runs of positions, each run with a bank of its own.
 
-All lanes of a pass stand in one tensor of positions; here they meet their weights. On a CPU every
-run is one product, written where it belongs, so that no weight is copied; on a GPU, where many
-small products would be launched one by one, they are one grouped product over the stacked banks.
+All lanes of a pass stand in one tensor of positions; here they meet their weights. Large products
+of a CPU are made run by run, each written where it belongs; small ones, and those of a GPU, would
+be bound by their launches, and are one grouped product over the banks.
 Shapes: P positions, R runs, K inner and F outer width.
 """
 
-from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+_LARGE = 1 << 24  # multiplications of one run that are worth a product of its own
+_EPS = 1e-5
 _ALIGNMENT = 8  # numbers; a grouped product on a GPU wants rows that are multiples of 16 bytes
 
 Bounds = tuple[tuple[int, int], ...]  # of each run: its first place, and the one after its last
 
 
-def grouped_linear(
-    x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], bounds: Bounds
-) -> Tensor:
+def grouped_linear(x: Tensor, weights: Tensor, biases: Tensor, bounds: Bounds) -> Tensor:
     """Return x W + b with the weights of each run, (P, F), in the type of x.
 
     Args:
         x: (P, K); its type is that of the products, sums are kept in float32.
-        weights: One for each run, (K, F); gradients come in their type.
-        biases: One for each run, (F,).
+        weights: (R, K, F); gradients come in their type.
+        biases: (R, F).
     """
-    return _GroupedLinear.apply(x, bounds, *weights, *biases)  # type: ignore[no-untyped-call]
+    if len(bounds) == 1:
+        return torch.addmm(biases[0].to(x.dtype), x, weights[0].to(x.dtype))
+    return _GroupedLinear.apply(x, weights, biases, bounds)  # type: ignore[no-untyped-call]
 
 
 def grouped_norm(
-    x: Tensor,
-    weights: Sequence[Tensor],
-    biases: Sequence[Tensor],
-    bounds: Bounds,
-    dtype: torch.dtype,
+    x: Tensor, weights: Tensor, biases: Tensor, bounds: Bounds, dtype: torch.dtype
 ) -> Tensor:
     """Return the layer norm of x with the weights of each run, (P, D), as `dtype`.
 
     Args:
         x: (P, D), at least float32, as are the sums.
-        weights, biases: One for each run, (D,).
+        weights, biases: (R, D).
     """
-    return _GroupedNorm.apply(x, bounds, dtype, *weights, *biases)  # type: ignore[no-untyped-call]
+    if len(bounds) == 1:
+        return F.layer_norm(x, x.shape[-1:], weights[0], biases[0], _EPS).to(dtype)
+    return _GroupedNorm.apply(x, weights, biases, bounds).to(dtype)  # type: ignore[no-untyped-call]
 
 
 class _GroupedLinear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, bounds: Bounds, *tables: Tensor) -> Tensor:
-        n = len(bounds)
-        weights = [weight.to(x.dtype) for weight in tables[:n]]
-        biases = [bias.to(x.dtype) for bias in tables[n:]]
-        ctx.save_for_backward(x, *weights)
-        ctx.bounds, ctx.dtype = bounds, tables[0].dtype
-        if n > 1 and x.is_cuda:
-            return stacked_linear(x, weights, bounds) + _spread(biases, bounds)
-        if n == 1:
-            return torch.addmm(biases[0], x, weights[0])
-        out = x.new_empty(len(x), weights[0].shape[1])
-        for (start, end), weight, bias in zip(bounds, weights, biases, strict=True):
-            torch.addmm(bias, x[start:end], weight, out=out[start:end])
+    def forward(ctx: Any, x: Tensor, weights: Tensor, biases: Tensor, bounds: Bounds) -> Tensor:
+        used = weights.to(x.dtype)
+        ctx.save_for_backward(x, used)
+        ctx.bounds, ctx.dtype = bounds, weights.dtype
+        if _are_small(x, used):
+            return stacked_linear(x, used, bounds).add_(_spread(biases.to(x.dtype), bounds))
+        out = x.new_empty(len(x), used.shape[2])
+        parts = zip(_parts(x, bounds), used, biases.to(x.dtype), _parts(out, bounds), strict=True)
+        for part, weight, bias, of_out in parts:
+            torch.addmm(bias, part, weight, out=of_out)
         return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients
-        x, *weights = ctx.saved_tensors
-        bounds, n = ctx.bounds, len(weights)
-        of_x: Tensor | None = None
-        if n > 1 and x.is_cuda:
-            of_weights = list(stacked_outer(x, gradient, bounds).to(ctx.dtype))
+        x, weights = ctx.saved_tensors
+        bounds, of_x = ctx.bounds, None
+        if _are_small(x, weights):
+            of_weights = stacked_outer(x, gradient, bounds).to(ctx.dtype)
             if ctx.needs_input_grad[0]:
-                of_x = stacked_linear(gradient, [weight.t() for weight in weights], bounds)
+                of_x = stacked_linear(gradient, weights.transpose(1, 2), bounds)
         else:
-            parts = [(x[start:end], gradient[start:end]) for start, end in bounds]
-            of_weights = [torch.mm(mine.t(), part).to(ctx.dtype) for mine, part in parts]
-            if ctx.needs_input_grad[0]:
-                of_x = torch.empty_like(x)
-                for (start, end), weight in zip(bounds, weights, strict=True):
-                    torch.mm(gradient[start:end], weight.t(), out=of_x[start:end])
+            of_weights = torch.empty_like(weights, dtype=ctx.dtype)
+            of_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+            of_parts = _parts(x if of_x is None else of_x, bounds)
+            parts = zip(_parts(x, bounds), _parts(gradient, bounds), of_parts, strict=True)
+            for run, (part, of_out, of_part) in enumerate(parts):
+                of_weights[run] = torch.mm(part.t(), of_out)
+                if of_x is not None:
+                    torch.mm(of_out, weights[run].t(), out=of_part)
         # Sums are kept in float32 inside; asking for a float32 result takes seven times as long.
-        of_biases = [gradient[start:end].sum(0).to(ctx.dtype) for start, end in bounds]
-        return of_x, None, *of_weights, *of_biases
+        sums = [part.sum(0) for part in _parts(gradient, bounds)]
+        return of_x, of_weights, torch.stack(sums).to(ctx.dtype), None
 
 
 class _GroupedNorm(torch.autograd.Function):
+    """Normed without weights by one call, then scaled and shifted by the weights of the runs."""
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, bounds: Bounds, dtype: torch.dtype, *tables: Tensor) -> Tensor:
-        n, width = len(bounds), [x.shape[-1]]
-        weights, biases = tables[:n], tables[n:]
-        out = torch.empty_like(x, dtype=dtype)
-        means, scales = [], []
-        for (start, end), weight, bias in zip(bounds, weights, biases, strict=True):
-            normed, mean, scale = torch.native_layer_norm(x[start:end], width, weight, bias, 1e-5)
-            out[start:end] = normed
-            means.append(mean)
-            scales.append(scale)
-        ctx.save_for_backward(x, *tables, *means, *scales)
+    def forward(ctx: Any, x: Tensor, weights: Tensor, biases: Tensor, bounds: Bounds) -> Tensor:
+        normed, mean, scale = torch.native_layer_norm(x, [x.shape[-1]], None, None, _EPS)
+        ctx.save_for_backward(x, weights, normed, mean, scale)
         ctx.bounds = bounds
-        return out
+        return torch.addcmul(_spread(biases, bounds), normed, _spread(weights, bounds))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,) = gradients
-        n = len(ctx.bounds)
-        x, *saved = ctx.saved_tensors
-        of_x = torch.empty_like(x)
-        of_weights: list[Tensor] = []
-        of_biases: list[Tensor] = []
-        for run, (start, end) in enumerate(ctx.bounds):
-            weight, bias, mean, scale = saved[run::n]
-            part = gradient[start:end].to(x.dtype)
-            of_x[start:end], of_weight, of_bias = torch.ops.aten.native_layer_norm_backward(
-                part, x[start:end], [x.shape[-1]], mean, scale, weight, bias, [True, True, True]
-            )
-            of_weights.append(of_weight)
-            of_biases.append(of_bias)
-        return of_x, None, None, *of_weights, *of_biases
+        (gradient,), bounds = gradients, ctx.bounds
+        x, weights, normed, mean, scale = ctx.saved_tensors
+        of_x, _, _ = torch.ops.aten.native_layer_norm_backward(
+            gradient * _spread(weights, bounds),
+            x,
+            [x.shape[-1]],
+            mean,
+            scale,
+            None,
+            None,
+            [True, False, False],
+        )
+        of_weights = [part.sum(0) for part in _parts(normed * gradient, bounds)]
+        of_biases = [part.sum(0) for part in _parts(gradient, bounds)]
+        return of_x, torch.stack(of_weights), torch.stack(of_biases), None
 
 
-def stacked_linear(x: Tensor, weights: Sequence[Tensor], bounds: Bounds) -> Tensor:
-    """Return x W of each run as one grouped product, (P, F)."""
-    stacked = torch.stack(list(weights))  # (R, K, F)
-    inner, outer = -x.shape[1] % _ALIGNMENT, -stacked.shape[2] % _ALIGNMENT
-    if inner or outer:  # zeros change no sum
-        x, stacked = F.pad(x, (0, inner)), F.pad(stacked, (0, outer, 0, inner))
-    out = torch._grouped_mm(x.contiguous(), stacked, offs=_ends(bounds, x.device))
-    return out[:, : out.shape[1] - outer] if outer else out
+def _are_small(x: Tensor, weights: Tensor) -> bool:
+    """Whether the products of the runs are so small, or launched so slowly, that one is better."""
+    return x.is_cuda or len(x) * weights[0].numel() < _LARGE * len(weights)
+
+
+def _parts(x: Tensor, bounds: Bounds) -> tuple[Tensor, ...]:
+    return torch.split(x, [end - start for start, end in bounds])
+
+
+def stacked_linear(x: Tensor, weights: Tensor, bounds: Bounds) -> Tensor:
+    """Return x W of each run as one grouped product, (P, F); weights are (R, K, F)."""
+    if x.dtype is torch.float64:  # which a grouped product does not take
+        parts = zip(_parts(x, bounds), weights, strict=True)
+        return torch.cat([part @ weight for part, weight in parts])
+    outer = weights.shape[2]
+    x, weights = _aligned(x), _aligned(_aligned(weights).transpose(1, 2)).transpose(1, 2)
+    out = torch._grouped_mm(x, weights, offs=_ends(bounds, x.device))
+    return out if out.shape[1] == outer else out[:, :outer].contiguous()
 
 
 def stacked_outer(x: Tensor, y: Tensor, bounds: Bounds) -> Tensor:
     """Return x^T y of each run as one grouped product, (R, K, F)."""
-    inner, outer = -x.shape[1] % _ALIGNMENT, -y.shape[1] % _ALIGNMENT
-    ends = _ends(bounds, x.device)
-    padded = F.pad(x, (0, inner)).contiguous(), F.pad(y, (0, outer)).contiguous()
-    out = torch._grouped_mm(padded[0].t(), padded[1], offs=ends)
+    if x.dtype is torch.float64:
+        parts = zip(_parts(x, bounds), _parts(y, bounds), strict=True)
+        return torch.stack([of_x.t() @ of_y for of_x, of_y in parts])
+    out = torch._grouped_mm(_aligned(x).t(), _aligned(y), offs=_ends(bounds, x.device))
     return out[:, : x.shape[1], : y.shape[1]]
 
 
-def _spread(rows: Sequence[Tensor], bounds: Bounds) -> Tensor:
+def _aligned(x: Tensor) -> Tensor:
+    """Return x with zeros after its last dimension, where it must be longer; they change no sum."""
+    missing = -x.shape[-1] % _ALIGNMENT
+    return F.pad(x, (0, missing)) if missing else x.contiguous()
+
+
+def _spread(rows: Tensor, bounds: Bounds) -> Tensor:
     """Return the row of each run at each of its places, (P, F)."""
+    return rows.index_select(0, _run_of_places(bounds, rows.device))
+
+
+@lru_cache(maxsize=64)
+def _run_of_places(bounds: Bounds, device: torch.device) -> Tensor:
     sizes = torch.tensor([end - start for start, end in bounds])
-    return torch.stack(list(rows)).repeat_interleave(sizes.to(rows[0].device), dim=0)
+    return torch.arange(len(bounds)).repeat_interleave(sizes).to(device)
 
 
+@lru_cache(maxsize=64)
 def _ends(bounds: Bounds, device: torch.device) -> Tensor:
     return torch.tensor([end for _, end in bounds], dtype=torch.int32).to(device)

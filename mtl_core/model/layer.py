@@ -2,12 +2,12 @@
 
 Each run of positions has its own bank of weights (`grouped.py`). The stream of a text stays in
 float32; products and what is between them are in the type of the pass.
-Shapes: P positions, N texts, D width, F inner width.
+Shapes: P positions, N texts, R runs, D width, F inner width.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,23 +19,23 @@ from mtl_core.model.grouped import Bounds, grouped_linear, grouped_norm
 
 
 class LayerBanks(NamedTuple):
-    """The weights of a layer, for each run of positions one bank of every kind.
+    """The weights of a layer, of each run of positions the bank that it uses.
 
     Queries, keys and values stand side by side in one product.
     """
 
-    norm1_weight: Sequence[Tensor]  # of each run (D,)
-    norm1_bias: Sequence[Tensor]
-    qkv_weight: Sequence[Tensor]  # (D, 3 D)
-    qkv_bias: Sequence[Tensor]
-    out_weight: Sequence[Tensor]  # (D, D)
-    out_bias: Sequence[Tensor]
-    norm2_weight: Sequence[Tensor]  # (D,)
-    norm2_bias: Sequence[Tensor]
-    up_weight: Sequence[Tensor]  # (D, F)
-    up_bias: Sequence[Tensor]
-    down_weight: Sequence[Tensor]  # (F, D)
-    down_bias: Sequence[Tensor]
+    norm1_weight: Tensor  # (R, D)
+    norm1_bias: Tensor
+    qkv_weight: Tensor  # (R, D, 3 D)
+    qkv_bias: Tensor
+    out_weight: Tensor  # (R, D, D)
+    out_bias: Tensor
+    norm2_weight: Tensor  # (R, D)
+    norm2_bias: Tensor
+    up_weight: Tensor  # (R, D, F)
+    up_bias: Tensor
+    down_weight: Tensor  # (R, F, D)
+    down_bias: Tensor
 
 
 def layer_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
@@ -96,69 +96,29 @@ def run_layer(x: Tensor, work: LayerWork) -> Tensor:
         mixed = _attend_from_read(normed, work)
         x, bounds, spans = x[work.reading.places], work.reading.bounds, work.reading.spans
     out = grouped_linear(mixed, banks.out_weight, banks.out_bias, bounds)
-    x = add_dropped(x, out, spans)
+    x = x + drop(out, spans).to(x.dtype)
     normed = grouped_norm(x, banks.norm2_weight, banks.norm2_bias, bounds, work.dtype)
     inner = grouped_linear(normed, banks.up_weight, banks.up_bias, bounds)  # (P, F)
-    mask = drop_mask(spans, inner.shape[1], inner.dtype, inner.device)
-    inner = _ReluDropped.apply(inner, mask)  # type: ignore[no-untyped-call]
-    return add_dropped(x, grouped_linear(inner, banks.down_weight, banks.down_bias, bounds), spans)
+    inner = drop(inner.relu_(), spans)
+    out = grouped_linear(inner, banks.down_weight, banks.down_bias, bounds)
+    return x + drop(out, spans).to(x.dtype)
 
 
-def add_dropped(x: Tensor, y: Tensor, spans: Sequence[Span]) -> Tensor:
-    """Return x + dropout(y) in the type of x."""
-    mask = drop_mask(spans, y.shape[1], y.dtype, y.device)
-    return _AddDropped.apply(x, y, mask)  # type: ignore[no-untyped-call]
+def drop(x: Tensor, spans: Sequence[Span]) -> Tensor:
+    """Return x with a share of each span dropped."""
+    mask = drop_mask(spans, x.shape[1], x.dtype, x.device)
+    return x if mask is None else x * mask
 
 
 def _attend_from_read(normed: Tensor, work: LayerWork) -> Tensor:
     """Return what the positions that are read gather, (N, D)."""
     assert work.reading is not None
     banks, width = work.banks, normed.shape[1]
-    query = grouped_linear(
-        normed[work.reading.places],
-        [weight[:, :width] for weight in banks.qkv_weight],
-        [bias[:width] for bias in banks.qkv_bias],
-        work.reading.bounds,
+    weights, biases = (
+        torch.split(table, [width, 2 * width], dim=-1)
+        for table in (banks.qkv_weight, banks.qkv_bias)
     )
-    key_value = grouped_linear(
-        normed,
-        [weight[:, width:] for weight in banks.qkv_weight],
-        [bias[width:] for bias in banks.qkv_bias],
-        work.bounds,
-    )
+    read = normed[work.reading.places]
+    query = grouped_linear(read, weights[0], biases[0], work.reading.bounds)
+    key_value = grouped_linear(normed, weights[1], biases[1], work.bounds)
     return attend_from(query, key_value, work.segments, work.n_heads)
-
-
-class _AddDropped(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor, mask: Tensor | None) -> Tensor:
-        ctx.save_for_backward(mask)
-        ctx.dtype = y.dtype
-        if mask is None:
-            return x + y.to(x.dtype)
-        return torch.addcmul(x, y, mask) if y.dtype is x.dtype else x + (y * mask).to(x.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
-        (mask,) = ctx.saved_tensors
-        of_y = gradients[0].to(ctx.dtype)
-        return gradients[0], of_y if mask is None else of_y * mask, None
-
-
-class _ReluDropped(torch.autograd.Function):
-    """relu(x), dropped, in place of x."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, mask: Tensor | None) -> Tensor:
-        ctx.mark_dirty(x)
-        x.relu_()
-        if mask is not None:
-            x.mul_(mask)
-        ctx.save_for_backward(x, mask)
-        return x
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        out, mask = ctx.saved_tensors
-        gradient = gradients[0] if mask is None else gradients[0] * mask
-        return torch.ops.aten.threshold_backward(gradient, out, 0), None

@@ -8,6 +8,7 @@ Shapes: P positions, N texts, T positions of a text, S tokens before the words, 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 import torch
@@ -15,13 +16,20 @@ from torch import Tensor
 
 from mtl_core.data.batches import Minibatch
 from mtl_core.model.attention import Segment
-from mtl_core.model.banks import BankViews
+from mtl_core.model.banks import Banks, side_by_side, stack_rows
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.dropout import Noise, Span, drop_mask
 from mtl_core.model.embedding import EmbeddedPart, embed, enter_tokens
 from mtl_core.model.grouped import Bounds, grouped_linear, grouped_norm
-from mtl_core.model.layer import LayerBanks, LayerWork, Reading, run_layer
-from mtl_core.model.layout import Block, common_widths, place, runs, text_blocks
+from mtl_core.model.layer import (
+    LayerBanks,
+    LayerWork,
+    Reading,
+    drop,
+    layer_shapes,
+    run_layer,
+)
+from mtl_core.model.layout import Block, Run, common_widths, place, runs, text_blocks
 from mtl_core.model.plan import Readout, SharingPlan, Tokens, layer_group, norm_group
 from mtl_core.model.pooling import mean_of_words
 
@@ -41,7 +49,7 @@ class Work:
     batch: Minibatch
     word_places: Tensor
     lengths: np.ndarray
-    views: BankViews
+    banks: Banks
     noise: Noise | None
 
     @property
@@ -72,7 +80,8 @@ class _Pass:
 
     def __init__(self, works: Sequence[Work], dtype: torch.dtype) -> None:
         self.works = works
-        words = works[0].views.tables["words"]
+        self.layer_shapes = list(layer_shapes(works[0].config).values())
+        words = works[0].banks.rows["words"]
         double = words.dtype is torch.float64  # a model that was made double stays so
         self.type = torch.float64 if double else dtype  # of the products
         self.stream = torch.float64 if double else torch.float32  # of a text on its way up
@@ -101,21 +110,27 @@ class _Pass:
 
     def _embed(self, blocks: tuple[Block, ...]) -> Stretch:
         """Return words and positions of the texts, brought to the model's width, (P, D)."""
-        parts = []
+        group, config = layer_group(0), self.works[0].config
+        shapes = [(config.d_word, config.d_model), (config.d_model,)]  # of the projection
+        n_last = sum(prod(shape) for shape in shapes)
+        parts, projections = [], {}
         for number, work in enumerate(self.works):
+            rows = work.banks.rows[group]
+            positions, projections[number] = torch.split(rows, [rows.shape[1] - n_last, n_last], 1)
             mine = [block for block in blocks if block.part == number]
-            banks = list(dict.fromkeys(work.plan.groups[0][block.task] for block in mine))
-            positions = [work.views.take(["positions"], layer_group(0), b)[0] for b in banks]
-            of_block = [banks.index(work.plan.groups[0][block.task]) for block in mine]
-            words = work.views.tables["words"]
-            parts.append(EmbeddedPart(mine, work.word_places, words, positions, of_block))
+            banks = [work.banks.place(group, work.plan.groups[0][block.task]) for block in mine]
+            positions = positions.view(len(rows), -1, config.d_word)
+            words = work.banks.rows["words"]
+            parts.append(EmbeddedPart(mine, work.word_places, words, positions, banks))
         x = embed(parts)
-        spans = self._spans(blocks, "dropout_embedding")
-        mask = drop_mask(spans, x.shape[1], x.dtype, x.device)
-        x = (x if mask is None else x * mask).to(self.type)
-        names = ("projection_weight", "projection_bias")
-        (weights, biases), bounds = self._banks(blocks, names, 0)
-        return Stretch(blocks, grouped_linear(x, weights, biases, bounds).to(self.stream))
+        x = drop(x, self._spans(blocks, "dropout_embedding")).to(self.type)
+        found = self._runs(blocks, 0)
+        chosen = [
+            (projections[part], self.works[part].banks.place(group, bank))
+            for _, _, (part, bank) in found
+        ]
+        weights, biases = side_by_side(stack_rows(chosen), shapes)
+        return Stretch(blocks, grouped_linear(x, weights, biases, _bounds(found)).to(self.stream))
 
     def _enter(self, layer: int, now: Stretch) -> Stretch:
         """Return the blocks with the tokens that enter before this layer."""
@@ -140,11 +155,9 @@ class _Pass:
     def _tokens(self, block: Block) -> Tensor:
         """Return the tokens that enter before the words of a block's texts, (S, D)."""
         work = self.works[block.part]
-        numbers = list(work.plan.tokens_of(block.task))
-        places = work.views.places
-        if places is not None:
-            numbers = [places["tokens"][number] for number in numbers]
-        table = work.views.tables["tokens"]
+        tokens = work.plan.tokens_of(block.task)
+        numbers = [work.banks.place("tokens", token) for token in tokens]
+        table = work.banks.rows["tokens"]
         return table if numbers == list(range(len(table))) else table[numbers]
 
     def _token_mask(self, blocks: Sequence[Block]) -> Tensor | None:
@@ -155,19 +168,17 @@ class _Pass:
         return drop_mask(spans, width, self.stream, self.device)
 
     def _layer(self, layer: int, part: Stretch, *, read: bool) -> Tensor:
-        kinds = [f"layers.{layer}.{kind}" for kind in LayerBanks._fields]
-        tables, bounds = self._banks(part.blocks, kinds, layer)
-        reading = None
+        found, reading = self._runs(part.blocks, layer), None
         if read:
             texts = text_blocks(part.blocks)
             reading = Reading(
                 places=self._read_places(part.blocks),
-                bounds=self._banks(texts, (), layer)[1],
+                bounds=_bounds(self._runs(texts, layer)),
                 spans=self._spans(texts, "dropout"),
             )
         work = LayerWork(
-            banks=LayerBanks(*tables),
-            bounds=bounds,
+            banks=LayerBanks(*self._tables(found, layer_group(layer), self.layer_shapes)),
+            bounds=_bounds(found),
             segments=self._segments(part.blocks),
             spans=self._spans(part.blocks, "dropout"),
             n_heads=self.n_heads,
@@ -190,25 +201,28 @@ class _Pass:
 
     def _norm(self, layer: int, part: Stretch) -> Stretch:
         """Return the positions normed by the bank of the layer they are read at."""
-        names = [f"norms.{layer}.norm_weight", f"norms.{layer}.norm_bias"]
-        (weights, biases), bounds = self._banks(part.blocks, names, layer, norm=True)
-        return Stretch(part.blocks, grouped_norm(part.x, weights, biases, bounds, part.x.dtype))
+        shapes, found = [(part.x.shape[1],)] * 2, self._runs(part.blocks, layer, norm=True)
+        weights, biases = self._tables(found, norm_group(layer), shapes)
+        x = grouped_norm(part.x, weights, biases, _bounds(found), part.x.dtype)
+        return Stretch(part.blocks, x)
 
-    def _banks(
-        self, blocks: Sequence[Block], names: Sequence[str], layer: int, *, norm: bool = False
-    ) -> tuple[list[list[Tensor]], Bounds]:
-        """Return the tables `names` of each run of blocks with one bank, and the runs' bounds."""
+    def _runs(
+        self, blocks: Sequence[Block], layer: int, *, norm: bool = False
+    ) -> list[Run[tuple[int, int]]]:
+        """Return the runs of blocks of one part with one bank, of a layer or of its final norm."""
 
-        def bank(block: Block) -> tuple[int, int]:
+        def part_and_bank(block: Block) -> tuple[int, int]:
             plan = self.works[block.part].plan
             row = plan.norm_banks(layer) if norm else plan.groups[layer]
             return block.part, row[block.task]
 
-        group = norm_group(layer) if norm else layer_group(layer)
-        found = runs(blocks, bank)
-        taken = [self.works[part].views.take(names, group, at) for _, _, (part, at) in found]
-        tables = [list(table) for table in zip(*taken, strict=True)]
-        return tables, tuple((start, end) for start, end, _ in found)
+        return runs(blocks, part_and_bank)
+
+    def _tables(
+        self, found: Sequence[Run[tuple[int, int]]], group: str, shapes: Sequence[tuple[int, ...]]
+    ) -> list[Tensor]:
+        """Return the tables of a group for each run, each (R, *shape)."""
+        return side_by_side(group_rows(self.works, found, group), shapes)
 
     def _spans(self, blocks: Sequence[Block], share: str) -> list[Span]:
         """Return the places of each part with its dropout, the value `share` of its encoder."""
@@ -284,6 +298,16 @@ class _Pass:
             at = block.task if self.works[block.part].plan.tokens is Tokens.ALL else 0
             places.append(np.arange(block.start + at, block.end, block.width))
         return torch.from_numpy(np.concatenate(places)).to(self.device, non_blocking=True)
+
+
+def group_rows(works: Sequence[Work], found: Sequence[Run[tuple[int, int]]], group: str) -> Tensor:
+    """Return the row of a group that each run uses, (R, S); its key is its part and bank."""
+    banks = [(works[part].banks, bank) for _, _, (part, bank) in found]
+    return stack_rows([(mine.rows[group], mine.place(group, bank)) for mine, bank in banks])
+
+
+def _bounds(found: Sequence[Run[tuple[int, int]]]) -> Bounds:
+    return tuple((start, end) for start, end, _ in found)
 
 
 def _blocks(works: Sequence[Work]) -> tuple[Block, ...]:

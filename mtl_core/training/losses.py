@@ -43,14 +43,11 @@ def row_losses(logits: Sequence[Tensor], batches: Sequence[Minibatch]) -> Tensor
 
 
 def shared_gradients(
-    losses: Tensor, batch: Minibatch, narrowed: Narrowed, plan: SharingPlan, groups: dict[str, str]
+    losses: Tensor, batch: Minibatch, narrowed: Narrowed, plan: SharingPlan
 ) -> Tensor:
     """Return the gradient of each loss over the banks that two tasks of the step share, (k, P).
 
     Word vectors are left out: they are most of the numbers and hardly any two texts share them.
-
-    Args:
-        groups: Group of each table.
     """
     users = Counter(
         (group, bank)
@@ -59,8 +56,7 @@ def shared_gradients(
         for bank in banks
     )
     leaves, shared = [], []
-    for name, leaf in narrowed.tables.items():
-        group = groups[name]
+    for group, leaf in narrowed.tables.items():
         used = narrowed.places.get(group, {})  # the words have none
         places = [place for bank, place in used.items() if users[group, bank] > 1]
         if places:

@@ -55,13 +55,13 @@ class Updater:
         self.model, self.weighting = model, weighting
         self.device = next(model.parameters()).device
         self.steps_done = 0
-        trainable = {
-            name: table
-            for name, table in model.named_parameters()
-            if not (config.encoder.freeze_words and model.table_group[name] == WORDS)
-        }
+        trainable = dict(model.rows)
+        if not config.encoder.freeze_words:
+            trainable[WORDS] = model.words
         settings = _adam_settings(config.training)
-        self.optimizer = BankAdam(trainable, model.table_group, settings, by_row=[WORDS])
+        self.optimizer = BankAdam(
+            trainable, {group: group for group in trainable}, settings, by_row=[WORDS]
+        )
         self._learned = dict(weighting.named_parameters())
         by_task = dict.fromkeys(self._learned, "tasks")
         self.weighting_optimizer = BankAdam(self._learned, by_task, AdamSettings())
@@ -91,9 +91,7 @@ class Updater:
         """Return the scalar to minimise."""
         for parameter in self._learned.values():
             parameter.grad = None  # of a pass that broke off
-        gradients = partial(
-            shared_gradients, losses, batch, narrowed, self.model.plan, self.model.table_group
-        )
+        gradients = partial(shared_gradients, losses, batch, narrowed, self.model.plan)
         return self.weighting.combine(
             StepLosses(values=losses, tasks=batch.tasks, step=self.steps_done, gradients=gradients)
         )

@@ -7,7 +7,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtl_core.data.batches import Minibatch
-from mtl_core.model.banks import narrow_table
+from mtl_core.model.banks import (
+    Narrowed,
+    narrow_rows,
+    narrow_words,
+    side_by_side,
+    stack_rows,
+)
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.plan import SharingPlan
 from mtl_core.model.structures import STRUCTURES
@@ -20,6 +26,17 @@ MakeBatch = Callable[..., Minibatch]
 
 def loss_of(model: MultiTaskEncoder, batch: Minibatch, *narrowed: object) -> Tensor:
     return F.cross_entropy(model(batch, *narrowed), batch.labels, reduction="sum")
+
+
+def gradients_by_name(model: MultiTaskEncoder, narrowed: Narrowed) -> dict[str, Tensor]:
+    """Return the gradient of each table's used banks, out of those of its group."""
+    found = {}
+    for group, leaf in narrowed.tables.items():
+        names = [name for name, of in model.table_group.items() if of == group]
+        shapes = [tuple(model.get_parameter(name).shape[1:]) for name in names]
+        gradient = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+        found |= dict(zip(names, side_by_side(gradient, shapes), strict=True))
+    return found
 
 
 def test_narrowed_gradients_are_those_of_plain_autograd(
@@ -41,12 +58,12 @@ def test_narrowed_gradients_are_those_of_plain_autograd(
 
     assert torch.equal(loss, narrowed_loss)
     assert all(table.grad is None for table in model.parameters())
-    for name, leaf in narrowed.tables.items():
+    for name, gradient in gradients_by_name(model, narrowed).items():
         used = narrowed.used[model.table_group[name]]
         if not len(used):
             assert name not in plain
             continue
-        torch.testing.assert_close(leaf.grad, plain[name][used], atol=1e-12, rtol=1e-9)
+        torch.testing.assert_close(gradient, plain[name][used], atol=1e-12, rtol=1e-9)
         unused = torch.ones(len(plain[name]), dtype=torch.bool)
         unused[used] = False
         assert not plain[name][unused].any()
@@ -60,7 +77,7 @@ def test_a_step_of_one_task_of_many_holds_its_banks_and_its_words_only(
     narrowed = model.narrow(batch)
 
     assert {name: len(leaf) for name, leaf in narrowed.tables.items() if name != "words"} == {
-        name: 1 for name in model.table_group if name != "words"
+        group: 1 for group in model.table_group.values() if group != "words"
     }
     assert all(
         used.tolist() == [2]
@@ -77,20 +94,53 @@ def test_leaves_are_views_of_the_parameters_where_their_banks_stand_together(
     make_model: MakeModel, make_batch: MakeBatch
 ) -> None:
     model = make_model(STRUCTURES["stack_pooling"](K, L, 1))
-    shared, private = "layers.1.up_weight", "layers.2.up_weight"
+    shared, private = "layer1", "layer2"
 
     one, two, apart = (model.narrow(make_batch(tasks)).tables for tasks in ([2], [1, 2], [0, 2]))
 
-    tables = dict(model.named_parameters())
-    assert one[shared].data_ptr() == tables[shared].data_ptr()
-    assert one[private].data_ptr() == tables[private][2].data_ptr()
-    assert two[private].data_ptr() == tables[private][1].data_ptr()
-    assert torch.equal(apart[private], tables[private][[0, 2]])
+    first = model.get_parameter("layers.1.norm1_weight")  # of the tables of a layer
+    assert one[shared].data_ptr() == first.data_ptr()
+    of_tasks = model.get_parameter("layers.2.norm1_weight")
+    assert one[private].data_ptr() == of_tasks[2].data_ptr()
+    assert two[private].data_ptr() == of_tasks[1].data_ptr()
+    assert torch.equal(apart[private], model.rows[private][[0, 2]])
     assert all(leaf.is_leaf and leaf.requires_grad for leaf in one.values())
 
 
+def test_the_parameters_are_views_of_the_rows_after_a_change_of_type_too(
+    make_model: MakeModel,
+) -> None:
+    model = make_model(STRUCTURES["stack_pooling"](K, L, 1))
+    for changed in (model, model.float(), model.to("cpu")):
+        with torch.no_grad():
+            changed.rows["layer1"].fill_(2.0)
+            changed.get_parameter("layers.1.up_bias").fill_(3.0)
+
+        assert bool((changed.get_parameter("layers.1.qkv_weight") == 2.0).all())
+        assert int((changed.rows["layer1"] == 3.0).sum()) == 16
+
+
+def test_chosen_rows_are_put_together_without_a_copy_where_they_can_be() -> None:
+    first, second = torch.randn(3, 4), torch.randn(2, 4)
+
+    assert stack_rows([(first, 0), (first, 1), (first, 2)]) is first
+    assert stack_rows([(first, 1), (first, 2)]).data_ptr() == first[1].data_ptr()
+    mixed = stack_rows([(first, 2), (second, 0), (second, 1), (first, 2)])
+    assert torch.equal(mixed, torch.stack([first[2], second[0], second[1], first[2]]))
+
+
+def test_words_in_use_are_found_and_numbered() -> None:
+    table, places = torch.nn.Parameter(torch.randn(9, 2)), torch.tensor([[7, 2, 7], [0, 2, 5]])
+
+    used, leaf, new = narrow_words(table, places)
+
+    assert used.tolist() == [0, 2, 5, 7]
+    assert torch.equal(leaf[new], table[places])
+    assert leaf.requires_grad
+
+
 def test_a_table_without_used_banks_has_an_empty_leaf() -> None:
-    leaf = narrow_table(
+    leaf = narrow_rows(
         torch.nn.Parameter(torch.ones(3, 2)), (), torch.tensor([], dtype=torch.int64)
     )
 

@@ -26,21 +26,21 @@ def leaf(*shape: int) -> Tensor:
 
 
 def test_words_and_positions_are_looked_up_and_summed(blocks: tuple[Block, ...]) -> None:
-    words, positions = [leaf(U, E_), leaf(U, E_)], [leaf(5, E_), leaf(5, E_), leaf(5, E_)]
+    words, positions = [leaf(U, E_), leaf(U, E_)], [leaf(2, 5, E_), leaf(1, 5, E_)]
     places = [torch.randint(U, (3, 4)), torch.randint(U, (2, 2))]
 
     out = embed(
         [
-            EmbeddedPart(blocks[:2], places[0], words[0], positions[:2], [1, 0]),
-            EmbeddedPart(blocks[2:], places[1], words[1], positions[2:], [0]),
+            EmbeddedPart(blocks[:2], places[0], words[0], positions[0], [1, 0]),
+            EmbeddedPart(blocks[2:], places[1], words[1], positions[1], [0]),
         ]
     )
 
     wanted = torch.cat(
         [
-            (words[0][places[0][2:, :4]] + positions[1][:4]).view(-1, E_),
-            (words[0][places[0][:2, :3]] + positions[0][:3]).view(-1, E_),
-            (words[1][places[1]] + positions[2][:2]).view(-1, E_),
+            (words[0][places[0][2:, :4]] + positions[0][1, :4]).view(-1, E_),
+            (words[0][places[0][:2, :3]] + positions[0][0, :3]).view(-1, E_),
+            (words[1][places[1]] + positions[1][0, :2]).view(-1, E_),
         ]
     )
     torch.testing.assert_close(out, wanted)
@@ -52,8 +52,8 @@ def test_words_and_positions_are_looked_up_and_summed(blocks: tuple[Block, ...])
 
 
 def test_words_that_are_kept_as_they_are_get_no_gradient(blocks: tuple[Block, ...]) -> None:
-    words, positions = leaf(U, E_).detach(), leaf(5, E_)
-    part = EmbeddedPart(blocks[:2], torch.randint(U, (3, 4)), words, [positions], [0, 0])
+    words, positions = leaf(U, E_).detach(), leaf(1, 5, E_)
+    part = EmbeddedPart(blocks[:2], torch.randint(U, (3, 4)), words, positions, [0, 0])
 
     embed([part]).sum().backward()
 

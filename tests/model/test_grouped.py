@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mtl_core.model import grouped
 from mtl_core.model.grouped import grouped_linear, grouped_norm, stacked_linear, stacked_outer
 
 K, OUT = 10, 7
@@ -17,8 +18,8 @@ def x() -> Tensor:
     return torch.randn(P, K, dtype=torch.float64, requires_grad=True)
 
 
-def make(*shape: int) -> list[Tensor]:
-    return [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for _ in BOUNDS]
+def make(*shape: int, runs: int = len(BOUNDS)) -> Tensor:
+    return torch.randn(runs, *shape, dtype=torch.float64, requires_grad=True)
 
 
 def assert_same_gradients(found: Tensor, wanted: Tensor, leaves: list[Tensor]) -> None:
@@ -28,46 +29,42 @@ def assert_same_gradients(found: Tensor, wanted: Tensor, leaves: list[Tensor]) -
     torch.testing.assert_close(ours, theirs)
 
 
+@pytest.mark.parametrize("large", [0, 1 << 24])
 @pytest.mark.parametrize("runs", [1, 3])
-def test_each_run_meets_its_own_weights(x: Tensor, runs: int) -> None:
+def test_each_run_meets_its_own_weights(
+    x: Tensor, runs: int, large: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grouped, "_LARGE", large)
     bounds = BOUNDS if runs == 3 else ((0, P),)
-    weights, biases = make(K, OUT)[:runs], make(OUT)[:runs]
+    weights, biases = make(K, OUT, runs=runs), make(OUT, runs=runs)
 
     found = grouped_linear(x, weights, biases, bounds)
 
     parts = zip(bounds, weights, biases, strict=True)
     wanted = torch.cat([x[start:end] @ weight + bias for (start, end), weight, bias in parts])
-    assert_same_gradients(found, wanted, [x, *weights, *biases])
+    assert_same_gradients(found, wanted, [x, weights, biases])
 
 
 @pytest.mark.parametrize("runs", [1, 3])
 def test_each_run_is_normed_by_its_own_weights(x: Tensor, runs: int) -> None:
     bounds = BOUNDS if runs == 3 else ((0, P),)
-    weights, biases = make(K)[:runs], make(K)[:runs]
+    weights, biases = make(K, runs=runs), make(K, runs=runs)
 
     found = grouped_norm(x, weights, biases, bounds, torch.float64)
 
     parts = zip(bounds, weights, biases, strict=True)
     wanted = torch.cat([F.layer_norm(x[start:end], (K,), w, b) for (start, end), w, b in parts])
-    assert_same_gradients(found, wanted, [x, *weights, *biases])
-
-
-def test_a_table_that_two_runs_share_gets_both_gradients(x: Tensor) -> None:
-    (weight, *_), (bias, *_) = make(K, OUT), make(OUT)
-
-    found = grouped_linear(x, [weight, weight], [bias, bias], ((0, 5), (5, P)))
-
-    assert_same_gradients(found, x @ weight + bias, [x, weight, bias])
+    assert_same_gradients(found, wanted, [x, weights, biases])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_one_product_of_a_gpu_is_the_same_as_many(dtype: torch.dtype) -> None:
     x, y = torch.randn(P, K).to(dtype), torch.randn(P, OUT).to(dtype)
-    weights = [torch.randn(K, OUT).to(dtype) for _ in BOUNDS]
+    weights = torch.randn(len(BOUNDS), K, OUT).to(dtype)
     tolerance = {"atol": 1e-5, "rtol": 1e-5} if dtype is torch.float32 else {}
 
     product, outer = stacked_linear(x, weights, BOUNDS), stacked_outer(x, y, BOUNDS)
-    back = stacked_linear(y, [weight.t() for weight in weights], BOUNDS)
+    back = stacked_linear(y, weights.transpose(1, 2), BOUNDS)
 
     for run, ((start, end), weight) in enumerate(zip(BOUNDS, weights, strict=True)):
         torch.testing.assert_close(product[start:end], x[start:end] @ weight, **tolerance)
@@ -75,10 +72,15 @@ def test_the_one_product_of_a_gpu_is_the_same_as_many(dtype: torch.dtype) -> Non
         torch.testing.assert_close(back[start:end], y[start:end] @ weight.t(), **tolerance)
 
 
-def test_products_are_in_the_type_of_x_and_gradients_in_that_of_the_weights() -> None:
+@pytest.mark.parametrize("large", [0, 1 << 24])
+def test_products_are_in_the_type_of_x_and_gradients_in_that_of_the_weights(
+    large: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grouped, "_LARGE", large)
     x = torch.randn(P, K).bfloat16().requires_grad_()
-    weights = [weight.detach().float().requires_grad_() for weight in make(K, OUT)]
-    biases = [bias.detach().float().requires_grad_() for bias in make(OUT)]
+    weights, biases = (make(*shape).detach().float() for shape in ((K, OUT), (OUT,)))
+    weights.requires_grad_()
+    biases.requires_grad_()
 
     out = grouped_linear(x, weights, biases, BOUNDS)
     out.float().square().sum().backward()
@@ -86,10 +88,11 @@ def test_products_are_in_the_type_of_x_and_gradients_in_that_of_the_weights() ->
     assert out.dtype is torch.bfloat16
     assert x.grad is not None
     assert x.grad.dtype is torch.bfloat16
-    for (start, end), weight, bias in zip(BOUNDS, weights, biases, strict=True):
-        wanted = x.detach()[start:end].float() @ weight.detach() + bias.detach()
+    assert weights.grad is not None
+    assert weights.grad.dtype is torch.float32
+    for run, (start, end) in enumerate(BOUNDS):
+        part = x.detach()[start:end].float()
+        wanted = part @ weights.detach()[run] + biases.detach()[run]
         assert (out[start:end].float() - wanted).norm() < 1e-2 * wanted.norm()
-        assert weight.grad is not None
-        assert weight.grad.dtype is torch.float32
-        expected = 2 * x.detach()[start:end].float().t() @ wanted
-        assert (weight.grad - expected).norm() < 2e-2 * expected.norm()
+        expected = 2 * part.t() @ wanted
+        assert (weights.grad[run] - expected).norm() < 2e-2 * expected.norm()

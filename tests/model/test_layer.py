@@ -11,7 +11,7 @@ from mtl_core.model.layer import (
     LayerBanks,
     LayerWork,
     Reading,
-    add_dropped,
+    drop,
     layer_shapes,
     run_layer,
 )
@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def banks() -> LayerBanks:
-    return LayerBanks(*([torch.randn(shape)] for shape in layer_shapes(CONFIG).values()))
+    return LayerBanks(*(torch.randn(1, *shape) for shape in layer_shapes(CONFIG).values()))
 
 
 def make_work(banks: LayerBanks, reading: Reading | None = None) -> LayerWork:
@@ -59,38 +59,36 @@ def test_a_layer_of_the_published_sizes_has_the_published_parameters() -> None:
     assert sum(torch.Size(shape).numel() for shape in shapes) == 670_412
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_what_is_added_is_dropped_before(dtype: torch.dtype) -> None:
-    x, y = torch.randn(8, 5), torch.randn(8, 5).to(dtype).requires_grad_()
+def test_each_span_is_dropped_by_its_own_noise() -> None:
+    x = torch.randn(8, 5, requires_grad=True)
     spans = [Span(0, 3, None, 0.5), Span(3, 8, Noise(CPU, seed=1), 0.5)]
 
-    out = add_dropped(x, y, spans)
+    out = drop(x, spans)
     out.sum().backward()
 
-    assert out.dtype is torch.float32
-    torch.testing.assert_close(out[:3], x[:3] + y[:3].float())
-    added = out[3:] - x[3:]
-    dropped = added == 0
+    assert torch.equal(out[:3], x[:3])
+    dropped = out[3:] == 0
     assert 0 < int(dropped.sum()) < dropped.numel()
-    assert bool(torch.isclose(added, 2 * y[3:].float(), atol=1e-5)[~dropped].all())
-    assert y.grad is not None
-    assert torch.equal(y.grad[3:], torch.where(dropped, 0.0, 2.0).to(dtype))
+    assert torch.equal(out[3:], torch.where(dropped, 0.0, 2.0 * x[3:]))
+    assert x.grad is not None
+    assert torch.equal(x.grad[3:], torch.where(dropped, 0.0, 2.0))
 
 
 def test_without_dropout_nothing_is_dropped() -> None:
-    x, y = torch.randn(4, 5), torch.randn(4, 5)
+    x = torch.randn(4, 5)
 
-    assert torch.equal(add_dropped(x, y, [Span(0, 4, Noise(CPU, seed=1), 0.0)]), x + y)
+    assert drop(x, [Span(0, 4, None, 0.5)]) is x
+    assert drop(x, [Span(0, 4, Noise(CPU, seed=1), 0.0)]) is x
 
 
 def test_gradients_of_a_layer_are_those_of_finite_differences(banks: LayerBanks) -> None:
-    double = LayerBanks(*([kind[0].double().requires_grad_()] for kind in banks))
+    double = LayerBanks(*(kind.double().requires_grad_() for kind in banks))
     x = torch.randn(TEXTS * T, 6, dtype=torch.float64, requires_grad=True)
 
     def output(x: Tensor, *kinds: Tensor) -> Tensor:
-        work = make_work(LayerBanks(*([kind] for kind in kinds)))
+        work = make_work(LayerBanks(*kinds))
         segments = [s._replace(bias=s.bias.double()) for s in work.segments if s.bias is not None]
         values = {**vars(work), "dtype": torch.float64, "segments": segments}
         return run_layer(x, LayerWork(**values))
 
-    assert torch.autograd.gradcheck(output, (x, *(kind[0] for kind in double)))
+    assert torch.autograd.gradcheck(output, (x, *double))

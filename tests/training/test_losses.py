@@ -59,10 +59,10 @@ def test_shared_gradients_are_those_of_each_loss_over_shared_banks(
     narrowed = model.narrow(batch)
     losses = task_losses(model(batch, narrowed), batch)
 
-    found = shared_gradients(losses, batch, narrowed, model.plan, model.table_group)
+    found = shared_gradients(losses, batch, narrowed, model.plan)
 
     shared = ("positions", "projection_weight", "projection_bias")
-    names = [n for n in narrowed.tables if n in shared or n.startswith("layers.1.")]
+    names = [n for n in model.table_group if n in shared or n.startswith("layers.1.")]
     plain = model(batch)  # without narrowing: the parameters themselves
     for place, part in enumerate(plain.split(batch.sizes)):
         labels = batch.labels.split(batch.sizes)[place]
