@@ -6,6 +6,7 @@ import pytest
 from reference import Reference, ReferenceEpoch
 from torch import Tensor
 
+from mtl_core.training.best import AVERAGE, Best
 from mtl_core.training.config import TrainingConfig
 from mtl_core.training.results import EpochResult
 
@@ -34,6 +35,15 @@ def assert_ends_where_it_should(found: Sequence[EpochResult], config: TrainingCo
         patience = config.patience_epochs or config.epochs
         ended = "patience" if epoch - best >= patience else None
         assert result.ended == ("epochs" if epoch == config.epochs else ended)
+
+
+def assert_best_are_kept(best: Mapping[str, Best], found: Sequence[EpochResult]) -> None:
+    """Check that the first of the best epochs is known, of the mean and of each task."""
+    scores = [{AVERAGE: result.average, **result.scores} for result in found]
+    for key in scores[0] if scores else ():
+        of_key = [of_epoch[key] for of_epoch in scores]
+        assert best[key].score == max(of_key)
+        assert best[key].epoch == 1 + of_key.index(max(of_key))
 
 
 def assert_weights_agree(found: Mapping[str, Tensor], reference: Reference) -> None:

@@ -16,6 +16,7 @@ from random_trials import Trial
 from torch import Tensor
 
 from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.training.best import Best
 from mtl_core.training.checkpoint import read_checkpoint, write_checkpoint
 from mtl_core.training.engine import Engine
 from mtl_core.training.lane import Lane
@@ -63,8 +64,8 @@ class Member:
         engine: 0 or 1.
         failed: What stands in place of an epoch's result.
         steps: Updates it has taken.
-        weights, learned: Its parameters after these, and those of its weighting; noted when it is
-            closed, or at the end.
+        weights, learned, best: Its parameters after these, those of its weighting, and its best
+            epochs; noted when it is closed, or at the end.
     """
 
     lane: Lane
@@ -73,13 +74,24 @@ class Member:
     failed: Exception | None = None
     spoiled: bool = False
     open: bool = True
+    held: bool = False
     steps: int = 0
     weights: dict[str, Tensor] = field(default_factory=dict)
     learned: dict[str, Tensor] = field(default_factory=dict)
+    best: dict[str, Best] = field(default_factory=dict)
 
-    def note_weights(self) -> None:
+    @property
+    def wanted(self) -> bool:
+        """Whether a step is to move it."""
+        return self.open and not self.held and not self.failed and self.lane.ended is None
+
+    def hold(self, held: bool) -> None:
+        self.held = self.lane.held = held
+
+    def note_where_it_is(self) -> None:
         self.weights = copy_parameters(self.lane.model)
         of_weighting = self.lane.weighting.named_parameters()
+        self.best = dict(self.lane.best)
         self.learned = {name: p.detach().clone() for name, p in of_weighting}
 
 
@@ -95,8 +107,8 @@ class Company:
         """Play the schedule, and then let every lane go on to its end."""
         kinds: dict[str, Callable[[Member, Event], None]] = {
             "move": self._move,
-            "hold": lambda member, _: setattr(member.lane, "held", True),
-            "release": lambda member, _: setattr(member.lane, "held", False),
+            "hold": lambda member, _: member.hold(True),
+            "release": lambda member, _: member.hold(False),
             "close": self._close,
             "spoil": self._spoil,
         }
@@ -114,19 +126,19 @@ class Company:
 
     def _finish(self) -> None:
         for member in self.members.values():
-            member.lane.held = False
+            member.hold(False)
         steps = 0
-        while any(member.open and member.lane.wanted for member in self.members.values()):
+        while any(member.wanted for member in self.members.values()):
             self._step()
             steps += 1
             assert steps < _LONGEST
         for member in self.members.values():
             if member.open:
-                member.note_weights()
+                member.note_where_it_is()
 
     def _step(self) -> None:
         """Take a step of both engines, and see who moved."""
-        wanted = {n: m for n, m in self.members.items() if m.open and m.lane.wanted}
+        wanted = {n: m for n, m in self.members.items() if m.wanted}
         updating = {n for n, m in wanted.items() if m.lane.evaluation is None}
         for number, engine in enumerate(self.engines):
             engine.step()
@@ -158,14 +170,13 @@ class Company:
         self.members[event.trial] = Member(lane, engine)
 
     def _close(self, member: Member, _: Event) -> None:
-        member.note_weights()
+        member.note_where_it_is()
         self.engines[member.engine].close(member.lane)
         member.open = False
 
     def _move(self, member: Member, event: Event) -> None:
         if member.failed:
             return
-        held = member.lane.held
         checkpoint = self.engines[member.engine].checkpoint(member.lane)
         self.engines[member.engine].close(member.lane)
         if event.on_disk:
@@ -175,7 +186,7 @@ class Company:
         if event.elsewhere:
             member.engine = 1 - member.engine
         member.lane = self.engines[member.engine].restore(checkpoint)
-        member.lane.held = held
+        member.hold(member.held)
         assert member.lane.updater.steps_done == member.steps
 
     def _spoil(self, member: Member, _: Event) -> None:

@@ -9,6 +9,7 @@ import os
 import numpy as np
 import pytest
 from agreement import (
+    assert_best_are_kept,
     assert_ends_where_it_should,
     assert_epochs_agree,
     assert_learned_agree,
@@ -115,4 +116,5 @@ def test_a_lane_in_any_company_is_the_reference(
                 assert_learned_agree(member.learned, reference)
             assert_epochs_agree(member.results, reference.results)
             assert_ends_where_it_should(member.results, trial.config.training)
+            assert_best_are_kept(member.best, member.results)
             assert not member.open or member.failed or member.results[-1].ended
