@@ -1,8 +1,9 @@
 """Products and norms over runs of positions, each run with a bank of its own.
 
-All lanes of a pass stand in one tensor of positions; here they meet their weights. Large products
-of a CPU are made run by run, each written where it belongs; small ones, and those of a GPU, would
-be bound by their launches, and are one grouped product over the banks.
+All lanes of a pass stand in one tensor of positions; here they meet their weights. On a GPU, where
+many small operations would be bound by their launches, one grouped product goes over all banks. On
+a CPU that costs as much as a product for each run, and these give a run the same bits whatever
+other runs there are.
 Shapes: P positions, R runs, K inner and F outer width.
 """
 
@@ -13,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_LARGE = 1 << 24  # multiplications of one run that are worth a product of its own
 _EPS = 1e-5
 _ALIGNMENT = 8  # numbers; a grouped product on a GPU wants rows that are multiples of 16 bytes
 
@@ -42,9 +42,13 @@ def grouped_norm(
         x: (P, D), at least float32, as are the sums.
         weights, biases: (R, D).
     """
-    if len(bounds) == 1:
-        return F.layer_norm(x, x.shape[-1:], weights[0], biases[0], _EPS).to(dtype)
-    return _GroupedNorm.apply(x, weights, biases, bounds).to(dtype)  # type: ignore[no-untyped-call]
+    width = x.shape[-1:]
+    if _as_one(x, bounds):
+        normed = F.layer_norm(x, width, eps=_EPS)
+        return torch.addcmul(_spread(biases, bounds), normed, _spread(weights, bounds)).to(dtype)
+    pieces = zip(_parts(x, bounds), weights.unbind(), biases.unbind(), strict=True)
+    parts = [F.layer_norm(part, width, weight, bias, _EPS) for part, weight, bias in pieces]
+    return (torch.cat(parts) if len(parts) > 1 else parts[0]).to(dtype)
 
 
 class _GroupedLinear(torch.autograd.Function):
@@ -53,7 +57,7 @@ class _GroupedLinear(torch.autograd.Function):
         used = weights.to(x.dtype)
         ctx.save_for_backward(x, used)
         ctx.bounds, ctx.dtype = bounds, weights.dtype
-        if _are_small(x, used):
+        if _as_one(x, bounds):
             return stacked_linear(x, used, bounds).add_(_spread(biases.to(x.dtype), bounds))
         out = x.new_empty(len(x), used.shape[2])
         parts = zip(_parts(x, bounds), used, biases.to(x.dtype), _parts(out, bounds), strict=True)
@@ -66,7 +70,7 @@ class _GroupedLinear(torch.autograd.Function):
         (gradient,) = gradients
         x, weights = ctx.saved_tensors
         bounds, of_x = ctx.bounds, None
-        if _are_small(x, weights):
+        if _as_one(x, bounds):
             of_weights = stacked_outer(x, gradient, bounds).to(ctx.dtype)
             if ctx.needs_input_grad[0]:
                 of_x = stacked_linear(gradient, weights.transpose(1, 2), bounds)
@@ -84,38 +88,9 @@ class _GroupedLinear(torch.autograd.Function):
         return of_x, of_weights, torch.stack(sums).to(ctx.dtype), None
 
 
-class _GroupedNorm(torch.autograd.Function):
-    """Normed without weights by one call, then scaled and shifted by the weights of the runs."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weights: Tensor, biases: Tensor, bounds: Bounds) -> Tensor:
-        normed, mean, scale = torch.native_layer_norm(x, [x.shape[-1]], None, None, _EPS)
-        ctx.save_for_backward(x, weights, normed, mean, scale)
-        ctx.bounds = bounds
-        return torch.addcmul(_spread(biases, bounds), normed, _spread(weights, bounds))
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,), bounds = gradients, ctx.bounds
-        x, weights, normed, mean, scale = ctx.saved_tensors
-        of_x, _, _ = torch.ops.aten.native_layer_norm_backward(
-            gradient * _spread(weights, bounds),
-            x,
-            [x.shape[-1]],
-            mean,
-            scale,
-            None,
-            None,
-            [True, False, False],
-        )
-        of_weights = [part.sum(0) for part in _parts(normed * gradient, bounds)]
-        of_biases = [part.sum(0) for part in _parts(gradient, bounds)]
-        return of_x, torch.stack(of_weights), torch.stack(of_biases), None
-
-
-def _are_small(x: Tensor, weights: Tensor) -> bool:
-    """Whether the products of the runs are so small, or launched so slowly, that one is better."""
-    return x.is_cuda or len(x) * weights[0].numel() < _LARGE * len(weights)
+def _as_one(x: Tensor, bounds: Bounds) -> bool:
+    """Whether the runs are worked on by one operation over all of them."""
+    return x.is_cuda and len(bounds) > 1
 
 
 def _parts(x: Tensor, bounds: Bounds) -> tuple[Tensor, ...]:

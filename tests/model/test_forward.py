@@ -70,6 +70,28 @@ def test_a_part_computes_among_others_what_it_computes_alone(
             torch.testing.assert_close(found[name], wanted[name], atol=1e-8, rtol=1e-8)
 
 
+def test_on_a_cpu_a_part_computes_the_same_bits_in_any_company(
+    config: EncoderConfig, make_model: MakeModel, make_batch: MakeBatch
+) -> None:
+    together, alone = (make_parts(make_model, make_batch, config, True) for _ in range(2))
+    for part in [*together, *alone]:
+        part.model.float()
+    together, alone = (
+        [replace(part, narrowed=part.model.narrow(part.batch)) for part in parts]
+        for parts in (together, alone)
+    )
+
+    logits = compute_logits(together)
+    torch.stack([of_part.square()[:, :2].sum() for of_part in logits]).sum().backward()
+    for part, found in zip(alone, logits, strict=True):
+        (wanted,) = compute_logits([part])
+        wanted.square()[:, :2].sum().backward()
+        assert torch.equal(found, wanted)
+
+    for found, wanted in zip(gradients(together), gradients(alone), strict=True):
+        assert [name for name in wanted if not torch.equal(found[name], wanted[name])] == []
+
+
 def test_a_part_that_is_no_number_spoils_no_other(
     config: EncoderConfig, make_model: MakeModel, make_batch: MakeBatch
 ) -> None:

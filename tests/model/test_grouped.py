@@ -29,12 +29,12 @@ def assert_same_gradients(found: Tensor, wanted: Tensor, leaves: list[Tensor]) -
     torch.testing.assert_close(ours, theirs)
 
 
-@pytest.mark.parametrize("large", [0, 1 << 24])
+@pytest.mark.parametrize("as_one", [True, False])
 @pytest.mark.parametrize("runs", [1, 3])
 def test_each_run_meets_its_own_weights(
-    x: Tensor, runs: int, large: int, monkeypatch: pytest.MonkeyPatch
+    x: Tensor, runs: int, as_one: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grouped, "_LARGE", large)
+    monkeypatch.setattr(grouped, "_as_one", lambda *_: as_one)
     bounds = BOUNDS if runs == 3 else ((0, P),)
     weights, biases = make(K, OUT, runs=runs), make(OUT, runs=runs)
 
@@ -45,8 +45,12 @@ def test_each_run_meets_its_own_weights(
     assert_same_gradients(found, wanted, [x, weights, biases])
 
 
+@pytest.mark.parametrize("as_one", [True, False])
 @pytest.mark.parametrize("runs", [1, 3])
-def test_each_run_is_normed_by_its_own_weights(x: Tensor, runs: int) -> None:
+def test_each_run_is_normed_by_its_own_weights(
+    x: Tensor, runs: int, as_one: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grouped, "_as_one", lambda *_: as_one)
     bounds = BOUNDS if runs == 3 else ((0, P),)
     weights, biases = make(K, runs=runs), make(K, runs=runs)
 
@@ -72,11 +76,11 @@ def test_the_one_product_of_a_gpu_is_the_same_as_many(dtype: torch.dtype) -> Non
         torch.testing.assert_close(back[start:end], y[start:end] @ weight.t(), **tolerance)
 
 
-@pytest.mark.parametrize("large", [0, 1 << 24])
+@pytest.mark.parametrize("as_one", [True, False])
 def test_products_are_in_the_type_of_x_and_gradients_in_that_of_the_weights(
-    large: int, monkeypatch: pytest.MonkeyPatch
+    as_one: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grouped, "_LARGE", large)
+    monkeypatch.setattr(grouped, "_as_one", lambda *_: as_one)
     x = torch.randn(P, K).bfloat16().requires_grad_()
     weights, biases = (make(*shape).detach().float() for shape in ((K, OUT), (OUT,)))
     weights.requires_grad_()
