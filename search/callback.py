@@ -66,9 +66,8 @@ class JournalCallback(Callback):
                 _let_go(trial)
             self._ended, trials[:] = kept, going_on or kept
         self._stop.remember(trials)
-        found = self._engines.tick() if self._engines is not None else None
-        if found is not None and self._measured is not None:
-            self._measured(found)
+        if self._engines is not None:
+            self._ask(self._engines)
         self._progress.tick()
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
@@ -95,8 +94,7 @@ class JournalCallback(Callback):
         **info: Any,
     ) -> None:
         for note in result.get("notes", ()):
-            self._write("noted", engine=trial.config.get("engine"), text=note)
-            self._progress.say(note)
+            self._note(f"{_worker(trial)}: {note}")
         if "failure" in result and not self._stop.reason:
             self._write("failed", trial=trial.config["trial"], **result["failure"])
         else:
@@ -128,8 +126,9 @@ class JournalCallback(Callback):
         reason = _reason(trial)
         self._write("retried", trial=name, attempt=attempt, reason=reason)
         if self._engines is not None:
-            config, lost = self._record.trials[name].config, _is_engine_lost(trial)
-            trial.config.update(asdict(self._engines.move(name, config, engine_lost=lost)))
+            self._look_after_engine(trial, self._engines)
+            place = self._engines.move(name, self._record.trials[name].config)
+            trial.config.update(asdict(place))
 
     def on_trial_error(
         self,
@@ -141,10 +140,28 @@ class JournalCallback(Callback):
         reason = _reason(trial)
         kind = "memory" if "outofmemory" in reason.lower().replace(" ", "") else "lost"
         self._write("failed", trial=trial.config["trial"], kind=kind, reason=reason, traceback=None)
+        if self._engines is not None:
+            self._look_after_engine(trial, self._engines)
         self._end(trial)
 
     def get_state(self) -> None:
         """Nothing for Tune to keep: the journal holds it."""
+
+    def _ask(self, engines: EnginePool) -> None:
+        """Hand on what the engines have to say."""
+        found = engines.tick()
+        if found is not None and self._measured is not None:
+            self._measured(found)
+        while engines.news:
+            self._note(engines.news.popleft())
+
+    def _look_after_engine(self, trial: Trial, engines: EnginePool) -> None:
+        if "EngineLost: " in str(trial.get_error()):
+            engines.lost(trial.config["engine"])
+
+    def _note(self, text: str) -> None:
+        self._write("noted", text=text)
+        self._progress.say(text)
 
     def _write(self, event: str, **fields: Any) -> None:
         if not self._stop.reason:
@@ -175,10 +192,6 @@ def _reason(trial: Trial) -> str:
     for before in ("EngineLost: ", "Worker exit detail: "):
         text = text.rpartition(before)[2]
     return f"worker lost: {text}"[:REASON_CHARACTERS]
-
-
-def _is_engine_lost(trial: Trial) -> bool:
-    return "EngineLost: " in str(trial.get_error())
 
 
 def _let_go(trial: Trial) -> None:

@@ -6,6 +6,7 @@ wait for a client. Where nobody has said how many lanes an engine should have, t
 measures it while the first trials, one for each engine, are on their way.
 """
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -25,6 +26,9 @@ class EnginePool(Lanes):
     Args:
         n_engines: How many there is room for.
         each: Lanes of one engine, as far as it is known.
+
+    Attributes:
+        news: What a user should know of the engines, in words; to be taken from here.
     """
 
     def __init__(
@@ -38,8 +42,15 @@ class EnginePool(Lanes):
         self._actors: dict[str, Any] = {
             name: actor.options(name=name).remote(told) for name in self.engines
         }
+        self.news: deque[str] = deque()
         self._back: dict[Any, str] = {}  # answers to come from engines that were lost
         self._measured: Any = None
+
+    def free(self) -> int:
+        """Return how many more trials may begin now."""
+        for answer in _answered(list(self._back)):
+            self.down.discard(self._back.pop(answer))
+        return super().free()
 
     def release(self, trial: str) -> Place | None:
         """Free the trial's lane; it has ended, or is to begin anew."""
@@ -48,14 +59,18 @@ class EnginePool(Lanes):
             self._actors[place.engine].close.remote(place.lane)
         return place
 
-    def move(self, trial: str, config: Mapping[str, Any], *, engine_lost: bool) -> Place:
+    def move(self, trial: str, config: Mapping[str, Any]) -> Place:
         """Return a new place for a trial that lost its client or its engine."""
-        former = self.release(trial)
-        if engine_lost and former is not None and former.engine not in self.down:
-            self.down.add(former.engine)
-            asking = self._actors[former.engine].state.options(max_task_retries=-1)
-            self._back[asking.remote()] = former.engine
+        self.release(trial)
         return self.place(trial, config)
+
+    def lost(self, engine: str) -> None:
+        """Give an engine nothing to do until it is back; Ray starts it again by itself."""
+        if engine not in self.down:
+            self.down.add(engine)
+            asking = self._actors[engine].state.options(max_task_retries=-1)
+            self._back[asking.remote()] = engine
+            self.news.append(f"{engine} was lost and is being started again")
 
     def measure(self, configs: Sequence[dict[str, Any]], seed: int, most: int) -> None:
         """Have the first engine measure how many lanes pay; `tick` returns what it found."""
@@ -63,11 +78,7 @@ class EnginePool(Lanes):
         self._measured = first.calibrate.remote(list(configs), seed, most)
 
     def tick(self) -> dict[str, Any] | None:
-        """Take note of engines that are back, and of what was measured, which is returned once:
-        `lanes` and the `table`, or a `failure` in words.
-        """
-        for answer in _answered(list(self._back)):
-            self.down.discard(self._back.pop(answer))
+        """Return what was measured, once: `lanes` and the `table`, or a `failure` in words."""
         if self._measured is None or not _answered([self._measured]):
             return None
         measured, self._measured = self._measured, None

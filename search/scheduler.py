@@ -11,7 +11,6 @@ trial finds its last report, and "stopped" if it was stopped here, in the record
 """
 
 import math
-from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -87,10 +86,10 @@ class JournalScheduler(TrialScheduler):
         super().__init__()  # type: ignore[no-untyped-call]
         self.record = record
         self.asha = Asha.from_record(config, record) if config else None
-        self._waiting: deque[Trial] = deque()
+        self._new: list[Trial] = []
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ARG002
-        self._waiting.append(trial)
+        self._new.append(trial)
 
     def on_trial_result(
         self,
@@ -124,14 +123,19 @@ class JournalScheduler(TrialScheduler):
         """Nothing to do: what was reported before stays, and the callbacks write the failure."""
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ARG002
-        if trial in self._waiting:
-            self._waiting.remove(trial)
+        if trial in self._new:
+            self._new.remove(trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:  # noqa: ARG002
-        """Return the trial that has waited longest, the same one until it is started."""
-        while self._waiting and self._waiting[0].status != Trial.PENDING:
-            self._waiting.popleft()
-        return self._waiting[0] if self._waiting else None
+        """Return the first of the trials that are new since the last call; Tune sees to the others.
+
+        No trial is named twice. By then a client is being started for it, and Tune would give it
+        the next one that falls free and throw its own away, which costs a second of CPU; where
+        trials are shorter than that no client would ever get ready.
+        """
+        new = [trial for trial in self._new if trial.status == Trial.PENDING]
+        self._new.clear()
+        return new[0] if new else None
 
     def debug_string(self) -> str:
         if self.asha is None:

@@ -149,7 +149,7 @@ class _Run:
 
     def _measured(self, engines: "EnginePool", proposer: Proposer, found: dict[str, Any]) -> None:
         if "failure" in found:
-            self.record.append("noted", engine=engines.engines[0], text=found["failure"])
+            self.record.append("noted", text=found["failure"])
             self.progress.say(found["failure"])
             return
         self.record.append("calibrated", **found)

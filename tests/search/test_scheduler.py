@@ -220,17 +220,15 @@ def test_trials_are_started_in_their_order_and_again_after_a_lost_worker(
     for trial in (first, second, third):
         scheduler.on_trial_add(None, trial)
 
-    assert scheduler.choose_trial_to_run(None) is first
-    assert scheduler.choose_trial_to_run(None) is first
-    first.status = Trial.RUNNING
-    scheduler.on_trial_remove(None, second)
+    scheduler.on_trial_remove(None, first)
+    assert scheduler.choose_trial_to_run(None) is second
+    assert scheduler.choose_trial_to_run(None) is None  # Tune has seen to the third as well
+    scheduler.on_trial_error(None, third)
+    scheduler.on_trial_add(None, third)
     assert scheduler.choose_trial_to_run(None) is third
-    third.status = Trial.RUNNING
+    second.status = Trial.RUNNING
+    scheduler.on_trial_add(None, second)
     assert scheduler.choose_trial_to_run(None) is None
-    scheduler.on_trial_error(None, first)
-    first.status = Trial.PENDING
-    scheduler.on_trial_add(None, first)
-    assert scheduler.choose_trial_to_run(None) is first
 
 
 def test_every_method_of_tunes_interface_is_there() -> None:
