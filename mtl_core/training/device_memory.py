@@ -1,4 +1,6 @@
-"""How much memory a device has: of a GPU all of it, of a computer what can still be had.
+"""How much memory a device has, and which exceptions say that there was none left.
+
+Of a GPU all of it counts, of a computer what can still be had.
 
 Linux says what is available, and control groups what a container may take of it.
 """
@@ -9,6 +11,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+
+_MEMORY_PHRASES = (
+    *("out of memory", "can't allocate memory", "not enough memory"),
+    *("bad_alloc", "alloc_failed", "cannot allocate memory"),
+)
+
+
+def is_memory_error(error: BaseException) -> bool:
+    """Whether memory could not be had."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(p in str(error).lower() for p in _MEMORY_PHRASES)
 
 
 def memory_of(device: torch.device) -> int:

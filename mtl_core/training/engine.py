@@ -11,8 +11,7 @@ is lost, since those that had not moved take the same step again (`places.py`).
 
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -21,14 +20,14 @@ from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.model.forward import family
 from mtl_core.training.checkpoint import Checkpoint, check_same_trial
 from mtl_core.training.config import TrialConfig
-from mtl_core.training.device_memory import memory_of
+from mtl_core.training.device_memory import is_memory_error, memory_of
 from mtl_core.training.evaluation import SplitBatches, advance
 from mtl_core.training.lane import Lane, Surroundings
 from mtl_core.training.memory import LaneMemory
 from mtl_core.training.models import WordVectors
 from mtl_core.training.places import Places
 from mtl_core.training.results import EpochResult, NoRoom
-from mtl_core.training.updates import is_memory_error, take_together
+from mtl_core.training.updates import take_together
 
 Result = EpochResult | Exception  # the exceptions: Diverged, MemoryError, or what a lane raised
 
@@ -138,12 +137,11 @@ class Engine:
     def step(self) -> None:
         """Move every lane that is not held, has not failed, and has not ended."""
         self._through.clear()
-        with _own_random_numbers(self.around.device):
-            wanted = self._places.choose(self._lanes)
-            for together in _families([lane for lane in wanted if lane.evaluation is None]):
-                self._run(self._update, together)
-            for together in _families([lane for lane in wanted if lane not in self._through]):
-                self._run(self._evaluate, together)
+        wanted = self._places.choose(self._lanes)
+        for together in _families([lane for lane in wanted if lane.evaluation is None]):
+            self._run(self._update, together)
+        for together in _families([lane for lane in wanted if lane not in self._through]):
+            self._run(self._evaluate, together)
 
     def wait(self) -> None:
         """Wait until the device has done what it was given; for who measures time."""
@@ -227,8 +225,7 @@ class Engine:
 
     def _measure(self, lane: Lane) -> None:
         if not (lane.parked or lane.failure or self._memory.is_measured(lane.config)):
-            with _own_random_numbers(self.around.device):
-                self._memory.measure(lane)
+            self._memory.measure(lane)
 
     def _taken(self) -> int:
         return sum(self.need(lane.config) for lane in self._lanes if self._holds_memory(lane))
@@ -253,16 +250,3 @@ def _families(lanes: Sequence[Lane]) -> list[list[Lane]]:
     for lane in lanes:
         groups.setdefault(family(lane.config.encoder), []).append(lane)
     return list(groups.values())
-
-
-@contextmanager
-def _own_random_numbers(device: torch.device) -> Iterator[None]:
-    """Put the caller's random numbers back afterwards; `fork_rng` does the same more slowly."""
-    state = torch.default_generator.get_state()
-    on_device = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-    try:
-        yield
-    finally:
-        torch.default_generator.set_state(state)
-        if on_device is not None:
-            torch.cuda.set_rng_state(on_device, device)

@@ -7,7 +7,6 @@ alone and among others, and one that continues from a checkpoint is the uninterr
 to the bit. Shapes: K tasks.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,10 +20,11 @@ from mtl_core.errors import ConfigError
 from mtl_core.training.best import AVERAGE, BestEpochs
 from mtl_core.training.checkpoint import Checkpoint, pack, unpack
 from mtl_core.training.config import TrialConfig
+from mtl_core.training.epoch_losses import EpochLosses
 from mtl_core.training.evaluation import Evaluation, SplitBatches, average
 from mtl_core.training.lr_schedule import lr_factor
 from mtl_core.training.models import WordVectors, build_model, copy_parameters, load_parameters
-from mtl_core.training.results import Diverged, EpochResult
+from mtl_core.training.results import EpochResult
 from mtl_core.training.updates import Update, Updater
 from mtl_core.weighting.methods import build_weighting
 
@@ -76,6 +76,7 @@ class Lane:
         self.failure: Exception | None = None
         self._steps: list[Step] = []  # of the epoch under way, once they have been asked for
         self._evaluation: Evaluation | None = None
+        self._losses = EpochLosses(around.corpus.names)
         self._start_epoch()
 
     @property
@@ -128,11 +129,8 @@ class Lane:
         tasks = [row.task for row in update.step]
         if not update.finite:
             when = f"epoch {self.epoch + 1}, step {self._place + 1}"
-            raise Diverged(self._describe(tasks, update.values, when))
-        if update.values:
-            self._add_losses(tasks, update.values)
-        else:
-            self._unread.append((tasks, update.losses))
+            self._losses.check(tasks, update.values, when)
+        self._losses.add(tasks, update.losses, update.values)
         self._place += 1
         self._seconds += seconds
         if self._place == len(self.steps):
@@ -156,7 +154,7 @@ class Lane:
 
     def move(self, device: torch.device) -> None:
         """Move all tensors to another device."""
-        self._read_losses()
+        self._losses.totals()  # which reads what is still on the device
         if self._evaluation is not None:
             self._start_evaluation()
         state, steps_done = self.updater.state_dict(), self.updater.steps_done
@@ -173,9 +171,8 @@ class Lane:
 
     def state(self) -> Checkpoint:
         """Return all that a continuation needs; the tensors are the lane's own, not copies."""
-        self._read_losses()
         best = {key: {"epoch": b.epoch, "score": b.score} for key, b in self.best.items()}
-        about = {"position": self.position, "losses": self._totals.copy(), "best": best}
+        about = {"position": self.position, "losses": self._losses.totals(), "best": best}
         tensors = pack("model", dict(self.model.named_parameters()))
         tensors |= pack("weighting", self.weighting.state_dict())
         tensors |= self.updater.state_dict()
@@ -195,7 +192,7 @@ class Lane:
         self.epoch = about["position"]["epoch"]
         self._start_epoch()
         self._place = self._first_place = about["position"]["step_in_epoch"]
-        self._totals = list(about["losses"])
+        self._losses = EpochLosses(self._losses.names, about["losses"])
         if self._place and self._place == len(self.steps):
             self._start_evaluation()
 
@@ -239,8 +236,7 @@ class Lane:
     def _start_epoch(self) -> None:
         self._steps = []
         self._place = self._first_place = 0  # in the epoch; where its timed part begins
-        self._totals = [0.0] * self._around.corpus.n_tasks  # losses of each task, summed
-        self._unread: list[tuple[list[int], Tensor]] = []  # losses that are still on a GPU
+        self._losses = EpochLosses(self._around.corpus.names)
         self._evaluation = None
         self._seconds = self._evaluation_seconds = 0.0
 
@@ -249,11 +245,8 @@ class Lane:
 
     def _end_epoch(self, evaluation: Evaluation) -> EpochResult:
         names = self._around.corpus.names
-        self._read_losses()
-        losses = self._mean_losses()
-        if not all(map(math.isfinite, losses)):
-            everyone = range(len(losses))
-            raise Diverged(self._describe(everyone, losses, f"epoch {self.epoch + 1}"))
+        losses = self._losses.means(self.steps)
+        self._losses.check(range(len(losses)), losses, f"epoch {self.epoch + 1}")
         evaluations = evaluation.result()
         scores = {name: of_task.score for name, of_task in evaluations.items()}
         mean = average(evaluations)
@@ -275,34 +268,6 @@ class Lane:
 
     def _copy_parameters(self) -> dict[str, Tensor]:
         return copy_parameters(self.model) if self.keep_best else {}
-
-    def _add_losses(self, tasks: Sequence[int], values: Sequence[float]) -> None:
-        for task, value in zip(tasks, values, strict=True):
-            self._totals[task] += value
-
-    def _read_losses(self) -> None:
-        """Add up the losses that wait on a GPU, which is waited for once."""
-        if not self._unread:
-            return
-        values = torch.cat([losses for _, losses in self._unread]).tolist()
-        self._add_losses([task for tasks, _ in self._unread for task in tasks], values)
-        self._unread.clear()
-
-    def _mean_losses(self) -> list[float]:
-        counts = [0] * len(self._totals)
-        for step in self.steps:
-            for row in step:
-                counts[row.task] += 1
-        return [total / count for total, count in zip(self._totals, counts, strict=True)]
-
-    def _describe(self, tasks: Sequence[int], losses: Sequence[float], when: str) -> str:
-        names = self._around.corpus.names
-        wrong = [
-            f"{names[task]} {value}"
-            for task, value in zip(tasks, losses, strict=True)
-            if not math.isfinite(value)
-        ]
-        return f"{when}: the loss is no finite number ({', '.join(wrong)})"
 
     def _count_words(self) -> int:
         """Return the words of the steps whose time was taken."""

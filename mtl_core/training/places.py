@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import torch
 
+from mtl_core.training.device_memory import is_memory_error
 from mtl_core.training.lane import Lane
-from mtl_core.training.updates import is_memory_error
 
 _HOST = torch.device("cpu")
 

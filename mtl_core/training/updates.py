@@ -23,15 +23,12 @@ from mtl_core.model.forward import Part, compute_logits
 from mtl_core.seeding import derive_seed
 from mtl_core.training.checkpoint import pack, unpack
 from mtl_core.training.config import TrainingConfig, TrialConfig
+from mtl_core.training.device_memory import is_memory_error
 from mtl_core.training.losses import row_losses, shared_gradients
 from mtl_core.training.optimizer import AdamSettings, BankAdam
 from mtl_core.weighting.task_weighting import StepLosses, TaskWeighting
 
 WORDS = "words"  # the group of the word vectors
-_MEMORY_PHRASES = (
-    *("out of memory", "can't allocate memory", "not enough memory"),
-    *("bad_alloc", "alloc_failed", "cannot allocate memory"),
-)
 _SPARE = 1 << 20  # bytes that an update may take besides what it does to the word vectors
 
 
@@ -237,13 +234,6 @@ def _look_for_room(parts: Sequence[Part]) -> None:
     # The rows of the word table, both moments, the step and its parts are gathered.
     largest = max((8 * leaf.nbytes for leaf in words if leaf is not None), default=0)
     torch.empty(_SPARE + largest, dtype=torch.uint8, device=parts[0].batch.words.device)
-
-
-def is_memory_error(error: BaseException) -> bool:
-    """Whether memory could not be had."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(p in str(error).lower() for p in _MEMORY_PHRASES)
 
 
 def _adam_settings(training: TrainingConfig) -> AdamSettings:

@@ -11,6 +11,7 @@ import torch
 from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.training import evaluation, updates
 from mtl_core.training.config import TrialConfig
+from mtl_core.training.device_memory import is_memory_error
 from mtl_core.training.engine import Engine
 from mtl_core.training.lane import Lane
 from mtl_core.training.optimizer import BankAdam
@@ -108,9 +109,9 @@ def test_a_lack_of_memory_halves_the_lanes_and_loses_none(
 
 @pytest.mark.parametrize("kind", sorted(ERRORS))
 def test_a_lack_of_memory_is_known_by_its_words(kind: str) -> None:
-    assert updates.is_memory_error(ERRORS[kind])
-    assert not updates.is_memory_error(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
-    assert not updates.is_memory_error(ValueError("out of memory"))
+    assert is_memory_error(ERRORS[kind])
+    assert not is_memory_error(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    assert not is_memory_error(ValueError("out of memory"))
 
 
 def test_lanes_that_had_moved_are_not_moved_again(
