@@ -11,6 +11,8 @@ from lane_work import Timing, Trial, measure
 from packing import measure_processes
 from rich.table import Table
 
+from mtl_core.training.results import NoRoom
+
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
@@ -35,7 +37,11 @@ class Workload:
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to train the trials; the timings of its processes, which ran at the same time."""
+    """One way to train the trials.
+
+    Args:
+        timings: Of its processes, which ran at the same time; none where there was no room.
+    """
 
     name: str
     at_a_time: int
@@ -77,10 +83,14 @@ def measure_arms(work: Workload) -> list[Arm]:
         for (name, count, lanes), of_layout in zip(layouts, timings, strict=True)
     ]
     for lanes in work.lanes:
-        timing = measure(
-            work.corpus, work.trials, lanes=lanes, epochs=work.epochs, device=work.device
-        )
-        arms.append(Arm("lanes", lanes, [timing]))
+        try:
+            timing = measure(
+                work.corpus, work.trials, lanes=lanes, epochs=work.epochs, device=work.device
+            )
+        except NoRoom:
+            arms.append(Arm("lanes", lanes, []))
+        else:
+            arms.append(Arm("lanes", lanes, [timing]))
     return arms
 
 
@@ -99,6 +109,9 @@ def table_of(title: str, arms: Sequence[Arm]) -> Table:
     for column in ("arm", *columns, "updates/s", "evaluation", "TFLOP/s"):
         table.add_column(column, justify="left" if column == "arm" else "right")
     for arm in arms:
+        if not arm.timings:
+            table.add_row(arm.name, str(arm.at_a_time), "no room")
+            continue
         evaluating = sum(timing.evaluation_seconds for timing in arm.timings)
         seconds = evaluating + sum(timing.update_seconds for timing in arm.timings)
         table.add_row(

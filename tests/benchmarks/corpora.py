@@ -6,6 +6,7 @@ dev rows. What an epoch of the whole corpus takes follows by the words of both.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -102,20 +103,26 @@ def builtin(cache: Path | None = None, **sizes: int) -> EncodedCorpus:
 
 
 def random_texts(
-    length: int, *, n_tasks: int = 4, rows: int = 100, dev_rows: int = 15, cache: Path | None = None
+    lengths: Sequence[int], *, n_tasks: int = 4, dev_rows: int = 15, cache: Path | None = None
 ) -> EncodedCorpus:
-    """Tasks of texts that all have `length` random words; for measurements of cost alone."""
+    """Tasks whose train texts have so many random words; for measurements of cost alone.
+
+    Args:
+        lengths: Words of each train row, the same in all tasks; dev rows have those of the first.
+    """
+    rows = {"train": list(lengths), "dev": list(lengths)[:dev_rows], "test": [lengths[0]] * 2}
     tasks = []
     for task in range(n_tasks):
-        sizes = {"train": rows, "dev": dev_rows, "test": 2}
-        splits = {name: _random_split(name, task, n, length) for name, n in sizes.items()}
+        splits = {name: _random_split(name, task, of_split) for name, of_split in rows.items()}
         tasks.append(Task(name=f"task{task}", labels=("neg", "pos"), splits=splits))
     corpus = Corpus(tasks=tuple(tasks), layout="builtin", source="builtin")
-    return encode(corpus, DataConfig(max_words=length), cache)
+    return encode(corpus, DataConfig(max_words=max(lengths)), cache)
 
 
-def _random_split(name: str, task: int, rows: int, length: int) -> Split:
-    words = stream(0, "texts", name, task).integers(0, N_WORDS, (rows, length))
-    texts = tuple(" ".join(f"w{word}" for word in row) for row in words.tolist())
-    labels = tuple(("neg", "pos")[row % 2] for row in range(rows))
+def _random_split(name: str, task: int, lengths: Sequence[int]) -> Split:
+    rng = stream(0, "texts", name, task)
+    texts = tuple(
+        " ".join(f"w{word}" for word in rng.integers(0, N_WORDS, length)) for length in lengths
+    )
+    labels = tuple(("neg", "pos")[row % 2] for row in range(len(texts)))
     return Split(texts=texts, labels=labels, source=f"random/{task}/{name}")

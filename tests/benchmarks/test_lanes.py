@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 import torch
 from arms import Workload, best, measure_arms, one_at_a_time, table_of
-from corpora import FDU_MTL, Sample, builtin, fdu_mtl
+from corpora import FDU_MTL, Sample, builtin, fdu_mtl, random_texts
 from lane_work import Trial, mixed_trials, profile_lanes, same_trials
 from machine import describe, make_console, product_rates, rate_table
 from rich.console import Console
@@ -109,6 +109,18 @@ def test_all_ways_to_train_the_same_trials_come_to_the_same(tmp_path: Path) -> N
     for arm in arms:
         for seed, losses in arms[0].losses.items():
             assert arm.losses[seed] == pytest.approx(losses, rel=1e-4), (arm.name, arm.at_a_time)
+
+
+def test_a_sample_has_texts_of_all_lengths_in_blocks_and_all_words(tmp_path: Path) -> None:
+    whole = random_texts([5 + row for row in range(60)], n_tasks=3, cache=tmp_path)
+    sample = Sample(whole, blocks=2, rows=10, every=5)
+
+    lengths = [sample.split(task, "train").lengths for task in range(3)]
+    assert [min(of_task) for of_task in lengths] == [5, 15, 25]
+    assert [max(of_task) for of_task in lengths] == [44, 54, 64]
+    assert [len(of_task) for of_task in lengths] == [20] * 3
+    assert [len(sample.split(task, "dev")) for task in range(3)] == [3] * 3
+    assert (sample.vocabulary_of_tasks() == whole.vocabulary_of_tasks()).all()
 
 
 @pytest.mark.slow

@@ -54,7 +54,7 @@ def bytes_per_lane(engines: Engines) -> float:
     """Return what one more lane takes: private memory, or that of the GPU."""
     (_, empty), (lanes, full) = engines[0], engines[max(engines)]
     taken = full.on_gpu if full.on_gpu else full.private - empty.private
-    return taken / lanes
+    return taken / max(lanes, 1)
 
 
 def lanes_of_node(node: int, engines: Engines, search: dict[str, list[Footprint]]) -> int:

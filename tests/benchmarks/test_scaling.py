@@ -25,6 +25,7 @@ from search.cluster import local_cpus
 
 STRUCTURE = "layerwise_implicit"
 BATCH_SIZE = 50
+ROWS = 100  # of a task
 BASE = {"lanes": 1, "layers": 4, "words": 60}
 SMALL = EncoderConfig(d_model=64, d_word=64, n_heads=4, d_ff=128)
 TINY = EncoderConfig(d_model=12, d_word=12, n_heads=2, d_ff=16)
@@ -55,7 +56,7 @@ def measure_point(
     if quantity == "tasks":
         corpus = builtin(cache, n_tasks=value, rows=100, small_share=1, dev_rows=20, test_rows=2)
     else:
-        corpus = random_texts(size["words"], cache=cache)
+        corpus = random_texts([size["words"]] * ROWS, cache=cache)
     whole = Sample(corpus, blocks=1, rows=len(corpus.split(0, "train")), every=1)
     layers = {"n_layers": size["layers"]}
     encoder = EncoderConfig(**{**vars(encoder), **layers})
