@@ -4,7 +4,7 @@ The texts come in segments of one width. PyTorch's fused kernel does those witho
 leaves its fused form where there is dropout, and has a slow backward pass in bfloat16 on a CPU
 (figures in `tests/benchmarks/README.md`); there `_Attention` goes over a few heads at a time, so
 that the weights stay in the cache from one operation to the next, and keeps the weights for the
-backward pass, their signs saying which were dropped.
+backward pass, as they are and as they were used.
 Shapes: P positions, N texts, T positions of a text, H heads, D width, d = D / H.
 """
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mtl_core.model.dropout import Noise, kept_scale
 
-_CHUNK = 1 << 18  # attention weights in work at a time: four tensors of them fit in a cache
+_CHUNK = 1 << 19  # attention weights in work at a time: four tensors of them fit in a cache
 
 
 class Segment(NamedTuple):
@@ -45,9 +45,7 @@ def attend(qkv: Tensor, segments: Sequence[Segment], n_heads: int) -> Tensor:
     Args:
         qkv: Queries, keys and values, (P, 3 D).
     """
-    if not _fused_is_slow(qkv, segments):
-        return _fused(qkv, None, segments, n_heads)
-    return _Attention.apply(qkv, None, tuple(segments), n_heads)  # type: ignore[no-untyped-call]
+    return _attend(qkv, None, tuple(segments), n_heads)
 
 
 def attend_from(
@@ -59,36 +57,44 @@ def attend_from(
         query: (N, D).
         key_value: Keys and values, (P, 2 D).
     """
-    if not _fused_is_slow(key_value, segments):
-        return _fused(key_value, query, segments, n_heads)
-    return _Attention.apply(  # type: ignore[no-untyped-call]
-        key_value, query, tuple(segments), n_heads
-    )
+    return _attend(key_value, query, tuple(segments), n_heads)
 
 
-def _fused_is_slow(x: Tensor, segments: Sequence[Segment]) -> bool:
-    slow_backward = x.dtype is torch.bfloat16 and x.device.type == "cpu" and x.requires_grad
-    return slow_backward or any(segment.noise is not None for segment in segments)
-
-
-def _fused(
-    packed: Tensor, apart: Tensor | None, segments: Sequence[Segment], n_heads: int
+def _attend(
+    packed: Tensor, apart: Tensor | None, segments: tuple[Segment, ...], n_heads: int
 ) -> Tensor:
-    """Attention without dropout; the arguments are those of `_Attention`."""
-    sizes = [segment.texts * segment.width for segment in segments]
+    """The same for both; the arguments are those of `_Attention`."""
+    slow = [_fused_is_slow(packed, segment) for segment in segments]
+    if all(slow):
+        return _Attention.apply(packed, apart, segments, n_heads)  # type: ignore[no-untyped-call]
+    parts = torch.split(packed, [segment.texts * segment.width for segment in segments])
     queries: Sequence[Tensor | None] = [None] * len(segments)
     if apart is not None:
         queries = torch.split(apart, [segment.texts for segment in segments])
     outs = []
-    for segment, part, query in zip(segments, torch.split(packed, sizes), queries, strict=True):
-        n_parts = 3 if query is None else 2
-        heads = part.view(segment.texts, segment.width, n_parts, n_heads, -1)
-        *first, key, value = heads.permute(2, 0, 3, 1, 4).unbind()  # each (texts, H, T, d)
-        own = first[0] if query is None else query.view(segment.texts, n_heads, 1, -1)
-        bias = None if segment.bias is None else segment.bias[:, None, None]
-        out = F.scaled_dot_product_attention(own, key, value, attn_mask=bias)
-        outs.append(out.transpose(1, 2).reshape(-1, out.shape[1] * out.shape[3]))
+    for segment, part, query, is_slow in zip(segments, parts, queries, slow, strict=True):
+        if is_slow:
+            alone = (segment._replace(start=0, first_text=0),)
+            outs.append(_Attention.apply(part, query, alone, n_heads))  # type: ignore[no-untyped-call]
+        else:
+            outs.append(_fused(part, query, segment, n_heads))
     return torch.cat(outs) if len(outs) > 1 else outs[0]
+
+
+def _fused_is_slow(x: Tensor, segment: Segment) -> bool:
+    slow_backward = x.dtype is torch.bfloat16 and x.device.type == "cpu" and x.requires_grad
+    return slow_backward or segment.noise is not None
+
+
+def _fused(part: Tensor, query: Tensor | None, segment: Segment, n_heads: int) -> Tensor:
+    """Attention of the positions of one segment, by PyTorch's kernel."""
+    n_parts = 3 if query is None else 2
+    heads = part.view(segment.texts, segment.width, n_parts, n_heads, -1)
+    *first, key, value = heads.permute(2, 0, 3, 1, 4).unbind()  # each (texts, H, T, d)
+    own = first[0] if query is None else query.view(segment.texts, n_heads, 1, -1)
+    bias = None if segment.bias is None else segment.bias[:, None, None]
+    out = F.scaled_dot_product_attention(own, key, value, attn_mask=bias)
+    return out.transpose(1, 2).reshape(-1, out.shape[1] * out.shape[3])
 
 
 class _Attention(torch.autograd.Function):
@@ -101,7 +107,6 @@ class _Attention(torch.autograd.Function):
         out = packed.new_empty(len(packed), packed.shape[1] // 3)
         out = out if apart is None else torch.empty_like(apart)
         heads = _Heads(n_heads, out.shape[1] // n_heads, apart is not None)
-        keeps = any(ctx.needs_input_grad)
         kept: list[Tensor] = []
         for segment in segments:
             taken = [heads.take(packed, segment, keys=True)]
@@ -111,24 +116,23 @@ class _Attention(torch.autograd.Function):
             query, key, value = _parts(taken)
             bias = None if segment.bias is None else segment.bias.repeat_interleave(n_heads, 0)
             shape = (len(key), query.shape[1], segment.width)
-            signed = packed.new_empty(shape if keeps else (0,))
+            weights = packed.new_empty(shape)
+            used = weights if segment.noise is None else torch.empty_like(weights)
             mixed = torch.empty_like(query)
-            for some, scores, used in _chunks(shape, like=packed, n_scratch=2):
+            for some, scores in _chunks(shape, like=packed):
                 torch.bmm(query[some], key[some].transpose(1, 2), out=scores)
                 if bias is not None:
                     scores.add_(bias[some, None])
-                weights = torch.softmax(scores, -1, out=signed[some] if keeps else scores)
-                if segment.noise is None:
-                    used = weights
-                else:
-                    segment.noise.write_kept(segment.share, out=used)
-                    used.mul_(weights)
-                    weights.sub_(used, alpha=2)  # -w where it is kept, w where it is dropped
-                torch.bmm(used, value[some], out=mixed[some])
+                torch.softmax(scores, -1, out=weights[some])
+                if segment.noise is not None:
+                    segment.noise.write_kept(segment.share, out=used[some])
+                    used[some].mul_(weights[some])
+                torch.bmm(used[some], value[some], out=mixed[some])
             if segment.noise is not None:
                 mixed.mul_(kept_scale(segment.share))
             heads.put(mixed, segment, out)
-            kept += [*taken, signed] if keeps else []
+            if any(ctx.needs_input_grad):
+                kept += [*taken, weights, used]
         ctx.save_for_backward(out, *kept)
         ctx.segments, ctx.heads, ctx.shape = segments, heads, packed.shape
         return out
@@ -140,45 +144,40 @@ class _Attention(torch.autograd.Function):
         of_packed = out.new_empty(ctx.shape)
         of_queries = torch.empty_like(out) if heads.one_query else of_packed
         first_key = 0 if heads.one_query else 1  # place of the keys among the packed parts
-        n_kept = 3 if heads.one_query else 2
+        n_kept = 4 if heads.one_query else 3
         for number, segment in enumerate(ctx.segments):
-            *taken, signed = kept[number * n_kept : (number + 1) * n_kept]
+            *taken, weights, used = kept[number * n_kept : (number + 1) * n_kept]
             query, key, value = _parts(taken)
             gradient, mixed = _parts([heads.take(gradients[0], segment), heads.take(out, segment)])
             # As in fused kernels: the sum of w dw over the keys is one over the head's numbers.
             inner = (gradient * mixed).sum(-1, keepdim=True)
             if segment.noise is not None:
-                gradient.mul_(-kept_scale(segment.share))
+                gradient.mul_(kept_scale(segment.share))
             of_query, of_key, of_value = (torch.empty_like(part) for part in (query, key, value))
-            for some, of_scores, used, weights in _chunks(signed.shape, like=out, n_scratch=3):
-                if segment.noise is None:
-                    used = weights = signed[some]
-                else:
-                    torch.clamp(signed[some], max=0, out=used)  # minus what was used
-                    torch.abs(signed[some], out=weights)
+            for some, of_scores in _chunks(weights.shape, like=out):
                 torch.bmm(gradient[some], value[some].transpose(1, 2), out=of_scores)
-                of_scores.mul_(used).addcmul_(weights, inner[some], value=-1)
+                of_scores.mul_(used[some]).addcmul_(weights[some], inner[some], value=-1)
                 torch.bmm(of_scores, key[some], out=of_query[some])
                 torch.bmm(of_scores.transpose(1, 2), query[some], out=of_key[some])
-                torch.bmm(used.transpose(1, 2), gradient[some], out=of_value[some])
+                torch.bmm(used[some].transpose(1, 2), gradient[some], out=of_value[some])
             heads.put(of_query.mul_(heads.d_head**-0.5), segment, of_queries)
             heads.put(of_key, segment, of_packed, first_key, keys=True)
             heads.put(of_value, segment, of_packed, first_key + 1, keys=True)
         return of_packed, of_queries if heads.one_query else None, None, None
 
 
-def _chunks(shape: Sequence[int], *, like: Tensor, n_scratch: int) -> Iterator[tuple[Any, ...]]:
-    """Yield a few heads at a time, and tensors of their weights to work in, always the same ones.
+def _chunks(shape: Sequence[int], *, like: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Yield a few heads at a time, and a tensor of their weights to work in, always the same one.
 
     Args:
         shape: Of the weights of all heads, (texts x H, queries, T).
     """
     n_heads, n_queries, width = shape
     step = min(n_heads, max(1, _CHUNK // (n_queries * width)))
-    scratch = like.new_empty(n_scratch, step, n_queries, width).unbind()
+    scratch = like.new_empty(step, n_queries, width)
     for start in range(0, n_heads, step):
         count = min(step, n_heads - start)
-        yield slice(start, start + count), *(tensor[:count] for tensor in scratch)
+        yield slice(start, start + count), scratch[:count]
 
 
 class _Heads(NamedTuple):
