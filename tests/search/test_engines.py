@@ -192,10 +192,10 @@ def test_clients_are_kept_however_short_the_trials_are(
                 "notes": [f"client {os.getpid()}"],
             }  # fmt: skip
 
-    search(tmp_path, encoded, "search.trials=40", "search.lanes=1", trainable=Nothing)
+    search(tmp_path, encoded, "search.trials=12", "search.lanes=1", trainable=Nothing)
 
     notes = [e["text"] for e in read_events(tmp_path / "journal.jsonl") if e["event"] == "noted"]
-    assert len(notes) == 40
+    assert len(notes) == 12
     assert len({note.split()[-1] for note in notes}) <= 2
 
 
