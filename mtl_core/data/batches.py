@@ -46,7 +46,8 @@ class Minibatch:
 
     Args:
         words: Word ids, 0 where a text has ended, (N, T) int64.
-        lengths: Words of each text, at least 1, (N,) int64.
+        lengths: Words of each text, at least 1, (N,) int64; always on the CPU, since they say how
+            the texts are laid out.
         labels: Class of each text in its task's label set, (N,) int64.
         tasks: Task of each row.
         sizes: Number of texts of each row; they sum to N.
@@ -61,7 +62,7 @@ class Minibatch:
     def to(self, device: str | torch.device) -> "Minibatch":
         return Minibatch(
             words=self.words.to(device, non_blocking=True),
-            lengths=self.lengths.to(device, non_blocking=True),
+            lengths=self.lengths,
             labels=self.labels.to(device, non_blocking=True),
             tasks=self.tasks,
             sizes=self.sizes,

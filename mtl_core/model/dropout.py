@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 _LEVELS = 1 << 16
-_LARGEST_DRAW = 1 << 16  # so that the bits are still in the cache when they are used
+_LARGEST_DRAW = 1 << 17  # so that the bits are still in the cache when they are used
 _BLOCK = 1 << 14  # least draw, so that a small model draws once and not at every place of dropout
 
 

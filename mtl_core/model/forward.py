@@ -43,9 +43,10 @@ class Part:
 
 
 def compute_logits(parts: Sequence[Part]) -> list[Tensor]:
-    """Return the logits of each part, (N, C), float32 or wider; the models are of one family.
+    """Return the logits of each part, (N, C), float32 or wider.
 
-    Logits of classes that a text's task does not have are -inf.
+    Logits of classes that a text's task does not have are -inf. The models are of one family, and
+    the largest number of classes is the same in all of them, as in models of one corpus.
     """
     config, device = parts[0].model.config, parts[0].batch.words.device
     works = [_work(part) for part in parts]
@@ -71,7 +72,7 @@ def _work(part: Part) -> Work:
         config=model.config,
         batch=part.batch,
         word_places=places,
-        lengths=part.batch.lengths.cpu().numpy(),
+        lengths=part.batch.lengths.numpy(),
         banks=banks,
         noise=None if part.seed is None else Noise(device, part.seed),
     )

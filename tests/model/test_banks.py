@@ -4,14 +4,13 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from gradients import gradients_by_table
 from torch import Tensor
 
 from mtl_core.data.batches import Minibatch
 from mtl_core.model.banks import (
-    Narrowed,
     narrow_rows,
     narrow_words,
-    side_by_side,
     stack_rows,
 )
 from mtl_core.model.encoder import MultiTaskEncoder
@@ -26,17 +25,6 @@ MakeBatch = Callable[..., Minibatch]
 
 def loss_of(model: MultiTaskEncoder, batch: Minibatch, *narrowed: object) -> Tensor:
     return F.cross_entropy(model(batch, *narrowed), batch.labels, reduction="sum")
-
-
-def gradients_by_name(model: MultiTaskEncoder, narrowed: Narrowed) -> dict[str, Tensor]:
-    """Return the gradient of each table's used banks, out of those of its group."""
-    found = {}
-    for group, leaf in narrowed.tables.items():
-        names = [name for name, of in model.table_group.items() if of == group]
-        shapes = [tuple(model.get_parameter(name).shape[1:]) for name in names]
-        gradient = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
-        found |= dict(zip(names, side_by_side(gradient, shapes), strict=True))
-    return found
 
 
 def test_narrowed_gradients_are_those_of_plain_autograd(
@@ -58,7 +46,7 @@ def test_narrowed_gradients_are_those_of_plain_autograd(
 
     assert torch.equal(loss, narrowed_loss)
     assert all(table.grad is None for table in model.parameters())
-    for name, gradient in gradients_by_name(model, narrowed).items():
+    for name, gradient in gradients_by_table(model, narrowed).items():
         used = narrowed.used[model.table_group[name]]
         if not len(used):
             assert name not in plain

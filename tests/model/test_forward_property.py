@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 import torch.nn.functional as F
+from gradients import gradients_by_table
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from random_plans import named, plans
@@ -136,8 +137,8 @@ def test_with_dropout_a_model_in_a_pass_is_what_it_is_alone(
         (expected,) = compute_logits([part])
         torch.autograd.backward(losses_of([part], [expected]))
         torch.testing.assert_close(logits, expected, atol=1e-9, rtol=1e-9)
-        for name, gradient in gradients_by_name(part).items():
-            wanted = gradients_by_name(mine)[name]
+        for name, gradient in gradients_by_group(part).items():
+            wanted = gradients_by_group(mine)[name]
             torch.testing.assert_close(wanted, gradient, atol=1e-9, rtol=1e-9, msg=name)
 
 
@@ -148,7 +149,7 @@ def test_with_dropout_gradients_are_those_of_what_was_computed(
 ) -> None:
     part = make_part(of, 0, dropout_seed=100)
     torch.autograd.backward(losses_of([part], compute_logits([part])))
-    gradients = gradients_by_name(part)
+    gradients = gradients_by_group(part)
     way = {name: torch.randn_like(gradient) for name, gradient in gradients.items()}
 
     ahead, behind = (loss_away_from(part, way, step) for step in (1e-6, -1e-6))
@@ -164,7 +165,7 @@ def losses_of(parts: Sequence[Part], found: Sequence[Tensor]) -> list[Tensor]:
     ]
 
 
-def gradients_by_name(part: Part) -> dict[str, Tensor]:
+def gradients_by_group(part: Part) -> dict[str, Tensor]:
     """Return the gradients of the banks in use, 0 where nothing depends on them."""
     assert part.narrowed is not None
     return {
@@ -194,11 +195,11 @@ def assert_as_said(part: Part, logits: Tensor, said: Tensor) -> None:
     (loss,) = losses_of([part], [said])
     wanted = torch.autograd.grad(loss, list(tables.values()), materialize_grads=True)
     assert part.narrowed is not None
+    found = gradients_by_table(part.model, part.narrowed)
     for name, expected in zip(tables, wanted, strict=True):
         # The numbers of no banks at all are a tensor of floats.
         used = part.narrowed.used[part.model.table_group[name]].long()
-        mine = gradients_by_name(part)[name]
-        torch.testing.assert_close(mine, expected[used], atol=1e-9, rtol=1e-9, msg=name)
+        torch.testing.assert_close(found[name], expected[used], atol=1e-9, rtol=1e-9, msg=name)
         rest = expected.clone()
         rest[used] = 0.0
         assert not rest.any(), name  # no other bank has any
