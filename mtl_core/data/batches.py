@@ -174,7 +174,7 @@ def _shuffled_rows(
         cuts = cut_by_words(lengths, config.token_budget)
     else:
         cuts, last = cut_by_size(len(examples), config.batch_size, rng)
-    rows = np.split(examples, cuts)
+    rows = _split(examples, lengths, cuts)
     order = [int(row) for row in shuffled(len(rows), rng) if row != last]
     return [rows[row] for row in (order if last < 0 else [*order, last])]
 
@@ -188,12 +188,12 @@ def _joint(tasks: Sequence[_Task], config: BatchConfig, streams: Streams) -> lis
         rng = streams(task.name, "cuts")
         if task.count < n_steps:
             examples = _ordered(task, n_steps, config, streams(task.name))
+        lengths = task.lengths[examples]
         if config.token_budget:
-            lengths = task.lengths[examples]
             cuts = cut_by_words_into(lengths, config.token_budget, n_steps)
         else:
             cuts = cut_evenly(len(examples), n_steps, rng)
-        rows.append(np.split(examples, cuts))
+        rows.append(_split(examples, lengths, cuts))
     return [
         tuple(Row(task.place, of_task[step]) for task, of_task in zip(tasks, rows, strict=True))
         for step in shuffled(n_steps, streams())
@@ -214,6 +214,13 @@ def _joint_steps(tasks: Sequence[_Task], ordered: Sequence[np.ndarray], config: 
         for task, examples in zip(tasks, ordered, strict=True)
     ]
     return 1 + max(len(of_task) for of_task in cuts)
+
+
+def _split(examples: np.ndarray, lengths: np.ndarray, cuts: Sequence[int]) -> list[np.ndarray]:
+    """Return the examples cut into rows, in each the shortest first, so that parts of a row can be
+    padded less than the whole."""
+    pairs = zip(np.split(examples, cuts), np.split(lengths, cuts), strict=True)
+    return [row[np.argsort(of_row, kind="stable")] for row, of_row in pairs]
 
 
 def _spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:

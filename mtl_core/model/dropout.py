@@ -1,9 +1,10 @@
 """Dropout masks from random bytes, several times faster on a CPU than `bernoulli_`.
 
-A unit is kept when 16 random bits are not below a threshold, so the share dropped is a multiple of
-1/65,536; kept units are scaled by the share really kept, so that expectations are exact. The bits
-are NumPy's SFC64, which takes half the time of torch's own generator (Srivastava et al., 2014). On
-other devices torch's own masks are fast, and are taken, from a generator of their own.
+A unit is kept when a random number of 8 bits is not below a threshold, or one of 16 bits where 8
+are too coarse for the share asked for; so the share really dropped is a multiple of 1/256 or of
+1/65,536, and kept units are scaled by the share really kept, so that expectations are exact. The
+bits are NumPy's SFC64, which takes half the time of torch's own generator (Srivastava et al.,
+2014). On other devices torch's own masks are fast, and are taken, from a generator of their own.
 
 Each part of a pass has its own `Noise`, and draws from it in the same order whatever other parts
 there are: so a lane's masks follow from its seed and step alone.
@@ -18,9 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_LEVELS = 1 << 16
-_LARGEST_DRAW = 1 << 17  # so that the bits are still in the cache when they are used
-_BLOCK = 1 << 14  # least draw, so that a small model draws once and not at every place of dropout
+_COARSE_ENOUGH = 0.02  # largest relative error of a share in 1/256 that 16 bits would mend
+_LARGEST_DRAW = 1 << 18  # bytes, so that they are still in the cache when they are used
+_LEAST_DRAW = 1 << 14  # so that a small model draws once and not at every place of dropout
 
 
 class Noise:
@@ -32,7 +33,7 @@ class Noise:
 
     def __init__(self, device: torch.device, seed: int | None = None) -> None:
         self._device, self._seed = device, seed
-        self._bits = torch.empty(0, dtype=torch.int16)
+        self._bytes = torch.empty(0, dtype=torch.int8)
 
     def mask(self, shape: Sequence[int], share: float, dtype: torch.dtype) -> Tensor:
         """Return a tensor of 0, with probability `share`, and of 1 / (share kept)."""
@@ -47,12 +48,13 @@ class Noise:
 
     def write_kept(self, share: float, *, out: Tensor) -> None:
         """Write 1 to `out` where a unit is kept, else 0."""
-        if self._device.type == "cpu":
-            levels = dropped_levels(share)
-            for part in torch.split(out.view(-1), _LARGEST_DRAW):
-                write_kept(self._take(part.numel()), levels, out=part)
-        else:
+        if self._device.type != "cpu":
             out.bernoulli_(1 / kept_scale(share), generator=self._generator)
+            return
+        dtype, least_kept = threshold(share)
+        for part in torch.split(out.view(-1), _LARGEST_DRAW // dtype.itemsize):
+            # An `out` of another type takes the result in the same pass that compares.
+            torch.ge(self._take(part.numel(), dtype), least_kept, out=part)
 
     @cached_property
     def _source(self) -> np.random.SFC64:
@@ -63,11 +65,16 @@ class Noise:
         seed = draw_seed() if self._seed is None else self._seed
         return torch.Generator(self._device).manual_seed(seed)
 
-    def _take(self, count: int) -> Tensor:
-        if self._bits.numel() < count:
-            self._bits = random_bits(max(count, _BLOCK), self._source)
-        taken, self._bits = self._bits[:count], self._bits[count:]
-        return taken
+    def _take(self, count: int, dtype: torch.dtype) -> Tensor:
+        """Return so many random numbers of a type."""
+        n_bytes = count * dtype.itemsize
+        at_odd_place = self._bytes.storage_offset() % dtype.itemsize
+        if self._bytes.numel() < n_bytes + at_odd_place:
+            self._bytes = random_bytes(max(n_bytes, _LEAST_DRAW), self._source)
+        elif at_odd_place:
+            self._bytes = self._bytes[1:]
+        taken, self._bytes = self._bytes[:n_bytes], self._bytes[n_bytes:]
+        return taken.view(dtype)
 
 
 class Span(NamedTuple):
@@ -99,23 +106,24 @@ def draw_seed() -> int:
     return int(torch.empty((), dtype=torch.int64).random_())
 
 
-def random_bits(count: int, source: np.random.SFC64) -> Tensor:
-    """Return `count` random 16-bit numbers, as signed ones."""
-    words = source.random_raw(math.ceil(count / 4))  # 64 bits each
-    return torch.from_numpy(words.view(np.int16))[:count]
+def random_bytes(count: int, source: np.random.SFC64) -> Tensor:
+    """Return `count` random bytes, as signed numbers."""
+    words = source.random_raw(math.ceil(count / 8))  # 64 bits each
+    return torch.from_numpy(words.view(np.int8))[:count]
 
 
-def dropped_levels(share: float) -> int:
-    """Return how many of the 65,536 values of 16 bits are dropped."""
-    return min(round(share * _LEVELS), _LEVELS - 1)
+def threshold(share: float) -> tuple[torch.dtype, int]:
+    """Return the type of the random numbers, and the least of them that is kept."""
+    for dtype in (torch.int8, torch.int16):
+        levels = 256**dtype.itemsize
+        dropped = min(round(share * levels), levels - 1)
+        if abs(dropped / levels - share) <= _COARSE_ENOUGH * min(share, 1 - share):
+            break
+    return dtype, dropped - levels // 2
 
 
 def kept_scale(share: float) -> float:
     """Return what kept units are multiplied by: 1 / (share really kept)."""
-    return _LEVELS / (_LEVELS - dropped_levels(share))
-
-
-def write_kept(bits: Tensor, levels: int, *, out: Tensor) -> None:
-    """Write 1 to `out` where a unit is kept, else 0."""
-    # An `out` of another type takes the result in the same pass that compares.
-    torch.ge(bits.view(out.shape), levels - _LEVELS // 2, out=out)
+    dtype, least = threshold(share)
+    levels = 256**dtype.itemsize
+    return levels / (levels // 2 - least)

@@ -118,6 +118,6 @@ def _by_part(logits: Tensor, read: Stretch, parts: Sequence[Part]) -> list[Tenso
     pieces = torch.split(logits, [block.texts for block in read.blocks])
     found: list[list[tuple[int, Tensor]]] = [[] for _ in parts]
     for block, piece in zip(read.blocks, pieces, strict=True):
-        found[block.part].append((block.row, piece))
-    rows = [[piece for _, piece in sorted(part, key=lambda row: row[0])] for part in found]
+        found[block.part].append((block.first_text, piece))
+    rows = [[piece for _, piece in sorted(part, key=lambda text: text[0])] for part in found]
     return [torch.cat(of_part) if len(of_part) > 1 else of_part[0] for of_part in rows]

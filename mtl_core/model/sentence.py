@@ -29,7 +29,15 @@ from mtl_core.model.layer import (
     layer_shapes,
     run_layer,
 )
-from mtl_core.model.layout import Block, Run, common_widths, place, runs, text_blocks
+from mtl_core.model.layout import (
+    Block,
+    Run,
+    common_widths,
+    cut_by_width,
+    place,
+    runs,
+    text_blocks,
+)
 from mtl_core.model.plan import Readout, SharingPlan, Tokens, layer_group, norm_group
 from mtl_core.model.pooling import mean_of_words
 
@@ -261,7 +269,7 @@ class _Pass:
 
     def _bias(self, blocks: Sequence[Block], n_tokens: int, n_words: int) -> Tensor | None:
         """Return -inf where a text is padded, else 0, (texts, S + T); None: nowhere is padding."""
-        key = tuple((block.part, block.row) for block in blocks), n_tokens
+        key = tuple((block.part, block.first_text) for block in blocks), n_tokens
         if key not in self.biases:
             lengths = np.concatenate([self._lengths(block) for block in blocks])
             self.biases[key] = None
@@ -314,20 +322,28 @@ def _blocks(works: Sequence[Work]) -> tuple[Block, ...]:
     """Return the rows of all parts, side by side where they share banks or have one width."""
     parts = []
     for number, work in enumerate(works):
-        batch, widths = work.batch, _widths(work)
-        firsts = np.concatenate([[0], np.cumsum(batch.sizes)]).tolist()
-        blocks = [
-            Block(number, row, task, firsts[row], size, widths[row] + work.word_offset)
-            for row, (task, size) in enumerate(zip(batch.tasks, batch.sizes, strict=True))
-        ]
+        batch, first = work.batch, 0
+        blocks = []
+        for task, size, width in zip(batch.tasks, batch.sizes, _widths(work), strict=True):
+            for start, stop, of_part in _cuts(work, first, size, width):
+                n_words = of_part + work.word_offset
+                blocks.append(Block(number, task, first + start, stop - start, n_words))
+            first += size
         parts.append(sorted(blocks, key=_order(work.plan)))
     parts.sort(key=lambda blocks: blocks[0].n_words)
     return place([block for blocks in parts for block in blocks])
 
 
+def _cuts(work: Work, first: int, size: int, width: int) -> list[tuple[int, int, int]]:
+    """Return the parts of a row, and the words to which the texts of each are padded."""
+    if work.batch.words.device.type != "cpu" or work.config.mean_over_padding:
+        return [(0, size, width)]
+    return cut_by_width(work.lengths[first : first + size], width, work.config.d_model)
+
+
 def _order(plan: SharingPlan) -> Callable[[Block], tuple[tuple[int, ...], int, int]]:
     paths = tuple(zip(*plan.groups, strict=True))
-    return lambda block: (paths[block.task], block.n_words, block.row)
+    return lambda block: (paths[block.task], block.n_words, block.first_text)
 
 
 def _widths(work: Work) -> tuple[int, ...]:

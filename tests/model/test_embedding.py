@@ -14,9 +14,9 @@ E_, U = 3, 9
 def blocks() -> tuple[Block, ...]:
     return place(
         [
-            Block(part=0, row=1, task=1, first_text=2, texts=1, n_words=4),
-            Block(part=0, row=0, task=0, first_text=0, texts=2, n_words=3),
-            Block(part=1, row=0, task=0, first_text=0, texts=2, n_words=2),
+            Block(part=0, task=1, first_text=2, texts=1, n_words=4),
+            Block(part=0, task=0, first_text=0, texts=2, n_words=3),
+            Block(part=1, task=0, first_text=0, texts=2, n_words=2),
         ]
     )
 
@@ -66,7 +66,7 @@ def test_tokens_are_put_before_the_words_of_each_text(
     dropped: bool, blocks: tuple[Block, ...]
 ) -> None:
     x, tokens = leaf(13 + 1, E_)[: blocks[-1].end], leaf(2, E_)
-    after = place([blocks[0], Block(0, 0, 0, 0, 2, 3, n_tokens=2), blocks[2]])
+    after = place([blocks[0], Block(0, 0, 0, 2, 3, n_tokens=2), blocks[2]])
     mask = (torch.rand(4, E_) < 0.5).double() * 2 if dropped else None
 
     out = enter_tokens(x, blocks, after, [tokens], mask)

@@ -10,8 +10,8 @@ from mtl_core.model.pooling import mean_of_words
 def test_a_mean_is_over_the_words_and_over_nothing_else() -> None:
     blocks = place(
         [
-            Block(part=0, row=0, task=0, first_text=0, texts=2, n_words=3, n_tokens=1),
-            Block(part=1, row=0, task=0, first_text=0, texts=1, n_words=2),
+            Block(part=0, task=0, first_text=0, texts=2, n_words=3, n_tokens=1),
+            Block(part=1, task=0, first_text=0, texts=1, n_words=2),
         ]
     )
     x = torch.randn(10, 4, dtype=torch.float64, requires_grad=True)
