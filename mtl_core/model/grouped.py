@@ -7,7 +7,8 @@ other runs there are.
 Shapes: P positions, R runs, K inner and F outer width.
 """
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -16,6 +17,9 @@ from torch import Tensor
 
 _EPS = 1e-5
 _ALIGNMENT = 8  # numbers; a grouped product on a GPU wants rows that are multiples of 16 bytes
+# Numbers of a result. On a CPU, kernels for few rows or few columns round in another way where the
+# result is not aligned; a new tensor always is, and copying one so small costs little.
+_SMALL = 1 << 16
 
 Bounds = tuple[tuple[int, int], ...]  # of each run: its first place, and the one after its last
 
@@ -62,7 +66,7 @@ class _GroupedLinear(torch.autograd.Function):
         out = x.new_empty(len(x), used.shape[2])
         parts = zip(_parts(x, bounds), used, biases.to(x.dtype), _parts(out, bounds), strict=True)
         for part, weight, bias, of_out in parts:
-            torch.addmm(bias, part, weight, out=of_out)
+            _write(of_out, partial(torch.addmm, bias, part, weight))
         return out
 
     @staticmethod
@@ -82,7 +86,7 @@ class _GroupedLinear(torch.autograd.Function):
             for run, (part, of_out, of_part) in enumerate(parts):
                 of_weights[run] = torch.mm(part.t(), of_out)
                 if of_x is not None:
-                    torch.mm(of_out, weights[run].t(), out=of_part)
+                    _write(of_part, partial(torch.mm, of_out, weights[run].t()))
         # Sums are kept in float32 inside; asking for a float32 result takes seven times as long.
         sums = [part.sum(0) for part in _parts(gradient, bounds)]
         return of_x, of_weights, torch.stack(sums).to(ctx.dtype), None
@@ -91,6 +95,14 @@ class _GroupedLinear(torch.autograd.Function):
 def _as_one(x: Tensor, bounds: Bounds) -> bool:
     """Whether the runs are worked on by one operation over all of them."""
     return x.is_cuda and len(bounds) > 1
+
+
+def _write(out: Tensor, product: Callable[..., Tensor]) -> None:
+    """Write a product to a run's places, with the same bits wherever these are in memory."""
+    if out.numel() < _SMALL:
+        out.copy_(product())
+    else:
+        product(out=out)
 
 
 def _parts(x: Tensor, bounds: Bounds) -> tuple[Tensor, ...]:

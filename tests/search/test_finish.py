@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from safetensors import SafetensorError
-from safetensors.torch import save_file
 
 import mtl_core
 from mtl_core.data.config import DataConfig
@@ -23,7 +22,7 @@ from search import finish as module
 from search.finish import finish
 from search.journal import read_events
 from search.record import StudyRecord
-from search.snapshots import snapshot_path
+from search.snapshots import save_weights, snapshot_path
 from search.space import Space, parse_space
 
 SPACE = """
@@ -84,7 +83,7 @@ class Setting:
             path = snapshot_path(self.folder, trial, result.epoch)
             path.parent.mkdir(exist_ok=True)
             if keep:
-                save_file(trainer.model.state_dict(), path)
+                save_weights(trainer.model, path)
         self.record.append("finished", trial=trial, epochs=2, reason="epochs")
 
 

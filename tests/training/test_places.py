@@ -334,7 +334,7 @@ for lane in lanes[1:]:
     lane.held = False
 size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 one = max(measure_pass(lane, lane.steps[0]) for lane in lanes)
-resource.setrlimit(resource.RLIMIT_AS, (size + 4 * one, resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_AS, (size + 2 * one, resource.RLIM_INFINITY))
 results = []
 while any(lane.wanted for lane in lanes):
     engine.step()
