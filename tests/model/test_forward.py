@@ -164,3 +164,23 @@ def test_the_precision_asked_for_is_taken(config: EncoderConfig) -> None:
     assert products_dtype(replace(config, precision="float32"), cpu) is torch.float32
     assert products_dtype(config, cpu) is torch.float32  # too narrow to gain anything
     assert products_dtype(config, torch.device("cuda")) is torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("tiles", "vectors", "least"), [(True, True, 128), (False, True, 64), (False, False, None)]
+)
+def test_a_cpu_takes_bfloat16_from_the_width_at_which_it_pays(
+    tiles: bool,
+    vectors: bool,
+    least: int | None,
+    config: EncoderConfig,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: vectors)
+
+    widths = [60, 64, 120, 128, 300]
+    found = [products_dtype(replace(config, d_model=width), torch.device("cpu")) for width in widths]
+
+    wanted = [least is not None and width >= least for width in widths]
+    assert [dtype is torch.bfloat16 for dtype in found] == wanted
