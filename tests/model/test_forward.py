@@ -180,7 +180,9 @@ def test_a_cpu_takes_bfloat16_from_the_width_at_which_it_pays(
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: vectors)
 
     widths = [60, 64, 120, 128, 300]
-    found = [products_dtype(replace(config, d_model=width), torch.device("cpu")) for width in widths]
+    found = [
+        products_dtype(replace(config, d_model=width), torch.device("cpu")) for width in widths
+    ]
 
     wanted = [least is not None and width >= least for width in widths]
     assert [dtype is torch.bfloat16 for dtype in found] == wanted
