@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from mtl_core.data.batches import Minibatch
-from mtl_core.model.banks import Banks, Narrowed, side_by_side
+from mtl_core.model.banks import Banks, Kind, Narrowed
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.dropout import Noise, Span
 from mtl_core.model.grouped import grouped_linear
 from mtl_core.model.layer import drop
 from mtl_core.model.layout import Run, runs
 from mtl_core.model.precision import products_dtype
-from mtl_core.model.sentence import Stretch, Work, group_rows, sentence_vectors
+from mtl_core.model.sentence import Stretch, Work, sentence_vectors, tables_of
 
 if TYPE_CHECKING:
     from mtl_core.model.encoder import MultiTaskEncoder
@@ -87,9 +87,9 @@ def _class_logits(works: Sequence[Work], parts: Sequence[Part], read: Stretch) -
     ]
     x = drop(x, spans)
     of_tasks = runs(blocks, lambda block: (block.part, block.task))
-    heads, width = group_rows(works, of_tasks, "heads"), x.shape[1]
-    n_classes = heads.shape[1] // (width + 1)
-    weights, biases = side_by_side(heads, [(width, n_classes), (n_classes,)])
+    width, n_classes = x.shape[1], max(parts[0].model.n_classes)
+    kinds = [Kind((width, n_classes), x.dtype), Kind((n_classes,), x.dtype)]
+    weights, biases = tables_of(works, of_tasks, "heads", kinds)
     bounds = tuple((start, end) for start, end, _ in of_tasks)
     logits = grouped_linear(x, weights, biases, bounds)
     return _leave_out_missing_classes(logits, parts, of_tasks)

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mtl_core.model.banks import Tables
+
 _EPS = 1e-5
 _ALIGNMENT = 8  # numbers; a grouped product on a GPU wants rows that are multiples of 16 bytes
 # Numbers of a result. On a CPU, kernels for few rows or few columns round in another way where the
@@ -24,47 +26,59 @@ _SMALL = 1 << 16
 Bounds = tuple[tuple[int, int], ...]  # of each run: its first place, and the one after its last
 
 
-def grouped_linear(x: Tensor, weights: Tensor, biases: Tensor, bounds: Bounds) -> Tensor:
+def as_one(device: torch.device, n_runs: int) -> bool:
+    """Whether one operation goes over all runs of a pass on this device."""
+    return device.type == "cuda" and n_runs > 1
+
+
+def grouped_linear(x: Tensor, weights: Tables, biases: Tables, bounds: Bounds) -> Tensor:
     """Return x W + b with the weights of each run, (P, F), in the type of x.
 
     Args:
         x: (P, K); its type is that of the products, sums are kept in float32.
-        weights: (R, K, F); gradients come in their type.
-        biases: (R, F).
+        weights: (K, F) of each run; gradients come in their type.
+        biases: (F,) of each run.
     """
     if len(bounds) == 1:
         return torch.addmm(biases[0].to(x.dtype), x, weights[0].to(x.dtype))
-    return _GroupedLinear.apply(x, weights, biases, bounds)  # type: ignore[no-untyped-call]
+    if as_one(x.device, len(bounds)):
+        return _StackedLinear.apply(x, weights, biases, bounds)  # type: ignore[no-untyped-call]
+    return _GroupedLinear.apply(x, bounds, *weights, *biases)  # type: ignore[no-untyped-call]
 
 
 def grouped_norm(
-    x: Tensor, weights: Tensor, biases: Tensor, bounds: Bounds, dtype: torch.dtype
+    x: Tensor, weights: Tables, biases: Tables, bounds: Bounds, dtype: torch.dtype
 ) -> Tensor:
     """Return the layer norm of x with the weights of each run, (P, D), as `dtype`.
 
     Args:
         x: (P, D), at least float32, as are the sums.
-        weights, biases: (R, D).
+        weights, biases: (D,) of each run.
     """
     width = x.shape[-1:]
-    if _as_one(x, bounds):
+    if len(bounds) == 1:
+        return F.layer_norm(x, width, weights[0], biases[0], _EPS).to(dtype)
+    if as_one(x.device, len(bounds)):
+        assert isinstance(weights, Tensor)
+        assert isinstance(biases, Tensor)
         normed = F.layer_norm(x, width, eps=_EPS)
         return torch.addcmul(_spread(biases, bounds), normed, _spread(weights, bounds)).to(dtype)
-    pieces = zip(_parts(x, bounds), weights.unbind(), biases.unbind(), strict=True)
+    pieces = zip(_parts(x, bounds), weights, biases, strict=True)
     parts = [F.layer_norm(part, width, weight, bias, _EPS) for part, weight, bias in pieces]
-    return (torch.cat(parts) if len(parts) > 1 else parts[0]).to(dtype)
+    return torch.cat(parts).to(dtype)
 
 
 class _GroupedLinear(torch.autograd.Function):
+    """A product for each run; `tables` are the weights of all runs, then the biases."""
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weights: Tensor, biases: Tensor, bounds: Bounds) -> Tensor:
-        used = weights.to(x.dtype)
-        ctx.save_for_backward(x, used)
-        ctx.bounds, ctx.dtype = bounds, weights.dtype
-        if _as_one(x, bounds):
-            return stacked_linear(x, used, bounds).add_(_spread(biases.to(x.dtype), bounds))
-        out = x.new_empty(len(x), used.shape[2])
-        parts = zip(_parts(x, bounds), used, biases.to(x.dtype), _parts(out, bounds), strict=True)
+    def forward(ctx: Any, x: Tensor, bounds: Bounds, *tables: Tensor) -> Tensor:
+        used = [table.to(x.dtype) for table in tables]
+        weights, biases = used[: len(bounds)], used[len(bounds) :]
+        ctx.save_for_backward(x, *weights)
+        ctx.bounds, ctx.dtype = bounds, tables[0].dtype
+        out = x.new_empty(len(x), len(biases[0]))
+        parts = zip(_parts(x, bounds), weights, biases, _parts(out, bounds), strict=True)
         for part, weight, bias, of_out in parts:
             _write(of_out, partial(torch.addmm, bias, part, weight))
         return out
@@ -72,29 +86,42 @@ class _GroupedLinear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients
+        x, *weights = ctx.saved_tensors
+        of_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        pieces, of_out = _parts(x, ctx.bounds), _parts(gradient, ctx.bounds)
+        if of_x is not None:
+            for part, weight, mine in zip(of_out, weights, _parts(of_x, ctx.bounds), strict=True):
+                _write(mine, partial(torch.mm, part, weight.t()))
+        pairs = zip(pieces, of_out, strict=True)
+        of_weights = [torch.mm(piece.t(), part).to(ctx.dtype) for piece, part in pairs]
+        return of_x, None, *of_weights, *(_sum(part).to(ctx.dtype) for part in of_out)
+
+
+class _StackedLinear(torch.autograd.Function):
+    """One product over all runs; weights are (R, K, F), biases (R, F)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weights: Tensor, biases: Tensor, bounds: Bounds) -> Tensor:
+        used = weights.to(x.dtype)
+        ctx.save_for_backward(x, used)
+        ctx.bounds, ctx.dtype = bounds, weights.dtype
+        return stacked_linear(x, used, bounds).add_(_spread(biases.to(x.dtype), bounds))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = gradients
         x, weights = ctx.saved_tensors
-        bounds, of_x = ctx.bounds, None
-        if _as_one(x, bounds):
-            of_weights = stacked_outer(x, gradient, bounds).to(ctx.dtype)
-            if ctx.needs_input_grad[0]:
-                of_x = stacked_linear(gradient, weights.transpose(1, 2), bounds)
-        else:
-            of_weights = torch.empty_like(weights, dtype=ctx.dtype)
-            of_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
-            of_parts = _parts(x if of_x is None else of_x, bounds)
-            parts = zip(_parts(x, bounds), _parts(gradient, bounds), of_parts, strict=True)
-            for run, (part, of_out, of_part) in enumerate(parts):
-                of_weights[run] = torch.mm(part.t(), of_out)
-                if of_x is not None:
-                    _write(of_part, partial(torch.mm, of_out, weights[run].t()))
-        # Sums are kept in float32 inside; asking for a float32 result takes seven times as long.
-        sums = [part.sum(0) for part in _parts(gradient, bounds)]
-        return of_x, of_weights, torch.stack(sums).to(ctx.dtype), None
+        of_x = None
+        if ctx.needs_input_grad[0]:
+            of_x = stacked_linear(gradient, weights.transpose(1, 2), ctx.bounds)
+        of_weights = stacked_outer(x, gradient, ctx.bounds).to(ctx.dtype)
+        of_biases = torch.stack([_sum(part) for part in _parts(gradient, ctx.bounds)])
+        return of_x, of_weights, of_biases.to(ctx.dtype), None
 
 
-def _as_one(x: Tensor, bounds: Bounds) -> bool:
-    """Whether the runs are worked on by one operation over all of them."""
-    return x.is_cuda and len(bounds) > 1
+def _sum(part: Tensor) -> Tensor:
+    # Kept in float32 inside; asking for a float32 result takes seven times as long.
+    return part.sum(0)
 
 
 def _write(out: Tensor, product: Callable[..., Tensor]) -> None:

@@ -13,29 +13,30 @@ import torch
 from torch import Tensor
 
 from mtl_core.model.attention import Segment, attend, attend_from
+from mtl_core.model.banks import Kind, Tables
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.dropout import Span, drop_mask
 from mtl_core.model.grouped import Bounds, grouped_linear, grouped_norm
 
 
 class LayerBanks(NamedTuple):
-    """The weights of a layer, of each run of positions the bank that it uses.
+    """The weights of a layer, of each run of positions the bank that it uses, in one or each.
 
     Queries, keys and values stand side by side in one product.
     """
 
-    norm1_weight: Tensor  # (R, D)
-    norm1_bias: Tensor
-    qkv_weight: Tensor  # (R, D, 3 D)
-    qkv_bias: Tensor
-    out_weight: Tensor  # (R, D, D)
-    out_bias: Tensor
-    norm2_weight: Tensor  # (R, D)
-    norm2_bias: Tensor
-    up_weight: Tensor  # (R, D, F)
-    up_bias: Tensor
-    down_weight: Tensor  # (R, F, D)
-    down_bias: Tensor
+    norm1_weight: Tables  # (R, D)
+    norm1_bias: Tables
+    qkv_weight: Tables  # (R, D, 3 D)
+    qkv_bias: Tables
+    out_weight: Tables  # (R, D, D)
+    out_bias: Tables
+    norm2_weight: Tables  # (R, D)
+    norm2_bias: Tables
+    up_weight: Tables  # (R, D, F)
+    up_bias: Tables
+    down_weight: Tables  # (R, F, D)
+    down_bias: Tables
 
 
 def layer_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
@@ -44,6 +45,14 @@ def layer_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
     shapes = [(width,), (width,), (width, 3 * width), (3 * width,), (width, width), (width,)]
     shapes += [(width,), (width,), (width, inner), (inner,), (inner, width), (width,)]
     return dict(zip(LayerBanks._fields, shapes, strict=True))
+
+
+def layer_kinds(config: EncoderConfig, stream: torch.dtype, products: torch.dtype) -> list[Kind]:
+    """Return the kinds of a layer's tables; norms are in the type of the stream of a text."""
+    return [
+        Kind(shape, stream if name.startswith("norm") else products)
+        for name, shape in layer_shapes(config).items()
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,10 +124,16 @@ def _attend_from_read(normed: Tensor, work: LayerWork) -> Tensor:
     assert work.reading is not None
     banks, width = work.banks, normed.shape[1]
     weights, biases = (
-        torch.split(table, [width, 2 * width], dim=-1)
-        for table in (banks.qkv_weight, banks.qkv_bias)
+        _columns(tables, [width, 2 * width]) for tables in (banks.qkv_weight, banks.qkv_bias)
     )
     read = normed[work.reading.places]
     query = grouped_linear(read, weights[0], biases[0], work.reading.bounds)
     key_value = grouped_linear(normed, weights[1], biases[1], work.bounds)
     return attend_from(query, key_value, work.segments, work.n_heads)
+
+
+def _columns(tables: Tables, widths: list[int]) -> list[Tables]:
+    """Return the tables cut into parts of these widths."""
+    if isinstance(tables, Tensor):
+        return list(torch.split(tables, widths, dim=-1))
+    return list(zip(*(torch.split(table, widths, dim=-1) for table in tables), strict=True))

@@ -16,17 +16,17 @@ from torch import Tensor
 
 from mtl_core.data.batches import Minibatch
 from mtl_core.model.attention import Segment
-from mtl_core.model.banks import Banks, side_by_side, stack_rows
+from mtl_core.model.banks import Banks, Chosen, Kind, Tables, unpack
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.dropout import Noise, Span, drop_mask
 from mtl_core.model.embedding import EmbeddedPart, embed, enter_tokens
-from mtl_core.model.grouped import Bounds, grouped_linear, grouped_norm
+from mtl_core.model.grouped import Bounds, as_one, grouped_linear, grouped_norm
 from mtl_core.model.layer import (
     LayerBanks,
     LayerWork,
     Reading,
     drop,
-    layer_shapes,
+    layer_kinds,
     run_layer,
 )
 from mtl_core.model.layout import (
@@ -88,13 +88,13 @@ class _Pass:
 
     def __init__(self, works: Sequence[Work], dtype: torch.dtype) -> None:
         self.works = works
-        self.layer_shapes = list(layer_shapes(works[0].config).values())
         words = works[0].banks.rows["words"]
         double = words.dtype is torch.float64  # a model that was made double stays so
         self.type = torch.float64 if double else dtype  # of the products
         self.stream = torch.float64 if double else torch.float32  # of a text on its way up
         self.device = works[0].batch.words.device
         self.n_heads = works[0].config.n_heads
+        self.layer_kinds = layer_kinds(works[0].config, self.stream, self.type)
         self.biases: dict[tuple[tuple[tuple[int, int], ...], int], Tensor | None] = {}
 
     def run(self) -> Stretch:
@@ -137,7 +137,8 @@ class _Pass:
             (projections[part], self.works[part].banks.place(group, bank))
             for _, _, (part, bank) in found
         ]
-        weights, biases = side_by_side(stack_rows(chosen), shapes)
+        kinds = [Kind(shape, self.type) for shape in shapes]
+        weights, biases = unpack(chosen, kinds, as_one=as_one(self.device, len(chosen)))
         return Stretch(blocks, grouped_linear(x, weights, biases, _bounds(found)).to(self.stream))
 
     def _enter(self, layer: int, now: Stretch) -> Stretch:
@@ -185,7 +186,7 @@ class _Pass:
                 spans=self._spans(texts, "dropout"),
             )
         work = LayerWork(
-            banks=LayerBanks(*self._tables(found, layer_group(layer), self.layer_shapes)),
+            banks=LayerBanks(*tables_of(self.works, found, layer_group(layer), self.layer_kinds)),
             bounds=_bounds(found),
             segments=self._segments(part.blocks),
             spans=self._spans(part.blocks, "dropout"),
@@ -209,8 +210,11 @@ class _Pass:
 
     def _norm(self, layer: int, part: Stretch) -> Stretch:
         """Return the positions normed by the bank of the layer they are read at."""
-        shapes, found = [(part.x.shape[1],)] * 2, self._runs(part.blocks, layer, norm=True)
-        weights, biases = self._tables(found, norm_group(layer), shapes)
+        kinds, found = (
+            [Kind((part.x.shape[1],), self.stream)] * 2,
+            self._runs(part.blocks, layer, norm=True),
+        )
+        weights, biases = tables_of(self.works, found, norm_group(layer), kinds)
         x = grouped_norm(part.x, weights, biases, _bounds(found), part.x.dtype)
         return Stretch(part.blocks, x)
 
@@ -225,12 +229,6 @@ class _Pass:
             return block.part, row[block.task]
 
         return runs(blocks, part_and_bank)
-
-    def _tables(
-        self, found: Sequence[Run[tuple[int, int]]], group: str, shapes: Sequence[tuple[int, ...]]
-    ) -> list[Tensor]:
-        """Return the tables of a group for each run, each (R, *shape)."""
-        return side_by_side(group_rows(self.works, found, group), shapes)
 
     def _spans(self, blocks: Sequence[Block], share: str) -> list[Span]:
         """Return the places of each part with its dropout, the value `share` of its encoder."""
@@ -308,10 +306,16 @@ class _Pass:
         return torch.from_numpy(np.concatenate(places)).to(self.device, non_blocking=True)
 
 
-def group_rows(works: Sequence[Work], found: Sequence[Run[tuple[int, int]]], group: str) -> Tensor:
-    """Return the row of a group that each run uses, (R, S); its key is its part and bank."""
+def tables_of(
+    works: Sequence[Work],
+    found: Sequence[Run[tuple[int, int]]],
+    group: str,
+    kinds: Sequence[Kind],
+) -> list[Tables]:
+    """Return the tables of a group by kind, those of each run; its key is its part and bank."""
     banks = [(works[part].banks, bank) for _, _, (part, bank) in found]
-    return stack_rows([(mine.rows[group], mine.place(group, bank)) for mine, bank in banks])
+    chosen: Chosen = [(mine.rows[group], mine.place(group, bank)) for mine, bank in banks]
+    return unpack(chosen, kinds, as_one=as_one(chosen[0][0].device, len(found)))
 
 
 def _bounds(found: Sequence[Run[tuple[int, int]]]) -> Bounds:

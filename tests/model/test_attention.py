@@ -39,9 +39,10 @@ def from_parts(qkv: Tensor, segments: list[Segment]) -> Tensor:
             scores = scores + segment.bias[:, None, None]
         weights = scores.softmax(-1)
         if segment.noise is not None:
-            kept = torch.empty(weights.shape, dtype=weights.dtype)
+            drawn = attention._padded(segment.width, qkv)  # for keys that pad a vector too
+            kept = torch.empty(*weights.shape[:-1], drawn, dtype=weights.dtype)
             segment.noise.write_kept(segment.share, out=kept)
-            weights = weights * kept * kept_scale(segment.share)
+            weights = weights * kept[..., : segment.width] * kept_scale(segment.share)
         outs.append((weights @ value).transpose(1, 2).reshape(-1, WIDTH))
     return torch.cat(outs)
 
@@ -67,6 +68,18 @@ def test_attention_and_its_gradient_are_those_of_its_parts(
     (gradient,) = torch.autograd.grad((out * weight).sum(), qkv)
     (expected_gradient,) = torch.autograd.grad((expected * weight).sum(), qkv)
     torch.testing.assert_close(gradient, expected_gradient, atol=1e-12, rtol=1e-9)
+
+
+def test_keys_are_padded_to_whole_vectors_where_that_adds_little() -> None:
+    widths = [1, 14, 16, 17, 30, 43, 60, 130, 143, 400]
+
+    single, half = (
+        [attention._padded(width, torch.empty(0, dtype=dtype)) for width in widths]
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+
+    assert single == [16, 16, 16, 17, 32, 48, 64, 144, 144, 400]
+    assert half == [1, 14, 16, 17, 32, 43, 64, 130, 160, 416]
 
 
 @pytest.mark.parametrize("padded", [True, False])

@@ -34,7 +34,7 @@ def assert_same_gradients(found: Tensor, wanted: Tensor, leaves: list[Tensor]) -
 def test_each_run_meets_its_own_weights(
     x: Tensor, runs: int, as_one: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grouped, "_as_one", lambda *_: as_one)
+    monkeypatch.setattr(grouped, "as_one", lambda *_: as_one)
     bounds = BOUNDS if runs == 3 else ((0, P),)
     weights, biases = make(K, OUT, runs=runs), make(OUT, runs=runs)
 
@@ -50,7 +50,7 @@ def test_each_run_meets_its_own_weights(
 def test_each_run_is_normed_by_its_own_weights(
     x: Tensor, runs: int, as_one: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grouped, "_as_one", lambda *_: as_one)
+    monkeypatch.setattr(grouped, "as_one", lambda *_: as_one)
     bounds = BOUNDS if runs == 3 else ((0, P),)
     weights, biases = make(K, runs=runs), make(K, runs=runs)
 
@@ -80,7 +80,7 @@ def test_the_one_product_of_a_gpu_is_the_same_as_many(dtype: torch.dtype) -> Non
 def test_products_are_in_the_type_of_x_and_gradients_in_that_of_the_weights(
     as_one: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grouped, "_as_one", lambda *_: as_one)
+    monkeypatch.setattr(grouped, "as_one", lambda *_: as_one)
     x = torch.randn(P, K).bfloat16().requires_grad_()
     weights, biases = (make(*shape).detach().float() for shape in ((K, OUT), (OUT,)))
     weights.requires_grad_()
