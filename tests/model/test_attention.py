@@ -122,7 +122,7 @@ def test_the_gradient_may_be_taken_twice_and_is_the_same(qkv: Tensor) -> None:
 def test_in_bfloat16_it_is_the_same_to_a_percent(
     qkv: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attention, "_padded", lambda width, like: width + 3)  # as many draws
+    monkeypatch.setattr(attention, "_padded", lambda width, _: width + 3)  # as many draws
     low = qkv.detach().bfloat16().requires_grad_()
     segments = [
         s._replace(bias=None if s.bias is None else s.bias.bfloat16())
