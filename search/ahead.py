@@ -22,21 +22,28 @@ class Ahead:
 
     def __init__(self, train: Callable[[], Iterable[Baseline]]) -> None:
         self._train = train
+        self._imported: Future[None] | None = None
         self._trained: Future[list[Baseline]] | None = None
 
     def begin(self) -> None:
         """Make ready in a thread; the second time nothing more."""
         if self._trained is None:
             with_one_thread = ThreadPoolExecutor(1)
-            self._trained = with_one_thread.submit(self._make_ready)
+            # Imports come first: scikit-learn asks torch for its types as soon as a part is there.
+            self._imported = with_one_thread.submit(_import)
+            self._trained = with_one_thread.submit(lambda: list(self._train()))
             with_one_thread.shutdown(wait=False)
+
+    def wait_for_imports(self) -> None:
+        """Wait until the thread imports no more; two that do at once can get half a module."""
+        if self._imported is not None:
+            self._imported.result()
 
     def baselines(self) -> Iterable[Baseline]:
         """Return the baselines, as soon as they are trained."""
         return self._train() if self._trained is None else self._trained.result()
 
-    def _make_ready(self) -> list[Baseline]:
-        trained = list(self._train())
-        for name in _MODULES:
-            import_module(name)
-        return trained
+
+def _import() -> None:
+    for name in _MODULES:
+        import_module(name)

@@ -6,6 +6,7 @@ ends with the search, and dies with its driver, so a killed search never stands 
 next one.
 """
 
+import gc
 import logging
 import math
 import os
@@ -221,6 +222,24 @@ def _leave(*, local: bool) -> None:
         return
     node = getattr(ray.get_runtime_context().worker, "node", None) if local else None
     session = Path(node.get_session_dir_path()) if node is not None else None
-    ray.shutdown()
+    with _no_garbage():
+        ray.shutdown()
     if session is not None and session.name.startswith("session_"):
         shutil.rmtree(session, ignore_errors=True)
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Collect garbage now, and none meanwhile.
+
+    Tune leaves handles of actors in cycles. If another thread (`ahead.py`) happens to collect them
+    in the middle of a shutdown, Ray ends the process on the spot, without a traceback.
+    """
+    gc.collect()
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -255,6 +255,7 @@ def _search(
     )
     if reason in ENDINGS:
         shown.say(ENDINGS[reason])
+    ahead.wait_for_imports()
     from search.finish import finish  # brings torch, which the search itself does without
 
     trained = ahead.baselines

@@ -26,27 +26,30 @@ class SearchRun:
         searching: From the study's first event until the trials had ended.
         training: Seconds in which an engine (before lanes: a worker) trained or scored dev rows, a
             mean over the engines.
-        trials, epochs: That were begun, and trained.
+        testing: Seconds from the end of the trials until the leaders' test rows were scored.
+    trials, epochs: That were begun, and trained.
         printed: The last lines of the command.
     """
 
     seconds: float
     searching: float
     training: float
+    testing: float
     trials: int
     epochs: int
     printed: str
 
     @property
     def outside(self) -> float:
-        """Share of the whole time in which an engine did not train."""
-        return 1 - self.training / self.seconds
+        """Share of the whole time that is neither training nor scoring."""
+        return 1 - (self.training + self.testing) / self.seconds
 
     def __str__(self) -> str:
         return (
             f"{self.seconds:.1f} s in all for {self.trials} trials of {self.epochs} epochs in all; "
             f"{self.searching:.1f} s until the trials had ended; an engine trained "
-            f"{self.training:.1f} s, so {self.outside:.0%} of the time is outside training"
+            f"{self.training:.1f} s and test rows took {self.testing:.1f} s, so {self.outside:.0%} "
+            "of the time is outside training and evaluation"
         )
 
 
@@ -56,9 +59,10 @@ def run_search(
     """Run `spaces/SPACE.yaml` with the settings changed; raises `RuntimeError` where it fails.
 
     Args:
-        source: Folder of the program.
+        source: Folder of the program; the space is that of this one.
     """
-    command = [sys.executable, "-m", "search.run", "--space", f"spaces/{space}.yaml"]
+    path = str(ROOT / "spaces" / f"{space}.yaml")
+    command = [sys.executable, "-m", "search.run", "--space", path]
     command += [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     command += ["--data", str(data)] if data else []
     environment = {**os.environ, "PYTHONPATH": str(source)}
@@ -76,11 +80,12 @@ def run_search(
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
         events = _events(Path(folder) / space / "journal.jsonl")
-    times = {event["event"]: event["time"] for event in events}
+    times = {event["event"]: event["time"] for event in events}  # of the last of each
     return SearchRun(
         seconds=seconds,
         searching=times["ended"] - events[0]["time"],
         training=training_seconds(events),
+        testing=times["tested"] - times["ended"],
         trials=len({event["trial"] for event in events if event["event"] == "started"}),
         epochs=sum(event["event"] == "reported" for event in events),
         printed="\n".join(done.stdout.splitlines()[-20:]),

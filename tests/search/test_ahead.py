@@ -35,6 +35,19 @@ def test_what_has_begun_is_trained_once_and_in_another_thread() -> None:
     assert names != ["MainThread"]
 
 
+def test_all_is_imported_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr("search.ahead.import_module", done.append)
+    ahead = Ahead(lambda: done.append("training") or [])
+    ahead.wait_for_imports()  # of nothing, as long as nothing has begun
+
+    ahead.begin()
+    ahead.wait_for_imports()
+    list(ahead.baselines())
+
+    assert done == ["search.finish", "search.optuna_view", "training"]
+
+
 def test_an_error_is_raised_where_the_baselines_are_needed() -> None:
     def train() -> list[Baseline]:
         raise ValueError("no words at all")

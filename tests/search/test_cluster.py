@@ -1,5 +1,6 @@
 """What can be said about a cluster without starting one."""
 
+import gc
 import logging
 import os
 import socket
@@ -7,7 +8,15 @@ import socket
 import pytest
 
 from mtl_core.errors import ConfigError
-from search.cluster import _no_room, _settings, _silence, joined, local_cpus, local_engines
+from search.cluster import (
+    _no_garbage,
+    _no_room,
+    _settings,
+    _silence,
+    joined,
+    local_cpus,
+    local_engines,
+)
 from search.config import SearchConfig
 
 
@@ -52,3 +61,21 @@ def test_the_environment_is_as_before_afterwards(monkeypatch: pytest.MonkeyPatch
 
     assert dict(os.environ) == before
     assert logging.getLogger("ray").level == level
+
+
+def test_garbage_is_collected_before_a_shutdown_and_not_in_the_middle_of_it() -> None:
+    class Handle:
+        def __init__(self) -> None:
+            self.itself = self  # a cycle, as Tune leaves them
+
+        def __del__(self) -> None:
+            gone.append(gc.isenabled())
+
+    gone: list[bool] = []
+    Handle()
+
+    with _no_garbage():
+        assert gone == [True]
+        assert not gc.isenabled()
+
+    assert gc.isenabled()
