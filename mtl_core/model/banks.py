@@ -190,12 +190,13 @@ def narrow_words(table: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor]
     """Return which rows of the word table are used, sorted, them as a new leaf, and new places.
 
     Args:
-        places: Row of the table of each word, any shape.
+        places: Row of the table of each word, any shape; on the CPU or where the table is.
     """
     is_used = torch.zeros(len(table), dtype=torch.bool, device=places.device)
     is_used[places] = True  # by a mark for each row: sorting takes several times as long
     used = is_used.nonzero().squeeze(1)
     new = torch.empty(len(table), dtype=torch.int64, device=places.device)
     new[used] = torch.arange(len(used), device=places.device)
+    used, new_places = (t.to(table.device, non_blocking=True) for t in (used, new[places]))
     part = table.detach() if len(used) == len(table) else table.detach().index_select(0, used)
-    return used, part.requires_grad_(), new[places]
+    return used, part.requires_grad_(), new_places

@@ -67,6 +67,7 @@ class MultiTaskEncoder(nn.Module):
         self.words = nn.Parameter(words, requires_grad=not config.freeze_words)
         rows = torch.from_numpy(word_rows(ids, vocabulary_of_tasks.shape[1]))
         self.register_buffer("word_row", rows, persistent=False)
+        self._word_row_on_cpu = rows
         for table in list_tables(
             plan, config, n_classes=n_classes, max_words=max_words, task_names=task_names
         ):
@@ -87,7 +88,12 @@ class MultiTaskEncoder(nn.Module):
         return compute_logits([Part(model=self, batch=batch, narrowed=narrowed, seed=seed)])[0]
 
     def narrow(self, batch: Minibatch) -> Narrowed:
-        """Return the banks and word rows that the minibatch uses, as leaves that get gradients."""
+        """Return the banks and word rows that the minibatch uses, as leaves that get gradients.
+
+        Args:
+            batch: Best on the CPU, wherever the model is: how many words are used is known there
+                without waiting for a GPU.
+        """
         if batch.tasks not in self._used:
             self._used[batch.tasks] = self._used_banks(batch.tasks)
         banks, places, used = self._used[batch.tasks]
@@ -97,7 +103,9 @@ class MultiTaskEncoder(nn.Module):
         }
         of_words = self.word_places(batch)
         if not self.words.requires_grad:
-            return Narrowed(used | {"words": torch.unique(of_words).long()}, rows, places, of_words)
+            used_words, device = torch.unique(of_words).long(), self.words.device
+            used_words, of_words = (t.to(device, non_blocking=True) for t in (used_words, of_words))
+            return Narrowed(used | {"words": used_words}, rows, places, of_words)
         used_words, rows["words"], of_words = narrow_words(self.words, of_words)
         return Narrowed(used | {"words": used_words}, rows, places, of_words)
 
@@ -123,11 +131,12 @@ class MultiTaskEncoder(nn.Module):
         words = batch.words
         if self.plan.tokens is Tokens.CLS_WORD:
             words = F.pad(words, (1, 0), value=CLS_ID)
+        rows = self._word_row_on_cpu if words.device.type == "cpu" else self.word_row
         banks = [self.plan.groups[0][task] for task in batch.tasks]
         if len(set(banks)) == 1:
-            return self.word_row[banks[0]][words]
+            return rows[banks[0]][words]
         parts = torch.split(words, list(batch.sizes))
-        return torch.cat([self.word_row[b][part] for b, part in zip(banks, parts, strict=True)])
+        return torch.cat([rows[bank][part] for bank, part in zip(banks, parts, strict=True)])
 
     def _add(self, name: str, table: Tensor) -> None:
         """Register a table under its dotted name."""
@@ -150,6 +159,8 @@ class MultiTaskEncoder(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "MultiTaskEncoder":
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if self.word_row.device.type in ("cpu", "meta"):
+            self._word_row_on_cpu = self.word_row
         self._used.clear()
         self._tie()
         return self

@@ -79,10 +79,10 @@ class Updater:
 
     def prepare(self, step: Step) -> Part:
         """Return what this model brings to the forward pass of its next step."""
-        batch = collate(self.corpus, "train", step).to(self.device)
+        batch = collate(self.corpus, "train", step)
         seed = derive_seed(self.seed, "step", self.steps_done)
         narrowed = self.model.narrow(batch)
-        return Part(model=self.model, batch=batch, narrowed=narrowed, seed=seed)
+        return Part(model=self.model, batch=batch.to(self.device), narrowed=narrowed, seed=seed)
 
     def combine(self, losses: Tensor, batch: Minibatch, narrowed: Narrowed) -> Tensor:
         """Return the scalar to minimise."""

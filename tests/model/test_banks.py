@@ -127,6 +127,21 @@ def test_words_in_use_are_found_and_numbered() -> None:
     assert leaf.requires_grad
 
 
+def test_a_model_that_is_elsewhere_finds_its_words_on_the_cpu(
+    make_model: MakeModel, make_batch: MakeBatch
+) -> None:
+    model, batch = make_model(STRUCTURES["single_task"](K, L)), make_batch([2, 0])
+    wanted = model.narrow(batch)
+
+    narrowed = model.to("meta")  # stands in for a GPU: nothing can be read back from it
+    narrowed._word_row_on_cpu = make_model(STRUCTURES["single_task"](K, L)).word_row
+    found = narrowed.narrow(batch)
+
+    assert found.word_places.shape == wanted.word_places.shape
+    assert found.tables["words"].shape == wanted.tables["words"].shape
+    assert {leaf.device.type for leaf in found.tables.values()} == {"meta"}
+
+
 def test_a_table_without_used_banks_has_an_empty_leaf() -> None:
     leaf = narrow_rows(
         torch.nn.Parameter(torch.ones(3, 2)), (), torch.tensor([], dtype=torch.int64)
