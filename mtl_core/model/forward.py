@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mtl_core.data.batches import Minibatch
-from mtl_core.model.banks import Banks, Kind, Narrowed
+from mtl_core.model.banks import Banks, Kinds, Narrowed
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.dropout import Noise, Span
 from mtl_core.model.grouped import grouped_linear
@@ -88,7 +88,7 @@ def _class_logits(works: Sequence[Work], parts: Sequence[Part], read: Stretch) -
     x = drop(x, spans)
     of_tasks = runs(blocks, lambda block: (block.part, block.task))
     width, n_classes = x.shape[1], max(parts[0].model.n_classes)
-    kinds = [Kind((width, n_classes), x.dtype), Kind((n_classes,), x.dtype)]
+    kinds = Kinds(((width, n_classes), (n_classes,)), (x.dtype, x.dtype))
     weights, biases = tables_of(works, of_tasks, "heads", kinds)
     bounds = tuple((start, end) for start, end, _ in of_tasks)
     logits = grouped_linear(x, weights, biases, bounds)

@@ -7,13 +7,14 @@ Shapes: P positions, N texts, R runs, D width, F inner width.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from mtl_core.model.attention import Segment, attend, attend_from
-from mtl_core.model.banks import Kind, Tables
+from mtl_core.model.banks import Kinds, Tables
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.dropout import Span, drop_mask
 from mtl_core.model.grouped import Bounds, grouped_linear, grouped_norm
@@ -47,12 +48,12 @@ def layer_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
     return dict(zip(LayerBanks._fields, shapes, strict=True))
 
 
-def layer_kinds(config: EncoderConfig, stream: torch.dtype, products: torch.dtype) -> list[Kind]:
+@lru_cache(maxsize=64)
+def layer_kinds(config: EncoderConfig, stream: torch.dtype, products: torch.dtype) -> Kinds:
     """Return the kinds of a layer's tables; norms are in the type of the stream of a text."""
-    return [
-        Kind(shape, stream if name.startswith("norm") else products)
-        for name, shape in layer_shapes(config).items()
-    ]
+    shapes = layer_shapes(config)
+    dtypes = (stream if name.startswith("norm") else products for name in shapes)
+    return Kinds(tuple(shapes.values()), tuple(dtypes))
 
 
 @dataclass(frozen=True, kw_only=True)

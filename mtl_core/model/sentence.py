@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mtl_core.data.batches import Minibatch
 from mtl_core.model.attention import Segment
-from mtl_core.model.banks import Banks, Chosen, Kind, Tables, unpack
+from mtl_core.model.banks import Banks, Chosen, Kinds, Tables, unpack
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.dropout import Noise, Span, drop_mask
 from mtl_core.model.embedding import EmbeddedPart, embed, enter_tokens
@@ -119,7 +119,7 @@ class _Pass:
     def _embed(self, blocks: tuple[Block, ...]) -> Stretch:
         """Return words and positions of the texts, brought to the model's width, (P, D)."""
         group, config = layer_group(0), self.works[0].config
-        shapes = [(config.d_word, config.d_model), (config.d_model,)]  # of the projection
+        shapes = ((config.d_word, config.d_model), (config.d_model,))  # of the projection
         n_last = sum(prod(shape) for shape in shapes)
         parts, projections = [], {}
         for number, work in enumerate(self.works):
@@ -137,7 +137,7 @@ class _Pass:
             (projections[part], self.works[part].banks.place(group, bank))
             for _, _, (part, bank) in found
         ]
-        kinds = [Kind(shape, self.type) for shape in shapes]
+        kinds = Kinds(shapes, (self.type, self.type))
         weights, biases = unpack(chosen, kinds, as_one=as_one(self.device, len(chosen)))
         return Stretch(blocks, grouped_linear(x, weights, biases, _bounds(found)).to(self.stream))
 
@@ -210,10 +210,8 @@ class _Pass:
 
     def _norm(self, layer: int, part: Stretch) -> Stretch:
         """Return the positions normed by the bank of the layer they are read at."""
-        kinds, found = (
-            [Kind((part.x.shape[1],), self.stream)] * 2,
-            self._runs(part.blocks, layer, norm=True),
-        )
+        width, found = part.x.shape[1], self._runs(part.blocks, layer, norm=True)
+        kinds = Kinds(((width,), (width,)), (self.stream, self.stream))
         weights, biases = tables_of(self.works, found, norm_group(layer), kinds)
         x = grouped_norm(part.x, weights, biases, _bounds(found), part.x.dtype)
         return Stretch(part.blocks, x)
@@ -310,7 +308,7 @@ def tables_of(
     works: Sequence[Work],
     found: Sequence[Run[tuple[int, int]]],
     group: str,
-    kinds: Sequence[Kind],
+    kinds: Kinds,
 ) -> list[Tables]:
     """Return the tables of a group by kind, those of each run; its key is its part and bank."""
     banks = [(works[part].banks, bank) for _, _, (part, bank) in found]
