@@ -22,9 +22,8 @@ _CHUNK = 1 << 19  # attention weights in work at a time: four tensors of them fi
 # AVX-512, 2,048 rows: float32: 14 keys 500 us, 16 keys 47; bfloat16: 143 keys 462, 160 keys 263).
 _VECTOR_BYTES, _LEAST_KEYS = 64, 16
 _MOST_PADDING = 1.15
-_KEPT = (
-    4  # tensors of a segment kept for the backward pass: queries, keys with values, weights, used
-)
+# Tensors of a segment kept for the backward pass: queries, keys with values, weights, used weights.
+_KEPT = 4
 
 
 class Segment(NamedTuple):
@@ -119,11 +118,10 @@ class _Attention(torch.autograd.Function):
         kept: list[Tensor] = []
         for segment in segments:
             width = _padded(segment.width, packed)
-            queries = packed if apart is None else apart
-            first_key = 1 if apart is None else 0
+            queries, keys = packed if apart is None else apart, slice(heads.first_key, None)
             taken = [
                 heads.take(queries, segment, slice(0, 1)),
-                heads.take(packed, segment, slice(first_key, None), keys=True, width=width),
+                heads.take(packed, segment, keys, keys=True, width=width),
             ]
             query, key, value = _parts(taken)
             bias = _bias(segment, width, n_heads, like=packed)
@@ -134,8 +132,8 @@ class _Attention(torch.autograd.Function):
             for some, scores in _chunks(shape, like=packed):
                 # The product is scaled and added to the bias; without one, `beta` leaves it out.
                 top = scores if bias is None else bias[some, None]
-                keys, beta = key[some].transpose(1, 2), int(bias is not None)
-                torch.baddbmm(top, query[some], keys, beta=beta, alpha=heads.scale, out=scores)
+                turned, beta = key[some].transpose(1, 2), int(bias is not None)
+                torch.baddbmm(top, query[some], turned, beta=beta, alpha=heads.scale, out=scores)
                 torch.softmax(scores, -1, out=weights[some])
                 if segment.noise is not None:
                     segment.noise.write_kept(segment.share, out=used[some])
@@ -156,7 +154,6 @@ class _Attention(torch.autograd.Function):
         heads: _Heads = ctx.heads
         of_packed = out.new_empty(ctx.shape)
         of_queries = torch.empty_like(out) if heads.one_query else of_packed
-        first_key = 0 if heads.one_query else 1  # place of the keys among the packed parts
         for number, segment in enumerate(ctx.segments):
             *taken, weights, used = kept[number * _KEPT : (number + 1) * _KEPT]
             query, key, value = _parts(taken)
@@ -173,8 +170,8 @@ class _Attention(torch.autograd.Function):
                 heads.scaled(of_scores.transpose(1, 2), query[some], out=of_key[some])
                 torch.bmm(used[some].transpose(1, 2), gradient[some], out=of_value[some])
             heads.put(of_query, segment, of_queries)
-            heads.put(of_key, segment, of_packed, first_key, keys=True)
-            heads.put(of_value, segment, of_packed, first_key + 1, keys=True)
+            heads.put(of_key, segment, of_packed, heads.first_key, keys=True)
+            heads.put(of_value, segment, of_packed, heads.first_key + 1, keys=True)
         return of_packed, of_queries if heads.one_query else None, None, None
 
 
@@ -198,6 +195,11 @@ class _Heads(NamedTuple):
     n_heads: int
     d_head: int
     one_query: bool
+
+    @property
+    def first_key(self) -> int:
+        """Place of the keys among the packed parts."""
+        return 0 if self.one_query else 1
 
     @property
     def scale(self) -> float:

@@ -138,10 +138,10 @@ def _covers(places: set[_Place], source: int, n_rows: int) -> bool:
     return (source, ...) in places or all((source, row) in places for row in range(n_rows))
 
 
-def _put(tables: Sequence[Tensor], gradients: Sequence[Tensor | None], *, add: bool) -> None:
+def _put(tables: list[Tensor], gradients: Sequence[Tensor | None], *, add: bool) -> None:
     """Write the gradients to the tables, or add them to what two runs with one bank have there."""
     given = [gradient for gradient in gradients if gradient is not None]
-    places = list(tables)
+    places = tables
     if len(given) < len(tables):
         places = [table for table, g in zip(tables, gradients, strict=True) if g is not None]
     if add:
@@ -149,7 +149,7 @@ def _put(tables: Sequence[Tensor], gradients: Sequence[Tensor | None], *, add: b
             table.add_(gradient)
         return
     if len(given) < len(tables):
-        torch._foreach_zero_(list(tables))
+        torch._foreach_zero_(tables)
     if given:
         torch._foreach_copy_(places, given)
 

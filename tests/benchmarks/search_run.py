@@ -27,7 +27,7 @@ class SearchRun:
         training: Seconds in which an engine (before lanes: a worker) trained or scored dev rows, a
             mean over the engines.
         testing: Seconds from the end of the trials until the leaders' test rows were scored.
-    trials, epochs: That were begun, and trained.
+        trials, epochs: That were begun, and trained.
         printed: The last lines of the command.
     """
 

@@ -322,8 +322,7 @@ from mtl_core.training.results import EpochResult
 
 torch.set_num_threads(1)
 corpus = open_encoded(Path(sys.argv[1]))
-sizes = dict(
-    n_layers=2, d_model=128, n_heads=4, d_ff=512, d_word=64, precision="float32")
+sizes = dict(n_layers=2, d_model=128, n_heads=4, d_ff=512, d_word=64, precision="float32")
 config = TrialConfig.from_dict(dict(
     encoder=sizes, batches=dict(batch_size=60, bucketing=False), training=dict(epochs=1)))
 engine = Engine(corpus)
