@@ -24,11 +24,15 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 
 class Row(NamedTuple):
-    """One labelled text and the line it begins on (for Parquet: its row), counted from 1."""
+    """One labelled text, or pair of texts, and the line it begins on, counted from 1.
+
+    For Parquet the line is the row.
+    """
 
     line: int
     label: str
     text: str
+    second: str | None = None
 
 
 class Malformed(NamedTuple):
@@ -123,7 +127,8 @@ def sort_labels(labels: Iterable[str]) -> tuple[str, ...]:
 def _as_split(part: RowFile) -> Split:
     texts = tuple(row.text for row in part.rows)
     labels = tuple(row.label for row in part.rows)
-    return Split(texts=texts, labels=labels, source=part.source)
+    seconds = tuple(row.second for row in part.rows if row.second is not None)
+    return Split(texts=texts, labels=labels, source=part.source, seconds=seconds)
 
 
 def _too_many(malformed: list[Malformed], n_found: int, source: str) -> list[str]:

@@ -12,8 +12,16 @@ from functools import cached_property
 from mtl_core.errors import check_names
 
 SPLITS = ("train", "dev", "test")
-KINDS = ("classification",)
-METRICS = ("accuracy",)
+# The metrics that a task of each kind may be scored by; the first is taken where none is named.
+METRICS: dict[str, tuple[str, ...]] = {
+    "classification": ("accuracy", "macro_f1", "f1", "matthews"),
+    "multilabel": ("micro_f1", "macro_f1", "accuracy"),
+    "regression": ("pearson", "spearman"),
+    "tagging": ("entity_f1", "accuracy"),
+}
+KINDS = tuple(METRICS)
+NO_LABEL = ""  # of a row that this task has no label for: it is kept, and counts for nothing
+LABEL_SEPARATOR = "|"  # between the labels of one text of a multilabel task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,14 +29,18 @@ class Split:
     """Rows of one split, in file order.
 
     Args:
-        texts: Decoded texts, none of them empty.
-        labels: Label of each text, as written in the file.
+        texts: Decoded texts, none of them empty. Of tagging: words, one space between them.
+        labels: Label of each text as written in the file, or `NO_LABEL`. Of multilabel: labels
+            with `LABEL_SEPARATOR` between them; of regression: a number; of tagging: a tag for
+            each word (IOB2 where they are spans), one space between them.
         source: File the rows were read from (the train file too, for a dev cut from it).
+        seconds: The second text of each row of a task of pairs; empty where texts stand alone.
     """
 
     texts: tuple[str, ...]
     labels: tuple[str, ...]
     source: str
+    seconds: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -52,7 +64,12 @@ class ReadingNote:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One task: a name, a kind, its splits, its label set (found from train) and its metric."""
+    """One task: a name, a kind, its splits, its label set and its metric.
+
+    Args:
+        labels: Found from train: classes, labels or tags, in the order of their numbers; empty for
+            regression.
+    """
 
     name: str
     kind: str = "classification"
@@ -60,6 +77,11 @@ class Task:
     labels: tuple[str, ...]
     splits: dict[str, Split]
     notes: tuple[ReadingNote, ...] = field(default=())
+
+    @property
+    def of_pairs(self) -> bool:
+        """Whether a row is two texts."""
+        return bool(self.splits["train"].seconds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,4 +123,6 @@ class Corpus:
                 digest.update(f"\x1e{name}".encode())
                 for text, label in zip(split.texts, split.labels, strict=True):
                     digest.update(f"{label}\x1f{text}\x1e".encode())
+                for text in split.seconds:
+                    digest.update(f"{text}\x1e".encode())
         return digest.hexdigest()
