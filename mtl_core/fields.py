@@ -14,6 +14,7 @@ CountOrZero = Annotated[int, Field(strict=True, ge=0)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 PositiveOrZero = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, ge=0, lt=1)]
+Factor = Annotated[float, Field(strict=True, gt=0, le=1)]
 Switch = Annotated[bool, Field(strict=True)]
 
 CLOSED = ConfigDict(extra="forbid")

@@ -6,7 +6,7 @@ which tables of weights that makes, `sentence.py` and `layer.py` what is compute
 Shapes: N texts, T positions, D width, E width of word vectors, K tasks, C classes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from mtl_core.model.tables import initial_table, list_tables, names_of_banks
 from mtl_core.model.words import CLS_ID, initial_words, word_ids_of_banks, word_rows
 from mtl_core.seeding import stream
 
+_KEPT = 1024  # sets of tasks whose banks are remembered; most trainings have fewer
 # Used banks of each group, the place of each among them, and the same as tensors.
 _Used = tuple[Mapping[str, tuple[int, ...]], Mapping[str, Mapping[int, int]], dict[str, Tensor]]
 
@@ -58,6 +59,7 @@ class MultiTaskEncoder(nn.Module):
         self.plan, self.config, self.n_classes = plan, config, tuple(n_classes)
         self.table_group = {"words": "words"}
         self.rows: dict[str, Tensor] = {}  # by group: all of its tables side by side, (G, S)
+        self.frozen: frozenset[str] = frozenset()  # groups that stay as they are
         self._tables_of: dict[str, list[str]] = {}
         self._used: dict[tuple[int, ...], _Used] = {}  # of the tasks of a minibatch
         ids = word_ids_of_banks(plan, vocabulary_of_tasks)
@@ -87,6 +89,13 @@ class MultiTaskEncoder(nn.Module):
         seed = draw_seed() if self.training else None
         return compute_logits([Part(model=self, batch=batch, narrowed=narrowed, seed=seed)])[0]
 
+    def freeze(self, groups: Collection[str]) -> None:
+        """Keep these groups as they are from now on: they get no gradients."""
+        self.frozen = frozenset(groups)
+        for name, group in self.table_group.items():
+            if group in self.frozen:
+                self.get_parameter(name).requires_grad_(False)
+
     def narrow(self, batch: Minibatch) -> Narrowed:
         """Return the banks and word rows that the minibatch uses, as leaves that get gradients.
 
@@ -94,20 +103,37 @@ class MultiTaskEncoder(nn.Module):
             batch: Best on the CPU, wherever the model is: how many words are used is known there
                 without waiting for a GPU.
         """
-        if batch.tasks not in self._used:
-            self._used[batch.tasks] = self._used_banks(batch.tasks)
-        banks, places, used = self._used[batch.tasks]
+        return self.narrow_all([batch])[0]
+
+    def narrow_all(self, batches: Sequence[Minibatch]) -> list[Narrowed]:
+        """Return the same for each minibatch; the leaves are those of all of them together."""
+        tasks = batches[0].tasks
+        if len(batches) > 1:
+            tasks = tuple(sorted({task for batch in batches for task in batch.tasks}))
+        if tasks not in self._used:
+            if len(self._used) == _KEPT:
+                self._used.clear()
+            self._used[tasks] = self._used_banks(tasks)
+        banks, places, used = self._used[tasks]
         rows = {
-            group: narrow_rows(self.rows[group], numbers, used[group])
+            group: narrow_rows(self.rows[group], numbers, used[group]).requires_grad_(
+                group not in self.frozen
+            )
             for group, numbers in banks.items()
         }
-        of_words = self.word_places(batch)
-        if not self.words.requires_grad:
-            used_words, device = torch.unique(of_words).long(), self.words.device
-            used_words, of_words = (t.to(device, non_blocking=True) for t in (used_words, of_words))
-            return Narrowed(used | {"words": used_words}, rows, places, of_words)
-        used_words, rows["words"], of_words = narrow_words(self.words, of_words)
-        return Narrowed(used | {"words": used_words}, rows, places, of_words)
+        of_words = [self.word_places(batch) for batch in batches]
+        joined = torch.cat([of.flatten() for of in of_words]) if len(of_words) > 1 else of_words[0]
+        if self.words.requires_grad:
+            used_words, rows["words"], joined = narrow_words(self.words, joined)
+        else:
+            used_words, device = torch.unique(joined).long(), self.words.device
+            used_words, joined = (t.to(device, non_blocking=True) for t in (used_words, joined))
+        used = used | {"words": used_words}
+        parts = torch.split(joined.flatten(), [of.numel() for of in of_words])
+        return [
+            Narrowed(used, rows, places, part.view(of.shape))
+            for part, of in zip(parts, of_words, strict=True)
+        ]
 
     def banks(self) -> Banks:
         """Return all banks; where gradients are taken, of the parameters."""

@@ -92,6 +92,8 @@ class _GroupedLinear(torch.autograd.Function):
         if of_x is not None:
             for part, weight, mine in zip(of_out, weights, _parts(of_x, ctx.bounds), strict=True):
                 _write(mine, partial(torch.mm, part, weight.t()))
+        if not any(ctx.needs_input_grad[2:]):  # frozen weights
+            return of_x, None, *(None,) * (2 * len(pieces))
         pairs = zip(pieces, of_out, strict=True)
         of_weights = [torch.mm(piece.t(), part).to(ctx.dtype) for piece, part in pairs]
         return of_x, None, *of_weights, *(_sum(part).to(ctx.dtype) for part in of_out)
@@ -114,6 +116,8 @@ class _StackedLinear(torch.autograd.Function):
         of_x = None
         if ctx.needs_input_grad[0]:
             of_x = stacked_linear(gradient, weights.transpose(1, 2), ctx.bounds)
+        if not any(ctx.needs_input_grad[1:3]):  # frozen weights
+            return of_x, None, None, None
         of_weights = stacked_outer(x, gradient, ctx.bounds).to(ctx.dtype)
         of_biases = torch.stack([_sum(part) for part in _parts(gradient, ctx.bounds)])
         return of_x, of_weights, of_biases.to(ctx.dtype), None

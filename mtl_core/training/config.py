@@ -6,7 +6,7 @@ from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from mtl_core.data.config import BatchConfig
-from mtl_core.fields import CLOSED, Count, Positive, PositiveOrZero, Share
+from mtl_core.fields import CLOSED, Count, CountOrZero, Factor, Positive, PositiveOrZero, Share
 from mtl_core.model.config import EncoderConfig, SharingConfig
 from mtl_core.weighting.config import WeightingConfig
 
@@ -20,6 +20,12 @@ class TrainingConfig:
         lr_schedule: What the learning rate does after the warm-up, down to 0 at the last step.
         warmup: Share of all steps over which the learning rates rise from 0.
         clip_norm: Largest norm of all gradients together; None: no clipping.
+        layer_decay: Layer l of L moves at the learning rate times this to the power of L - l, the
+            embedding and the word vectors as layer 0; tokens, final norms and heads at all of it.
+        frozen_layers: So many of the lowest layers stay as they start, and, if any, the embedding
+            and the word vectors with them.
+        accumulate: Steps whose gradients are averaged for one update; an epoch's last update takes
+            those that are left.
         patience_epochs: Epochs without a better task mean after which training ends; None: never.
     """
 
@@ -30,6 +36,9 @@ class TrainingConfig:
     lr_schedule: Literal["constant", "linear", "cosine"] = "constant"
     warmup: Share = 0.0
     clip_norm: Positive | None = 1.0
+    layer_decay: Factor = 1.0
+    frozen_layers: CountOrZero = 0
+    accumulate: Count = 1
     epochs: Count = 30
     patience_epochs: Count | None = None
 

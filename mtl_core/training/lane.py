@@ -115,10 +115,12 @@ class Lane:
         return self._steps
 
     def next_update(self) -> Update:
-        """Return the next step of the epoch, to be taken and then given to `note_update`."""
+        """Return the next steps of the epoch, to be taken and then given to `note_update`."""
         training = self.config.training
-        progress = (self.epoch + (self._place + 0.5) / len(self.steps)) / training.epochs
-        return Update(self.updater, self.steps[self._place], lr_factor(training, progress))
+        steps = self.steps[self._place :][: training.accumulate]
+        middle = self._place + len(steps) / 2
+        progress = (self.epoch + middle / len(self.steps)) / training.epochs
+        return Update(self.updater, steps, lr_factor(training, progress))
 
     def note_update(self, update: Update, seconds: float) -> None:
         """Take note of an update that was taken, and of the time it took.
@@ -126,12 +128,14 @@ class Lane:
         Raises:
             Diverged: A loss is infinite or not a number.
         """
-        tasks = [row.task for row in update.step]
-        if not update.finite:
-            when = f"epoch {self.epoch + 1}, step {self._place + 1}"
-            self._losses.check(tasks, update.values, when)
-        self._losses.add(tasks, update.losses, update.values)
-        self._place += 1
+        taken = zip(update.steps, update.losses, update.values, strict=update.done)
+        for step, losses, values in taken:
+            tasks = [row.task for row in step]
+            if values:
+                when = f"epoch {self.epoch + 1}, step {self._place + 1}"
+                self._losses.check(tasks, values, when)
+            self._losses.add(tasks, losses, values)
+            self._place += 1
         self._seconds += seconds
         if self._place == len(self.steps):
             self._start_evaluation()
@@ -214,6 +218,12 @@ class Lane:
 
     def _check(self) -> None:
         faults = []
+        n_frozen, n_layers = self.config.training.frozen_layers, self.config.encoder.n_layers
+        if n_frozen > n_layers:
+            faults.append(
+                f"training.frozen_layers: {n_frozen} of the {n_layers} layers of "
+                f"encoder.n_layers; must be 0 to {n_layers}"
+            )
         if self.weighting.needs_all_tasks and self.config.batches.regime != "joint":
             faults.append(
                 f"weighting.method: {self.config.weighting.method!r} needs all tasks in each step; "

@@ -59,7 +59,7 @@ def shared_gradients(
     for group, leaf in narrowed.tables.items():
         used = narrowed.places.get(group, {})  # the words have none
         places = [place for bank, place in used.items() if users[group, bank] > 1]
-        if places:
+        if places and leaf.requires_grad:
             leaves.append(leaf)
             shared.append(places)
     rows = []

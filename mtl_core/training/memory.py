@@ -24,13 +24,14 @@ from mtl_core.model.tables import list_tables
 from mtl_core.model.words import word_ids_of_banks
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.lane import Lane
+from mtl_core.training.layer_rates import WORDS, frozen_groups
 from mtl_core.training.losses import row_losses
 
 _NUMBER = 4  # bytes of a float32
 # On a CPU no allocator tells the peak. It was 1.1 to 2 times what is kept for the backward pass
 # with the gradients (three structures, both regimes, 4 layers 300 wide, with and without dropout).
 _AT_WORK = 2
-_Key = tuple[str, EncoderConfig, BatchConfig]
+_Key = tuple[str, EncoderConfig, BatchConfig, int]
 
 
 class LaneMemory:
@@ -59,7 +60,12 @@ class LaneMemory:
         self._measured[self._key(lane.config)] = measure_pass(lane, step)
 
     def _key(self, config: TrialConfig) -> _Key:
-        return self._plan(config).digest(), config.encoder, config.batches
+        return (
+            self._plan(config).digest(),
+            config.encoder,
+            config.batches,
+            config.training.frozen_layers,
+        )
 
     def _plan(self, config: TrialConfig) -> SharingPlan:
         return build_plan(config.sharing, self.corpus.n_tasks, config.encoder.n_layers)
@@ -74,11 +80,15 @@ class LaneMemory:
             max_words=self.corpus.max_words,
             task_names=self.corpus.names,
         )
-        numbers = 3 * sum(len(table.task_names) * int(np.prod(table.shape)) for table in tables)
+        frozen, sizes = frozen_groups(config.training), [0, 0]  # of those that move, and others
+        for table in tables:
+            size = len(table.task_names) * int(np.prod(table.shape))
+            sizes[table.group in frozen] += size
         groups = {table.group: len(table.task_names) for table in tables}
-        numbers += sum(groups.values())
+        numbers = 3 * sizes[False] + sizes[True]
+        numbers += sum(count for group, count in groups.items() if group not in frozen)
         words = sum(len(ids) for ids in word_ids_of_banks(plan, self._vocabulary))
-        moving = not encoder.freeze_words
+        moving = not encoder.freeze_words and WORDS not in frozen
         numbers += words * encoder.d_word * (3 if moving else 1) + words * moving
         return _NUMBER * (numbers + plan.n_banks(0) * self.corpus.vocabulary_size)
 
@@ -114,7 +124,7 @@ def measure_pass(lane: Lane, step: Step) -> int:
 
 def _run(lane: Lane, step: Step) -> int:
     """Run the pass and let it go; return the bytes kept for the backward pass, and gradients."""
-    part = lane.updater.prepare(step)
+    (part,) = lane.updater.prepare([step])
     assert part.narrowed is not None
     own = {_storage(table)[0] for table in (*lane.model.parameters(), *lane.model.buffers())}
     kept: dict[int, int] = {}

@@ -5,19 +5,26 @@ have the shape of the table; the number of steps, from which the bias is correct
 each bank. So a bank that a step did not use stays as it is to the last bit, and a task's own banks
 learn as they would if the task were trained alone. Dense Adam differs: it would move idle heads and
 rare words further on old momentum (as the published code did), and count the steps of others as
-theirs. Where every bank is used in every step, both are the same (Kingma and Ba, 2015; Loshchilov
-and Hutter, 2019).
+theirs. Where every bank is used in every step, both are the same.
 
-Banks are updated in place through views by one fused call; words, of which a step has some hundreds
-out of many thousands, are gathered, updated and put back.
+The optimisers of many models move together (`move_together`). On a GPU banks and words of all of
+them are rows, moved at once (`row_adam.py`). On a CPU that gains nothing: there only words are, of
+which a step has some hundreds out of many thousands, and banks move in place through views, by one
+fused call for all banks of a model with one learning rate.
 """
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from mtl_core.training import row_adam
+from mtl_core.training.row_adam import BETA1, BETA2, EPS, Pace, Rows, State, move_rows
+
+_KEPT = 1024  # views of so many sets of banks; steps mostly ask for the same ones again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +39,6 @@ class AdamSettings:
     decoupled: bool = False
     weight_decay: float = 0.0
     clip_norm: float | None = None
-    beta1: float = 0.9
-    beta2: float = 0.999
-    eps: float = 1e-8
 
 
 class _Slices(NamedTuple):
@@ -51,65 +55,26 @@ class BankAdam:
 
     Args:
         tables: Parameters by name, banks first; they are updated in place.
-        groups: Group of each table; the tables of a group are used by the same banks.
-        by_row: Groups whose banks are so many that they are gathered (the words).
+        by_row: Tables whose banks are so many that they are gathered (the words).
     """
 
     def __init__(
-        self,
-        tables: Mapping[str, Tensor],
-        groups: Mapping[str, str],
-        settings: AdamSettings,
-        *,
-        by_row: Collection[str] = (),
+        self, tables: Mapping[str, Tensor], settings: AdamSettings, *, by_row: Collection[str] = ()
     ) -> None:
         self.settings = settings
         self.by_row = frozenset(by_row)
         self.tables = {name: table.detach() for name, table in tables.items()}
-        self.groups = {name: groups[name] for name in self.tables}
         self.means = {name: torch.zeros_like(table) for name, table in self.tables.items()}
         self.squares = {name: torch.zeros_like(table) for name, table in self.tables.items()}
-        self.steps: dict[str, Tensor] = {}
-        for name, table in self.tables.items():
-            count = torch.zeros(len(table), device=table.device)  # float32, as the fused call wants
-            self.steps.setdefault(self.groups[name], count)
+        self.steps = {  # float32, as the fused call wants
+            name: torch.zeros(len(table), device=table.device)
+            for name, table in self.tables.items()
+        }
         self._views: dict[tuple[str, tuple[int, ...]], _Slices] = {}
-
-    @torch.no_grad()
-    def step(
-        self,
-        gradients: Mapping[str, Tensor],
-        *,
-        learning_rate: float,
-        banks: Mapping[str, Sequence[int]],
-        row_learning_rate: float = 0.0,
-        rows: Mapping[str, Tensor] | None = None,
-    ) -> None:
-        """Move the banks of this step; the gradients may be overwritten.
-
-        Args:
-            gradients: For each table that has one, the gradient of its used banks, (U, ...).
-            banks: For each group, the numbers of the banks that the gradients belong to, (U,).
-            row_learning_rate: Of the groups of `by_row`.
-            rows: The same as `banks` for the groups of `by_row`, int64 tensors without repeats.
-        """
-        scale = self._clipping_scale(list(gradients.values()))
-        by_row = [name for name in gradients if self.groups[name] in self.by_row]
-        by_bank = {name: g for name, g in gradients.items() if name not in by_row}
-        used = {self.groups[name]: tuple(banks[self.groups[name]]) for name in by_bank}
-        if used:
-            counts = [self.steps[group][bank] for group, of in used.items() for bank in of]
-            torch._foreach_add_(counts, 1.0)
-            self._move_banks(by_bank, used, learning_rate, scale)
-        for group in {self.groups[name] for name in by_row}:
-            self.steps[group][(rows or {})[group]] += 1
-        for name in by_row:
-            gradient = gradients[name] if scale is None else gradients[name] / scale
-            self._move_rows(name, gradient, (rows or {})[self.groups[name]], row_learning_rate)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return moments and step counts by name; the tensors are not copied."""
-        state = {f"steps/{group}": steps for group, steps in self.steps.items()}
+        state = {f"steps/{name}": steps for name, steps in self.steps.items()}
         state |= {f"means/{name}": mean for name, mean in self.means.items()}
         return state | {f"squares/{name}": square for name, square in self.squares.items()}
 
@@ -118,72 +83,153 @@ class BankAdam:
         for name, tensor in self.state_dict().items():
             tensor.copy_(state[name])
 
-    def _clipping_scale(self, gradients: list[Tensor]) -> Tensor | None:
-        """Return what the gradients are to be divided by, at least 1; None where none are."""
-        if self.settings.clip_norm is None or not gradients:
-            return None
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-        return torch.clamp((norm + 1e-6) / self.settings.clip_norm, min=1.0)
+    def rows_of(self, name: str) -> State:
+        """Return a table and what is known of it as rows of numbers, which are views."""
+        kinds = (self.tables[name], self.means[name], self.squares[name], self.steps[name])
+        return State(*(kind.view(len(kind), -1) for kind in kinds))
 
-    def _move_banks(
-        self,
-        gradients: Mapping[str, Tensor],
-        used: Mapping[str, tuple[int, ...]],
-        learning_rate: float,
-        scale: Tensor | None,
-    ) -> None:
-        slices = _Slices([], [], [], [])
-        flat: list[Tensor] = []
-        for name, gradient in gradients.items():
-            for mine, more in zip(slices, self._slices(name, used[self.groups[name]]), strict=True):
-                mine.extend(more)
-            gradient = gradient.contiguous()  # the kernel assumes it
-            flat.extend(torch.split(gradient, 1) if len(gradient) > 1 else (gradient,))
-        adam = torch._fused_adamw_ if self.settings.decoupled else torch._fused_adam_
-        adam(
-            slices.parameters,
-            flat,
-            slices.means,
-            slices.squares,
-            [],
-            slices.steps,
-            lr=learning_rate,
-            beta1=self.settings.beta1,
-            beta2=self.settings.beta2,
-            weight_decay=self.settings.weight_decay,
-            eps=self.settings.eps,
-            amsgrad=False,
-            maximize=False,
-            grad_scale=scale,
-        )
-
-    def _slices(self, name: str, banks: tuple[int, ...]) -> _Slices:
-        """Return views of these banks of a table; kept, since steps ask for the same ones again."""
+    def slices_of(self, name: str, banks: tuple[int, ...]) -> _Slices:
+        """Return views of these banks of a table."""
         key = (name, banks)
         if key not in self._views:
-            steps = self.steps[self.groups[name]]
+            if len(self._views) == _KEPT:
+                self._views.clear()
             self._views[key] = _Slices(
                 [self.tables[name][bank : bank + 1] for bank in banks],
                 [self.means[name][bank : bank + 1] for bank in banks],
                 [self.squares[name][bank : bank + 1] for bank in banks],
-                [steps[bank] for bank in banks],
+                [self.steps[name][bank] for bank in banks],
             )
         return self._views[key]
 
-    def _move_rows(self, name: str, gradient: Tensor, rows: Tensor, learning_rate: float) -> None:
-        """Adam by hand on some rows of a two-dimensional table; each by its own step count."""
-        s = self.settings
-        table, means, squares = self.tables[name], self.means[name], self.squares[name]
-        values = table[rows]  # (U, E)
-        if s.decoupled:
-            values.mul_(1 - learning_rate * s.weight_decay)
-        elif s.weight_decay:
-            gradient = gradient.add(values, alpha=s.weight_decay)
-        mean = means[rows].lerp_(gradient, 1 - s.beta1)
-        square = squares[rows].mul_(s.beta2).addcmul_(gradient, gradient, value=1 - s.beta2)
-        steps = self.steps[self.groups[name]][rows].double()  # 1 - 0.999^t cancels in float32
-        rate = (learning_rate / (1 - s.beta1**steps)).to(table.dtype)  # (U,)
-        correction = (1 - s.beta2**steps).sqrt().to(table.dtype)
-        denominator = square.sqrt().div_(correction[:, None]).add_(s.eps)
-        values.sub_((mean / denominator).mul_(rate[:, None]))
-        means[rows], squares[rows], table[rows] = mean, square, values
+
+class Move(NamedTuple):
+    """A step of one optimiser; all mappings are by table.
+
+    Args:
+        gradients: Of the used banks of each table that has one, (U, ...); may be overwritten.
+        banks: The numbers of these banks; of tables `by_row` an int64 tensor without repeats, (U,).
+        learning_rates: Of each table.
+    """
+
+    optimizer: BankAdam
+    gradients: Mapping[str, Tensor]
+    banks: Mapping[str, Sequence[int] | Tensor]
+    learning_rates: Mapping[str, float]
+
+
+@torch.no_grad()
+def move_together(moves: Sequence[Move], *, as_one: bool) -> None:
+    """Take the steps of several optimisers, one of each.
+
+    Args:
+        as_one: By operations whose number does not grow with that of the optimisers.
+    """
+    if as_one:
+        move_rows(_all_rows(moves, _clipping_scales(moves)))
+        return
+    for move in moves:
+        (scale,) = _clipping_scales([move])
+        _move_banks(move, scale)
+        for name in move.gradients:
+            if name in move.optimizer.by_row:
+                move_rows(_rows(move, name, scale))
+
+
+def bytes_at_work(moves: Sequence[Move], *, as_one: bool) -> int:
+    """Return about how much memory `move_together` takes besides."""
+    if as_one:
+        return row_adam.bytes_at_work(_all_rows(moves, [None] * len(moves)))
+    by_row = [
+        (move, name) for move in moves for name in move.gradients if name in move.optimizer.by_row
+    ]
+    return max(
+        (row_adam.bytes_at_work(_rows(move, name, None)) for move, name in by_row), default=0
+    )
+
+
+def _all_rows(moves: Sequence[Move], scales: Sequence[Tensor | None]) -> list[Rows]:
+    """Return the rows of all tables of all moves."""
+    pairs = zip(moves, scales, strict=True)
+    found = [_rows(move, name, scale) for move, scale in pairs for name in move.gradients]
+    return [rows for of_table in found for rows in of_table]
+
+
+def _clipping_scales(moves: Sequence[Move]) -> list[Tensor | None]:
+    """Return what the gradients of each are to be divided by, at least 1; None: all by 1."""
+    limits = [move.optimizer.settings.clip_norm or math.inf for move in moves]
+    if not moves or min(limits) == math.inf:
+        return [None] * len(moves)
+    gradients = [gradient for move in moves for gradient in move.gradients.values()]
+    of_gradients = torch.stack(torch._foreach_norm(gradients))
+    of_moves = torch.split(of_gradients, [len(move.gradients) for move in moves])
+    norms = torch.stack(torch._foreach_norm(of_moves))
+    most = torch.tensor(limits, dtype=norms.dtype).to(norms.device, non_blocking=True)
+    return list(torch.clamp((norms + 1e-6) / most, min=1.0).unbind())
+
+
+def _rows(move: Move, name: str, scale: Tensor | None) -> list[Rows]:
+    """Return the rows of a table that move, in runs of those that stand together."""
+    optimizer, gradient, banks = move.optimizer, move.gradients[name], move.banks[name]
+    pace = _pace(optimizer.settings, move.learning_rates[name], scale)
+    state, gradient = optimizer.rows_of(name), gradient.reshape(len(gradient), -1)
+    if isinstance(banks, Tensor):
+        return [Rows(state, banks, gradient, pace)]
+    found, start = [], 0
+    for stop, bank in enumerate(banks, 1):
+        if stop == len(banks) or banks[stop] != bank + 1:
+            where = slice(banks[start], bank + 1)
+            found.append(Rows(state, where, gradient[start:stop], pace))
+            start = stop
+    return found
+
+
+def _pace(settings: AdamSettings, rate: float, scale: Tensor | None) -> Pace:
+    if settings.decoupled:
+        return Pace(rate, scale, shrink=1 - rate * settings.weight_decay)
+    return Pace(rate, scale, decay=settings.weight_decay)
+
+
+def _move_banks(move: Move, scale: Tensor | None) -> None:
+    """Move the banks of tables that are not `by_row`, those of one learning rate by one call."""
+    optimizer = move.optimizer
+    names = [name for name in move.gradients if name not in optimizer.by_row]
+    slices = {name: optimizer.slices_of(name, tuple(move.banks[name])) for name in names}
+    if names:
+        torch._foreach_add_([count for of in slices.values() for count in of.steps], 1.0)
+    for rate in dict.fromkeys(move.learning_rates[name] for name in names):
+        alike = [name for name in names if move.learning_rates[name] == rate]
+        views = _Slices([], [], [], [])
+        gradients: list[Tensor] = []
+        for name in alike:
+            for mine, more in zip(views, slices[name], strict=True):
+                mine.extend(more)
+            gradient = move.gradients[name].contiguous()  # the kernel assumes it
+            gradients.extend(torch.split(gradient, 1) if len(gradient) > 1 else (gradient,))
+        _call_fused(optimizer.settings, views, gradients, rate, scale)
+
+
+def _call_fused(
+    settings: AdamSettings,
+    views: _Slices,
+    gradients: list[Tensor],
+    rate: float,
+    scale: Tensor | None,
+) -> None:
+    adam = torch._fused_adamw_ if settings.decoupled else torch._fused_adam_
+    adam(
+        views.parameters,
+        gradients,
+        views.means,
+        views.squares,
+        [],
+        views.steps,
+        lr=rate,
+        beta1=BETA1,
+        beta2=BETA2,
+        weight_decay=settings.weight_decay,
+        eps=EPS,
+        amsgrad=False,
+        maximize=False,
+        grad_scale=scale,
+    )

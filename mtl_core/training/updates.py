@@ -3,7 +3,8 @@
 Collate each model's step, narrow its tables to the banks these texts use, one forward pass for all,
 the losses of the tasks, one loss of each model from these, one backward pass, and Adam on the banks
 that were used. Everything random in a model's update follows from its seed and the number of its
-step. The models share no weights, so none's gradients reach another.
+step. The models share no weights, so none's gradients reach another. A model may take several steps
+for one update: passes one after another, whose gradients are averaged.
 Shapes: k tasks in a step.
 """
 
@@ -11,29 +12,35 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from mtl_core.data.batches import Minibatch, Step, collate
+from mtl_core.data.batches import Step, collate
 from mtl_core.data.encoded import EncodedCorpus
-from mtl_core.model.banks import Narrowed
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.forward import Part, compute_logits
 from mtl_core.seeding import derive_seed
 from mtl_core.training.checkpoint import pack, unpack
 from mtl_core.training.config import TrainingConfig, TrialConfig
 from mtl_core.training.device_memory import is_memory_error
+from mtl_core.training.layer_rates import WORDS, frozen_groups, learning_rates
 from mtl_core.training.losses import row_losses, shared_gradients
-from mtl_core.training.optimizer import AdamSettings, BankAdam
+from mtl_core.training.optimizer import (
+    AdamSettings,
+    BankAdam,
+    Move,
+    bytes_at_work,
+    move_together,
+)
 from mtl_core.weighting.task_weighting import StepLosses, TaskWeighting
 
-WORDS = "words"  # the group of the word vectors
-_SPARE = 1 << 20  # bytes that an update may take besides what it does to the word vectors
+_SPARE = 1 << 20  # bytes that an update may take besides what its optimisers take
 
 
 class Updater:
-    """Updates `model` and what `weighting` learns; `steps_done` counts the updates.
+    """Updates `model` and what `weighting` learns; `steps_done` counts the steps.
 
     What the weighting learns moves by the same learning rate, without weight decay, and is no part
     of the norm that is clipped.
@@ -52,18 +59,15 @@ class Updater:
         self.model, self.weighting = model, weighting
         self.device = next(model.parameters()).device
         self.steps_done = 0
-        trainable = dict(model.rows)
-        if not config.encoder.freeze_words:
+        model.freeze(frozen_groups(config.training))
+        trainable = {group: rows for group, rows in model.rows.items() if group not in model.frozen}
+        if model.words.requires_grad:
             trainable[WORDS] = model.words
-        settings = _adam_settings(config.training)
-        self.optimizer = BankAdam(
-            trainable, {group: group for group in trainable}, settings, by_row=[WORDS]
-        )
+        self.optimizer = BankAdam(trainable, _adam_settings(config.training), by_row=[WORDS])
+        self._rates = learning_rates(config.training, model.plan.n_layers, trainable)
         self._learned = dict(weighting.named_parameters())
-        by_task = dict.fromkeys(self._learned, "tasks")
-        self.weighting_optimizer = BankAdam(self._learned, by_task, AdamSettings())
-        self._word_rate = _word_learning_rate(config.training)
-        self._head_moves = 0  # each step moves the head of each of its tasks
+        self.weighting_optimizer = BankAdam(self._learned, AdamSettings())
+        self._head_moves = 0  # each update moves the head of each of its tasks
 
     def take(self, step: Step, factor: float) -> Tensor:
         """Update the weights by one step; return the losses of its tasks before it, (k,).
@@ -71,42 +75,57 @@ class Updater:
         Args:
             factor: Of the learning rates.
         """
-        update = Update(self, step, factor)
+        update = Update(self, [step], factor)
         take_together([update])
         if update.error is not None:
             raise update.error
-        return update.losses
+        return update.losses[0]
 
-    def prepare(self, step: Step) -> Part:
-        """Return what this model brings to the forward pass of its next step."""
-        batch = collate(self.corpus, "train", step)
-        seed = derive_seed(self.seed, "step", self.steps_done)
-        narrowed = self.model.narrow(batch)
-        return Part(model=self.model, batch=batch.to(self.device), narrowed=narrowed, seed=seed)
-
-    def combine(self, losses: Tensor, batch: Minibatch, narrowed: Narrowed) -> Tensor:
-        """Return the scalar to minimise."""
+    def prepare(self, steps: Sequence[Step]) -> list[Part]:
+        """Return what this model brings to the forward passes of its next steps."""
         for parameter in self._learned.values():
             parameter.grad = None  # of a pass that broke off
+        batches = [collate(self.corpus, "train", step) for step in steps]
+        return [
+            Part(
+                model=self.model,
+                batch=batch.to(self.device),
+                narrowed=narrowed,
+                seed=derive_seed(self.seed, "step", self.steps_done + number),
+            )
+            for number, (batch, narrowed) in enumerate(
+                zip(batches, self.model.narrow_all(batches), strict=True)
+            )
+        ]
+
+    def combine(self, losses: Tensor, number: int, part: Part) -> Tensor:
+        """Return the scalar to minimise, of the step after `number` others of its update."""
+        batch, narrowed = part.batch, part.narrowed
+        assert narrowed is not None
         gradients = partial(shared_gradients, losses, batch, narrowed, self.model.plan)
+        step = self.steps_done + number
         return self.weighting.combine(
-            StepLosses(values=losses, tasks=batch.tasks, step=self.steps_done, gradients=gradients)
+            StepLosses(values=losses, tasks=batch.tasks, step=step, gradients=gradients)
         )
 
-    def move(self, factor: float, batch: Minibatch, narrowed: Narrowed) -> None:
-        """Move what has gradients."""
-        rate = self.training.learning_rate * factor
-        self.optimizer.step(
-            {name: leaf.grad for name, leaf in narrowed.tables.items() if leaf.grad is not None},
-            learning_rate=rate,
-            banks={group: tuple(places) for group, places in narrowed.places.items()},
-            row_learning_rate=self._word_rate * factor,
-            rows={WORDS: narrowed.used[WORDS]},
-        )
+    def moves(self, factor: float, parts: Sequence[Part]) -> list[Move]:
+        """Return what is to move by the gradients of these passes."""
+        narrowed = parts[0].narrowed
+        assert narrowed is not None
+        given = {name: leaf.grad for name, leaf in narrowed.tables.items()}
+        gradients = {name: gradient for name, gradient in given.items() if gradient is not None}
+        banks = {group: tuple(places) for group, places in narrowed.places.items()}
+        rates = {group: rate * factor for group, rate in self._rates.items()}
+        found = [Move(self.optimizer, gradients, banks | {WORDS: narrowed.used[WORDS]}, rates)]
         if self._learned:
-            self._move_weighting(batch.tasks, rate)
-        self.steps_done += 1
-        self._head_moves += len(set(batch.tasks))
+            rate = self.training.learning_rate * factor
+            found.append(self._move_of_weighting(_tasks(parts), rate))
+        return [move for move in found if move.gradients]
+
+    def note_move(self, parts: Sequence[Part]) -> None:
+        """Take note that the weights have moved by these passes."""
+        self.steps_done += len(parts)
+        self._head_moves += len(_tasks(parts))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return what the optimisers hold; the tensors are not copied."""
@@ -114,7 +133,7 @@ class Updater:
         return mine | pack("weighting_optimizer", self.weighting_optimizer.state_dict())
 
     def load_state_dict(self, tensors: Mapping[str, Tensor], steps_done: int) -> None:
-        """Continue after so many updates; `tensors` may hold others besides."""
+        """Continue after so many steps; `tensors` may hold others besides."""
         self.optimizer.load_state_dict(unpack("optimizer", tensors))
         self.weighting_optimizer.load_state_dict(unpack("weighting_optimizer", tensors))
         self.steps_done, self._head_moves = steps_done, self._count_head_moves()
@@ -125,49 +144,60 @@ class Updater:
 
     def release(self) -> None:
         """Let moments and step counts go."""
-        self.optimizer = self.weighting_optimizer = BankAdam({}, {}, AdamSettings())
+        self.optimizer = self.weighting_optimizer = BankAdam({}, AdamSettings())
         self._learned = {}
 
     def _count_head_moves(self) -> int:
         return int(self.optimizer.steps["heads"].sum())
 
-    def _move_weighting(self, tasks: tuple[int, ...], learning_rate: float) -> None:
+    def _move_of_weighting(self, tasks: tuple[int, ...], learning_rate: float) -> Move:
         used = torch.tensor(tasks, device=self.device)
         gradients = {
             name: table.grad[used]
             for name, table in self._learned.items()
             if table.grad is not None
         }
-        self.weighting_optimizer.step(
-            gradients, learning_rate=learning_rate, banks={"tasks": tasks}
-        )
-        self.weighting.zero_grad()
+        banks, rates = dict.fromkeys(gradients, tasks), dict.fromkeys(gradients, learning_rate)
+        return Move(self.weighting_optimizer, gradients, banks, rates)
 
 
 @dataclass(eq=False)
 class Update:
-    """A step of one model, and what came of it.
+    """Steps of one model for one update, and what came of them.
 
     Args:
         factor: Of the learning rates.
-        losses: Of the step's tasks before the update, (k,).
-        values: The same as numbers; empty on a GPU, which would have to be waited for.
+        losses: Of the tasks of each step before the update, (k,) each, as far as it came.
+        values: The same as numbers; empty lists on a GPU, which would have to be waited for.
         done: The weights have moved.
         error: What went wrong with this model alone.
     """
 
     updater: Updater
-    step: Step
+    steps: Sequence[Step]
     factor: float
-    losses: Tensor = field(default_factory=lambda: torch.empty(0))
-    values: list[float] = field(default_factory=list)
+    losses: list[Tensor] = field(default_factory=list)
+    values: list[list[float]] = field(default_factory=list)
     done: bool = False
     error: Exception | None = None
 
     @property
     def finite(self) -> bool:
         """Whether the losses are known to be numbers that can be minimised, or not known yet."""
-        return all(map(math.isfinite, self.values))
+        return all(math.isfinite(value) for of_step in self.values for value in of_step)
+
+    @property
+    def going(self) -> bool:
+        """Whether nothing has gone wrong so far."""
+        return self.error is None and self.finite
+
+
+class _Ready(NamedTuple):
+    """An update whose gradients are there."""
+
+    update: Update
+    parts: list[Part]
+    moves: list[Move]
 
 
 def take_together(updates: Sequence[Update]) -> None:
@@ -177,39 +207,42 @@ def take_together(updates: Sequence[Update]) -> None:
     exception is raised, and those that are neither `done` nor have an `error` by then are as they
     were: they can take their update again.
     """
-    parts = [update.updater.prepare(update.step) for update in updates]
+    of_updates = [update.updater.prepare(update.steps) for update in updates]
+    pairs = list(zip(updates, of_updates, strict=True))
+    for number in range(max(map(len, of_updates))):
+        _pass(number, [(u, parts[number]) for u, parts in pairs if number < len(parts) and u.going])
+    ready = [
+        _Ready(update, parts, update.updater.moves(update.factor, parts))
+        for update, parts in pairs
+        if update.going
+    ]
+    device = updates[0].updater.device
+    as_one = device.type != "cpu" and len(ready) > 1
+    _look_for_room(ready, as_one, device)
+    for together in [ready] if as_one else [[one] for one in ready]:
+        _move(together, as_one)
+
+
+def _pass(number: int, pairs: Sequence[tuple[Update, Part]]) -> None:
+    """Add the gradients of step `number` of these updates to those of the steps before it."""
+    if not pairs:
+        return
+    parts = [part for _, part in pairs]
     losses = row_losses(compute_logits(parts), [part.batch for part in parts])
-    _note_losses(updates, losses)
-    of_updates = torch.split(losses, [len(update.step) for update in updates])
+    of_updates = torch.split(losses, [len(update.steps[number]) for update, _ in pairs])
     roots = []
-    for update, part, mine in zip(updates, parts, of_updates, strict=True):
-        if update.finite and (root := _combine(update, part, mine)) is not None:
-            roots.append(root)
+    for (update, part), mine in zip(pairs, of_updates, strict=True):
+        update.losses.append(mine.detach())
+        update.values.append(update.losses[-1].tolist() if mine.device.type == "cpu" else [])
+        if update.finite and (root := _combine(update, number, part, mine)) is not None:
+            roots.append(root / len(update.steps) if len(update.steps) > 1 else root)
     if roots:
         torch.autograd.backward(roots)
-    del losses, of_updates, roots  # and with them the graph
-    _look_for_room(parts)
-    for update, part in zip(updates, parts, strict=True):
-        if update.finite and update.error is None:
-            _move(update, part)
 
 
-def _note_losses(updates: Sequence[Update], losses: Tensor) -> None:
-    detached = losses.detach()
-    values = detached.tolist() if detached.device.type == "cpu" else None
-    start = 0
-    for update in updates:
-        place = slice(start, start + len(update.step))
-        start = place.stop
-        update.losses = detached[place]
-        if values is not None:
-            update.values = values[place]
-
-
-def _combine(update: Update, part: Part, losses: Tensor) -> Tensor | None:
-    assert part.narrowed is not None
+def _combine(update: Update, number: int, part: Part, losses: Tensor) -> Tensor | None:
     try:
-        return update.updater.combine(losses, part.batch, part.narrowed)
+        return update.updater.combine(losses, number, part)
     except Exception as error:  # of the weighting, which belongs to this model alone
         if is_memory_error(error):
             raise
@@ -217,23 +250,29 @@ def _combine(update: Update, part: Part, losses: Tensor) -> Tensor | None:
         return None
 
 
-def _move(update: Update, part: Part) -> None:
-    assert part.narrowed is not None
-    try:
-        update.updater.move(update.factor, part.batch, part.narrowed)
-        update.done = True
-    except Exception as error:
-        if is_memory_error(error) and update.updater.is_intact():
-            raise
-        update.error = error
-
-
-def _look_for_room(parts: Sequence[Part]) -> None:
+def _look_for_room(ready: Sequence[_Ready], as_one: bool, device: torch.device) -> None:
     """Fail for lack of memory now, before any weights move, rather than among them."""
-    words = [part.narrowed.tables.get(WORDS) for part in parts if part.narrowed is not None]
-    # The rows of the word table, both moments, the step and its parts are gathered.
-    largest = max((8 * leaf.nbytes for leaf in words if leaf is not None), default=0)
-    torch.empty(_SPARE + largest, dtype=torch.uint8, device=parts[0].batch.words.device)
+    moves = [move for one in ready for move in one.moves]
+    torch.empty(_SPARE + bytes_at_work(moves, as_one=as_one), dtype=torch.uint8, device=device)
+
+
+def _move(together: Sequence[_Ready], as_one: bool) -> None:
+    try:
+        move_together([move for one in together for move in one.moves], as_one=as_one)
+    except Exception as error:
+        intact = all(one.update.updater.is_intact() for one in together)
+        if is_memory_error(error) and intact:
+            raise
+        for one in together:
+            one.update.error = error
+        return
+    for update, parts, _ in together:
+        update.updater.note_move(parts)
+        update.done = True
+
+
+def _tasks(parts: Sequence[Part]) -> tuple[int, ...]:
+    return tuple(sorted({task for part in parts for task in part.batch.tasks}))
 
 
 def _adam_settings(training: TrainingConfig) -> AdamSettings:
@@ -242,9 +281,3 @@ def _adam_settings(training: TrainingConfig) -> AdamSettings:
         weight_decay=training.weight_decay,
         clip_norm=training.clip_norm,
     )
-
-
-def _word_learning_rate(training: TrainingConfig) -> float:
-    """Return that of the word vectors at its full value; a tenth of the other unless given."""
-    given = training.word_learning_rate
-    return training.learning_rate / 10 if given is None else given

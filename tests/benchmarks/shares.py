@@ -23,7 +23,7 @@ PARTS = ("products", "attention", "optimiser", "dropout", "norms", "data", "rest
 
 # Functions whose whole time is of one part, as far as none inside them is of another.
 SCOPES = {
-    "optimiser": ["mtl_core.training.optimizer:BankAdam.step"],
+    "optimiser": ["mtl_core.training.updates:move_together"],
     "dropout": ["mtl_core.model.dropout:Noise.write", "mtl_core.model.dropout:Noise.write_kept"],
     "data": ["mtl_core.training.updates:collate"],
 }

@@ -39,7 +39,7 @@ class Clock:
 
 def count_words(engine: Engine, lane: Lane) -> int:
     lengths = engine.around.lengths
-    return sum(int(lengths[r.task][r.examples].sum()) for r in lane.next_update().step)
+    return sum(int(lengths[r.task][r.examples].sum()) for r in lane.next_update().steps[0])
 
 
 def test_lanes_are_doubled_while_a_step_costs_the_same(

@@ -169,7 +169,7 @@ def test_a_fault_in_a_pass_is_found_to_be_one_lane_s(
     def fail(_: object) -> None:
         raise ValueError("something is wrong with this one")
 
-    monkeypatch.setattr(lanes[1].model, "narrow", fail)
+    monkeypatch.setattr(lanes[1].model, "narrow_all", fail)
     for _ in range(4):
         engine.step()
         alone.step()

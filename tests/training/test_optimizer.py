@@ -1,12 +1,21 @@
 """BankAdam against `torch.optim`, and what it must leave alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from mtl_core.training.optimizer import AdamSettings, BankAdam
+from mtl_core.training import row_adam
+from mtl_core.training.optimizer import (
+    AdamSettings,
+    BankAdam,
+    Move,
+    bytes_at_work,
+    move_together,
+)
 
 GROUPS = {"weight": "layer", "bias": "layer", "words": "words"}
 
@@ -26,14 +35,13 @@ def move(
     used: dict[str, Tensor],
     learning_rate: float = 0.1,
     word_learning_rate: float = 0.1,
+    *,
+    as_one: bool = False,
 ) -> None:
-    optimizer.step(
-        gradients,
-        learning_rate=learning_rate,
-        banks={"layer": used["layer"].tolist()},
-        row_learning_rate=word_learning_rate,
-        rows={"words": used["words"]},
-    )
+    layer = used["layer"].tolist()
+    banks = {"weight": layer, "bias": layer, "words": used["words"]}
+    rates = dict.fromkeys(gradients, learning_rate) | {"words": word_learning_rate}
+    move_together([Move(optimizer, gradients, banks, rates)], as_one=as_one)
 
 
 def make_gradients(
@@ -52,15 +60,16 @@ def banks(layer: Sequence[int], words: Sequence[int]) -> dict[str, Tensor]:
     return {"layer": torch.tensor(layer), "words": torch.tensor(words)}
 
 
+@pytest.mark.parametrize("as_one", [False, True])
 @pytest.mark.parametrize("clip_norm", [None, 0.7])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 @pytest.mark.parametrize("decoupled", [False, True])
 def test_equals_torch_where_every_bank_is_used(
-    decoupled: bool, weight_decay: float, clip_norm: float | None
+    decoupled: bool, weight_decay: float, clip_norm: float | None, as_one: bool
 ) -> None:
     mine, theirs = make_tables(), {n: torch.nn.Parameter(t) for n, t in make_tables().items()}
     settings = AdamSettings(decoupled=decoupled, weight_decay=weight_decay, clip_norm=clip_norm)
-    bank_adam = BankAdam(mine, GROUPS, settings, by_row=["words"])
+    bank_adam = BankAdam(mine, settings, by_row=["words"])
     kind = torch.optim.AdamW if decoupled else torch.optim.Adam
     dense = kind(
         [
@@ -77,19 +86,20 @@ def test_equals_torch_where_every_bank_is_used(
         if clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(theirs.values(), clip_norm)
         dense.step()
-        move(bank_adam, gradients, everything(mine), 1e-2, 1e-3)
+        move(bank_adam, gradients, everything(mine), 1e-2, 1e-3, as_one=as_one)
 
     for name, parameter in theirs.items():
         torch.testing.assert_close(mine[name], parameter.detach(), rtol=2e-6, atol=2e-7)
 
 
-def test_idle_banks_and_words_keep_every_bit() -> None:
+@pytest.mark.parametrize("as_one", [False, True])
+def test_idle_banks_and_words_keep_every_bit(as_one: bool) -> None:
     tables, before = make_tables(), make_tables()
-    optimizer = BankAdam(tables, GROUPS, AdamSettings(weight_decay=0.1), by_row=["words"])
+    optimizer = BankAdam(tables, AdamSettings(weight_decay=0.1), by_row=["words"])
     # Every bank has momentum first: dense Adam would go on moving the idle ones.
     for step, used in enumerate([everything(tables), banks([1], [2, 5])]):
         before = {name: table.clone() for name, table in tables.items()}
-        move(optimizer, make_gradients(tables, step, used), used)
+        move(optimizer, make_gradients(tables, step, used), used, as_one=as_one)
 
     idle = {"weight": [0, 2], "bias": [0, 2], "words": [0, 1, 3, 4, 6, 7, 8, 9, 10]}
     for name, numbers in idle.items():
@@ -98,13 +108,14 @@ def test_idle_banks_and_words_keep_every_bit() -> None:
     assert not torch.equal(tables["words"][[2, 5]], before["words"][[2, 5]])
 
 
-def test_a_bank_learns_as_if_it_were_alone() -> None:
+@pytest.mark.parametrize("as_one", [False, True])
+def test_a_bank_learns_as_if_it_were_alone(as_one: bool) -> None:
     together, alone = make_tables(), make_tables()
     used = [banks([0], [1]), banks([1, 2], [3, 4]), banks([1], [1, 3]), banks([0, 1, 2], [1, 4])]
     settings = AdamSettings()
-    optimizer = BankAdam(together, GROUPS, settings, by_row=["words"])
+    optimizer = BankAdam(together, settings, by_row=["words"])
     for step, numbers in enumerate(used):
-        move(optimizer, make_gradients(together, step, numbers), numbers)
+        move(optimizer, make_gradients(together, step, numbers), numbers, as_one=as_one)
 
     only = torch.nn.Parameter(alone["weight"][0])
     word = torch.nn.Parameter(alone["words"][1])
@@ -128,7 +139,7 @@ def test_the_norm_is_over_banks_and_words_together() -> None:
         "bias": torch.full((1, 7), 3.0) * torch.eye(7)[0],
         "words": torch.full((1, 5), 4.0) * torch.eye(5)[0],
     }  # norms 3 and 4: 5 together
-    optimizer = BankAdam(tables, GROUPS, AdamSettings(clip_norm=1.0), by_row=["words"])
+    optimizer = BankAdam(tables, AdamSettings(clip_norm=1.0), by_row=["words"])
 
     move(optimizer, gradients, used)
 
@@ -138,8 +149,8 @@ def test_the_norm_is_over_banks_and_words_together() -> None:
 
 def test_a_loaded_state_continues_to_the_same_bits() -> None:
     uninterrupted, continued = make_tables(), make_tables()
-    first = BankAdam(uninterrupted, GROUPS, AdamSettings(), by_row=["words"])
-    second = BankAdam(continued, GROUPS, AdamSettings(), by_row=["words"])
+    first = BankAdam(uninterrupted, AdamSettings(), by_row=["words"])
+    second = BankAdam(continued, AdamSettings(), by_row=["words"])
     used = [everything(uninterrupted), banks([0], [1, 2]), banks([0, 2], [2, 9])]
     for step, numbers in enumerate(used):
         if step == 2:
@@ -159,7 +170,100 @@ def test_gradients_with_turned_strides_are_taken_as_they_read() -> None:
         gradients = make_gradients(tables, 0, everything(tables))
         if turn:
             gradients["weight"] = gradients["weight"].mT.contiguous().mT
-        optimizer = BankAdam(tables, GROUPS, AdamSettings(), by_row=["words"])
+        optimizer = BankAdam(tables, AdamSettings(), by_row=["words"])
         move(optimizer, gradients, everything(tables))
 
     assert torch.equal(plain["weight"], turned["weight"])
+
+
+class Launches(TorchDispatchMode):
+    """Counts the operations that are given to the device; views are none."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        self.count += name not in ("view", "split", "slice", "detach", "unbind", "_unsafe_view")
+        return func(*args, **(kwargs or {}))
+
+
+def lanes(n_lanes: int, n_steps: int = 3) -> Iterator[list[Move]]:
+    """Yield the moves of models that have nothing in common but the width of their tables."""
+    generator = torch.Generator().manual_seed(5)
+    made = []
+    for lane in range(n_lanes):
+        settings = AdamSettings(
+            decoupled=lane % 2 == 1,
+            weight_decay=[0.0, 0.1, 0.3][lane % 3],
+            clip_norm=[0.5, None, 2.0, 1e-3][lane % 4],
+        )
+        tables = make_tables(1 + lane % 5)
+        made.append(BankAdam(tables, settings, by_row=["words"]))
+    for step in range(n_steps):
+        moves = []
+        for lane, optimizer in enumerate(made):
+            n_banks = len(optimizer.tables["weight"])
+            layer = [bank for bank in range(n_banks) if (bank + step) % 3 or n_banks < 3]
+            words = torch.randperm(11, generator=generator)[: 3 + lane % 4]
+            banks = {"weight": layer, "bias": layer, "words": words}
+            rates = {"weight": 1e-2 / (1 + lane), "bias": 3e-2, "words": 1e-3 * (1 + lane)}
+            gradients = {
+                name: torch.randn(len(banks[name]), *table.shape[1:], generator=generator)
+                for name, table in optimizer.tables.items()
+            }
+            moves.append(Move(optimizer, gradients, banks, rates))
+        yield moves
+
+
+def test_many_models_as_one_move_as_each_does_alone() -> None:
+    for together, alone in zip(lanes(9), lanes(9), strict=True):
+        move_together(together, as_one=True)
+        for of_lane in alone:
+            move_together([of_lane], as_one=False)
+
+    for mine, theirs in zip(together, alone, strict=True):
+        found, wanted = mine.optimizer, theirs.optimizer
+        for name, table in wanted.tables.items():
+            torch.testing.assert_close(found.tables[name], table, rtol=1e-6, atol=1e-6)
+        for name, tensor in wanted.state_dict().items():
+            torch.testing.assert_close(found.state_dict()[name], tensor, rtol=2e-6, atol=1e-7)
+
+
+def test_a_model_s_step_has_the_same_bits_in_a_list_on_a_cpu() -> None:
+    for together, alone in zip(lanes(4), lanes(4), strict=True):
+        move_together(together, as_one=False)
+        for of_lane in alone:
+            move_together([of_lane], as_one=False)
+
+    for mine, theirs in zip(together, alone, strict=True):
+        for name, tensor in theirs.optimizer.state_dict().items():
+            assert torch.equal(mine.optimizer.state_dict()[name], tensor)
+
+
+def test_as_one_the_operations_grow_only_by_the_gathering_of_words() -> None:
+    counts = {}
+    for n_lanes in (4, 5, 8, 16):
+        for moves in lanes(n_lanes):
+            with Launches() as launches:
+                move_together(moves, as_one=True)
+        counts[n_lanes] = launches.count
+
+    # The word rows of a model and what is known of them: four are gathered, four put back.
+    assert {n: count - 8 * n for n, count in counts.items()} == dict.fromkeys(
+        counts, counts[4] - 32
+    )
+    assert counts[4] - 32 < 150
+
+
+def test_rows_are_moved_in_bounded_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    (whole,), (cut,) = list(lanes(8, 1)), list(lanes(8, 1))
+
+    move_together(whole, as_one=True)
+    at_work = bytes_at_work(cut, as_one=True)
+    monkeypatch.setattr(row_adam, "_TOGETHER", 40)
+    assert bytes_at_work(cut, as_one=True) < at_work / 2
+    move_together(cut, as_one=True)
+
+    for mine, theirs in zip(cut, whole, strict=True):
+        for name, table in theirs.optimizer.tables.items():
+            torch.testing.assert_close(mine.optimizer.tables[name], table, rtol=1e-6, atol=1e-7)

@@ -14,7 +14,6 @@ from mtl_core.training.config import TrialConfig
 from mtl_core.training.device_memory import is_memory_error
 from mtl_core.training.engine import Engine
 from mtl_core.training.lane import Lane
-from mtl_core.training.optimizer import BankAdam
 from mtl_core.training.places import Places
 from mtl_core.training.results import EpochResult, NoRoom
 
@@ -77,7 +76,7 @@ def fail_at(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         "forward": (updates, "compute_logits"),
         "backward": (torch.autograd, "backward"),
         "room": (updates, "_look_for_room"),
-        "update": (BankAdam, "step"),
+        "update": (updates, "move_together"),
         "evaluation": (evaluation, "compute_logits"),
     }[request.param]
 
@@ -119,8 +118,8 @@ def test_lanes_that_had_moved_are_not_moved_again(
 ) -> None:
     engine = Engine(encoded)
     lanes = open_lanes(engine, make_config(), 4)
-    move = FailAt(updates.Updater.move, {6}, ERRORS["memory"])  # the third of the second step
-    monkeypatch.setattr(updates.Updater, "move", lambda *args: move(*args))
+    move = FailAt(updates.move_together, {6}, ERRORS["memory"])  # the third of the second step
+    monkeypatch.setattr(updates, "move_together", move)
 
     engine.step()
     engine.step()
@@ -135,15 +134,15 @@ def test_an_update_that_breaks_off_half_way_costs_its_lane_alone(
 ) -> None:
     engine = Engine(encoded)
     lanes = open_lanes(engine, make_config(), 3)
-    step, calls = BankAdam.step, []
+    move, calls = updates.move_together, []
 
     def moves_and_fails(*args: Any, **more: Any) -> None:
-        step(*args, **more)
+        move(*args, **more)
         calls.append(1)
         if len(calls) == 2:
             raise ERRORS["memory"]
 
-    monkeypatch.setattr(BankAdam, "step", moves_and_fails)
+    monkeypatch.setattr(updates, "move_together", moves_and_fails)
     for _ in range(3):
         engine.step()
 
