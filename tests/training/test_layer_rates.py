@@ -124,3 +124,12 @@ def test_more_frozen_layers_than_there_are_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=r"training.frozen_layers: 3 of the 2 layers .* 0 to 2"):
         open_lane(encoded, make_config(training={"frozen_layers": 3}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("layer_decay", 0.0), ("layer_decay", 1.5), ("frozen_layers", -1), ("accumulate", 0)],
+)
+def test_values_that_mean_nothing_are_refused_by_name(key: str, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"{key}\n"):
+        TrialConfig.from_dict({"training": {key: value}})

@@ -37,6 +37,19 @@ def test_what_stays_of_a_lane_is_counted_exactly(
     assert memory.need(config) == state_bytes(lane)
 
 
+@pytest.mark.parametrize("n_frozen", [1, 2])
+def test_what_is_frozen_is_counted_without_moments(
+    n_frozen: int, encoded: EncodedCorpus, make_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config(training={"frozen_layers": n_frozen})
+    memory = LaneMemory(encoded)
+    monkeypatch.setattr(memory, "_estimate_pass", lambda _: 0)
+
+    lane = Engine(encoded).open(config, 1)
+
+    assert memory.need(config) == state_bytes(lane) < memory.need(make_config())
+
+
 def test_a_pass_takes_more_for_longer_steps_and_deeper_models(
     encoded: EncodedCorpus, make_config: Make
 ) -> None:
