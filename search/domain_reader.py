@@ -12,11 +12,11 @@ import re
 from typing import Any
 
 from mtl_core.errors import suggest
+from mtl_core.faults import Faults
+from mtl_core.yaml_lines import KeyPath
 from search.conditional import Entry
 from search.domains import Alternative, Bound, Choice, Domain, Fixed, FloatRange, IntRange, same
-from search.faults import Faults
 from search.schema import Key, full_name, show, trial_keys, unknown_key
-from search.yaml_lines import KeyPath
 
 KINDS = ("choice", "int", "float", "fixed")
 OPTIONS = (*KINDS, "step", "log", "when")

@@ -6,8 +6,8 @@ The value is YAML, so a domain can be set as well; the key may be short where it
 from collections.abc import Sequence
 from typing import Any
 
+from mtl_core.yaml_lines import Document, KeyPath, Place, parse
 from search.schema import all_keys, full_name, unknown_key
-from search.yaml_lines import Document, KeyPath, Place, parse
 
 OUTSIDE_SECTIONS = ("name", "points")
 

@@ -9,12 +9,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from mtl_core.faults import Faults
+from mtl_core.yaml_lines import KeyPath
 from search.conditional import Active, Conditional
 from search.domains import same
-from search.faults import Faults
 from search.schema import show
 from search.space_reader import Point
-from search.yaml_lines import KeyPath
 
 
 def canonical(values: Mapping[str, Any]) -> str:

@@ -28,7 +28,7 @@ app = typer.Typer(
 SpaceOption = Annotated[str, typer.Option(help="The search space, a YAML file.")]
 DataOption = Annotated[
     str | None,
-    typer.Option(help="Folder with the tasks, in place of the space's `data.source`."),
+    typer.Option(help="Folder or task file, in place of the space's `data.source`."),
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -106,7 +106,7 @@ def report(
 
 @app.command("audit")
 def audit(
-    data: Annotated[str, typer.Option(help="Folder with the tasks, or `builtin`.")] = "builtin",
+    data: Annotated[str, typer.Option(help="Folder or task file, or `builtin`.")] = "builtin",
     settings: SetOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")] = False,
 ) -> None:

@@ -19,13 +19,13 @@ import numpy as np
 from mtl_core.data.config import DataConfig
 from mtl_core.errors import ConfigError, suggest
 from mtl_core.training.config import TrialConfig
+from mtl_core.yaml_lines import read_file
 from search.conditional import Active
 from search.domains import Alternative, Fixed, Suggests
 from search.points import canonical
 from search.schema import TRIAL_SECTIONS, show
 from search.space_builder import BuiltSpace, build
 from search.space_checks import combinations, draw
-from search.yaml_lines import read_file
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

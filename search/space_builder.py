@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from mtl_core.data.config import DataConfig
+from mtl_core.faults import Faults
+from mtl_core.yaml_lines import Document, dump, parse
 from search.conditional import Conditional
 from search.config import SearchConfig
-from search.faults import Faults
 from search.overrides import change
 from search.points import check_points
 from search.schema import STUDY_SECTIONS, TRIAL_SECTIONS, trial_keys
 from search.space_checks import check_combinations, order
 from search.space_reader import Draft, read_draft
-from search.yaml_lines import Document, dump, parse
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from mtl_core.faults import Faults
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.structures import deepest
 from mtl_core.seeding import stream
+from mtl_core.yaml_lines import KeyPath
 from search.conditional import Active, Conditional, Entry, in_order
 from search.domains import Alternative, Fixed, IntRange, same
-from search.faults import Faults
 from search.schema import Key, show, trial_keys
-from search.yaml_lines import KeyPath
 
 LISTED = 2_000  # combinations of the keys of one rule that are all looked at
 DRAWN = 500  # looked at where there are more

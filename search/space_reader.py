@@ -8,10 +8,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from mtl_core.data.config import DataConfig
 from mtl_core.errors import suggest
+from mtl_core.faults import Faults
+from mtl_core.yaml_lines import Document, KeyPath
 from search.conditional import Entry
 from search.config import SearchConfig
 from search.domain_reader import KINDS, looks_like_domain, read_entry
-from search.faults import Faults
 from search.schema import (
     TOP_LEVEL,
     TRIAL_SECTIONS,
@@ -22,7 +23,6 @@ from search.schema import (
     show,
     trial_keys,
 )
-from search.yaml_lines import Document, KeyPath
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 

@@ -1,8 +1,8 @@
 import pytest
 
 from mtl_core.errors import ConfigError
-from search.faults import SHOWN, Faults
-from search.yaml_lines import Document, Place
+from mtl_core.faults import SHOWN, Faults
+from mtl_core.yaml_lines import Document, Place
 
 
 def make_faults(n_lines: int) -> Faults:

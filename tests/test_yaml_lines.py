@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from mtl_core.errors import ConfigError
-from search.yaml_lines import MAX_BYTES, dump, parse, read_file
+from mtl_core.yaml_lines import MAX_BYTES, dump, parse, read_file
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
-"""Collects what is wrong with a space, each with its place, to be raised as one `ConfigError`."""
+"""Collects what is wrong with a YAML file, each fault with its place, for one `ConfigError`."""
 
 from dataclasses import dataclass, field
 
 from mtl_core.errors import ConfigError
-from search.yaml_lines import Document, KeyPath, Place
+from mtl_core.yaml_lines import Document, KeyPath, Place
 
 SHOWN = 200  # faults of one file; a terminal holds no more
 

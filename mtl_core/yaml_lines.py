@@ -50,7 +50,7 @@ class Document:
 
 
 def read_file(path: str | Path) -> str:
-    """Return the text of a space file; raises `ConfigError` if it cannot be one."""
+    """Return the text of a YAML file; raises `ConfigError` if it cannot be one."""
     file = Path(path)
     try:
         if file.is_dir():
