@@ -38,7 +38,8 @@ class DataConfig:
     """Where the tasks are and how their texts become numbers.
 
     Args:
-        source: "builtin", or a folder: FDU-MTL's files, or one folder per task.
+        source: "builtin", a task file in YAML, or a folder: FDU-MTL's, GLUE's or CoNLL's files, or
+            one folder per task.
         tasks: Names of the tasks to use, in this order; all of them when empty.
         tokenizer: "word" (lower-cased, split at white space) or "bpe".
         vocabulary_size: Most frequent words kept (word) or merges learnt up to (bpe); None: all.

@@ -22,6 +22,16 @@ def normalise(text: str) -> str:
     return " ".join(text.lower().split())
 
 
+def normalise_pair(first: str, second: str | None) -> str:
+    """Return what two rows have alike that are the same: a text, or both of a pair in any order.
+
+    A normalised text holds no line end, so a pair is never the same as a text that stands alone.
+    """
+    if second is None:
+        return normalise(first)
+    return "\n".join(sorted((normalise(first), normalise(second))))
+
+
 def normalise_corpus(corpus: Corpus) -> dict[Key, list[str]]:
     """Return the normalised texts of every split, in row order."""
     return {

@@ -8,8 +8,9 @@ file, as in everything published on it. `NAME.task.unlabel` (texts without label
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mtl_core.data.labels import make_task
 from mtl_core.data.lines import read_lines
-from mtl_core.data.rows import Malformed, Row, RowFile, collect, gathered, make_task
+from mtl_core.data.rows import Malformed, Row, RowFile, collect, gathered, read_each
 from mtl_core.data.task import Task
 from mtl_core.errors import ConfigError, suggest
 
@@ -36,14 +37,7 @@ def fdu_names(folder: Path) -> list[str]:
 
 def read_fdu(folder: Path, names: Sequence[str]) -> tuple[Task, ...]:
     """Return these tasks, or raise one `ConfigError` for all faults of all their files."""
-    faults: list[str] = []
-    tasks = []
-    for name in names:
-        with gathered(faults):
-            tasks.append(_read_task(folder, name))
-    if faults:
-        raise ConfigError(faults)
-    return tuple(tasks)
+    return read_each(names, lambda name: _read_task(folder, name))
 
 
 def _read_task(folder: Path, name: str) -> Task:

@@ -5,13 +5,13 @@ split under another name (`valid.tsv`, `train.txt`) is a fault: to leave it out 
 another dev set than the user believes. What is in the files is `formats.py`.
 """
 
-from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
 from mtl_core.data.config import DataConfig
 from mtl_core.data.formats import FORMATS, read_rows
-from mtl_core.data.rows import RowFile, gathered, make_task
+from mtl_core.data.labels import make_task
+from mtl_core.data.rows import RowFile, gathered
 from mtl_core.data.splits import cut_splits
 from mtl_core.data.task import SPLITS, Task
 from mtl_core.errors import ConfigError
@@ -48,19 +48,9 @@ def looks_like_task(folder: Path) -> bool:
     return any(path.suffix in FORMATS or path.stem.lower() in names for path in folder.iterdir())
 
 
-def read_folders(folder: Path, names: Sequence[str], config: DataConfig) -> tuple[Task, ...]:
-    """Return these tasks, or raise one `ConfigError` for all faults of all their files."""
-    faults: list[str] = []
-    tasks = []
-    for name in names:
-        with gathered(faults):
-            tasks.append(_read_task(folder / name, config))
-    if faults:
-        raise ConfigError(faults)
-    return tuple(tasks)
-
-
-def _read_task(folder: Path, config: DataConfig) -> Task:
+def read_folder_task(parent: Path, name: str, config: DataConfig) -> Task:
+    """Return the task of one sub-folder, or raise one `ConfigError` for all faults of its files."""
+    folder = parent / name
     faults: list[str] = []
     parts: dict[str, RowFile] = {}
     files = _find_files(folder)

@@ -1,62 +1,76 @@
-"""The four formats of a user's file: tsv, csv, jsonl and parquet, with `text` and `label` columns.
+"""The four formats of a user's file with columns: tsv, csv, jsonl and parquet.
 
 tsv is without quoting (a double quote is text); csv is as Python's `csv` reads and writes it, with
 quoted line ends; jsonl has one object a line. Labels become text: 1 is "1", true is "True", as in
-the csv file that pandas would write of them. Other columns are ignored.
+the csv file that pandas would write of them. Columns that are not asked for (`columns.py`) are
+ignored.
 """
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from mtl_core.data.columns import Cells, Columns, make_row
 from mtl_core.data.lines import read_bytes, read_lines
 from mtl_core.data.rows import Malformed, Row, RowFile, collect
 from mtl_core.errors import ConfigError, suggest
 
-TEXT, LABEL = "text", "label"
-COLUMNS = (TEXT, LABEL)
+_PLAIN = Columns()
 
 
-def read_rows(path: Path) -> RowFile:
-    """Return the rows of a file in the format that its ending names (one of `FORMATS`)."""
-    return FORMATS[path.suffix](path)
+def read_rows(path: Path, columns: Columns = _PLAIN, ending: str | None = None) -> RowFile:
+    """Return the rows of a file.
+
+    Args:
+        ending: One of `FORMATS`, the file's own when None.
+    """
+    return FORMATS[ending or path.suffix](path, columns)
 
 
-def _read_tsv(path: Path) -> RowFile:
+def _read_tsv(path: Path, columns: Columns) -> RowFile:
     lines, notes = read_lines(path)
-    text, label = _columns(lines[0].split("\t") if lines else [], f"{path}, line 1")
-    return collect(_parse_tsv(lines, text, label), str(path), notes=notes)
+    return collect(_parse_tsv(lines, columns, path), str(path), notes=notes)
 
 
-def _parse_tsv(lines: list[str], text: int, label: int) -> Iterator[Row | Malformed]:
+def _parse_tsv(lines: list[str], columns: Columns, path: Path) -> Iterator[Row | Malformed]:
+    places = columns.locate(lines[0].split("\t") if lines else [], f"{path}, line 1")
     n_columns = lines[0].count("\t") + 1
-    for number, line in enumerate(lines[1:], start=2):
+    begin = 1 if columns.has_header else 0
+    for number, line in enumerate(lines[begin:], start=begin + 1):
         cells = line.split("\t")
         if len(cells) != n_columns:
-            yield Malformed(number, f"{len(cells)} cells, where the header has {n_columns}")
+            yield _ragged(number, len(cells), n_columns, columns)
         else:
-            yield _row(number, cells[text], cells[label])
+            yield make_row(number, Cells(*(cells[place] for place in places)), columns)
 
 
-def _read_csv(path: Path) -> RowFile:
+def _ragged(line: int, found: int, wanted: int, columns: Columns) -> Malformed:
+    first = "header" if columns.has_header else "first line"
+    return Malformed(line, f"{found} cells, where the {first} has {wanted}")
+
+
+def _read_csv(path: Path, columns: Columns) -> RowFile:
     lines, notes = read_lines(path)
     limit = csv.field_size_limit(sum(map(len, lines)) + len(lines) + 1)
     try:  # the module's own limit of 131,072 characters is for all of the process: put it back
-        found = list(_parse_csv(lines, path))
+        found = list(_parse_csv(lines, columns, path))
     finally:
         csv.field_size_limit(limit)
     return collect(found, str(path), notes=notes)
 
 
-def _parse_csv(lines: list[str], path: Path) -> Iterator[Row | Malformed]:
+def _parse_csv(lines: list[str], columns: Columns, path: Path) -> Iterator[Row | Malformed]:
     reader = csv.reader((f"{line}\n" for line in lines), strict=True)
     try:
-        header = next(reader, [])
+        first = next(reader, [])
     except csv.Error as error:
-        raise ConfigError(f"{path}, line 1: the header is no csv: {error}") from None
-    text, label = _columns(header, f"{path}, line 1")
+        row = "header" if columns.has_header else "row"
+        raise ConfigError(f"{path}, line 1: the {row} is no csv: {error}") from None
+    places = columns.locate(first, f"{path}, line 1")
+    if not columns.has_header:
+        yield make_row(1, Cells(*(first[place] for place in places)), columns)
     while True:
         line = reader.line_num + 1  # where the row begins; a quoted text may hold line ends
         try:
@@ -69,20 +83,21 @@ def _parse_csv(lines: list[str], path: Path) -> Iterator[Row | Malformed]:
                 raise ConfigError(f"{path}, line {line}: {fault}") from None
             yield Malformed(line, str(error))
             continue
-        if len(cells) != len(header):
-            yield Malformed(line, f"{len(cells)} cells, where the header has {len(header)}")
+        if len(cells) != len(first):
+            yield _ragged(line, len(cells), len(first), columns)
         else:
-            yield _row(line, cells[text], cells[label])
+            yield make_row(line, Cells(*(cells[place] for place in places)), columns)
 
 
-def _read_jsonl(path: Path) -> RowFile:
+def _read_jsonl(path: Path, columns: Columns) -> RowFile:
     lines, notes = read_lines(path)
     if not lines:
         raise ConfigError(f"{path}: the file is empty; one JSON object a line is wanted")
-    return collect(map(_parse_json, range(1, len(lines) + 1), lines), str(path), notes=notes)
+    found = (_parse_json(number, line, columns) for number, line in enumerate(lines, start=1))
+    return collect(found, str(path), notes=notes)
 
 
-def _parse_json(number: int, line: str) -> Row | Malformed:
+def _parse_json(number: int, line: str, columns: Columns) -> Row | Malformed:
     try:
         found = json.loads(line)
     except json.JSONDecodeError as error:  # its own text speaks of line 1, of the one it was given
@@ -91,93 +106,61 @@ def _parse_json(number: int, line: str) -> Row | Malformed:
         return Malformed(number, "no JSON that can be read: a number too long, or nested too deep")
     if not isinstance(found, dict):
         return Malformed(number, f"a JSON {type(found).__name__}, where an object is wanted")
-    missing = [name for name in COLUMNS if name not in found]
+    wanted = [str(name) for name in columns.wanted]
+    if columns.keeps_unlabelled:
+        found.setdefault(str(columns.label), None)
+    missing = [name for name in wanted if name not in found]
     if missing:
         hints = " and ".join(f"no {name!r}{suggest(name, found)}" for name in missing)
         return Malformed(number, f"{hints} (keys: {', '.join(found)})")
-    return _row(number, found[TEXT], found[LABEL])
+    return make_row(number, Cells(*(found[name] for name in wanted)), columns)
 
 
-def _read_parquet(path: Path) -> RowFile:
+def _read_parquet(path: Path, columns: Columns) -> RowFile:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    wanted = [str(name) for name in columns.wanted]
     try:
         file = pq.ParquetFile(pa.BufferReader(read_bytes(path)))
         schema = file.schema_arrow
-        _columns(schema.names, str(path))
-        _check_types(schema, path)
-        table = file.read(columns=list(COLUMNS))
-        pairs = zip(table[TEXT].to_pylist(), table[LABEL].to_pylist(), strict=True)
+        columns.locate(schema.names, str(path))
+        _check_types(schema, columns, path)
+        table = file.read(columns=wanted)
+        found = zip(*(table[name].to_pylist() for name in wanted), strict=True)
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: holds text that is not UTF-8") from None
     except (pa.ArrowException, OSError) as error:
         raise ConfigError(f"{path}: no Parquet file that can be read: {error}") from None
-    rows = (_row(number, text, label) for number, (text, label) in enumerate(pairs, start=1))
+    rows = (make_row(number, Cells(*cells), columns) for number, cells in enumerate(found, start=1))
     return collect(rows, str(path))
 
 
-def _check_types(schema: Any, path: Path) -> None:
+def _check_types(schema: Any, columns: Columns, path: Path) -> None:
+    """Refuse columns of another type at once; what lists hold is looked at row by row."""
     import pyarrow.types as types
 
     texts = (types.is_string, types.is_large_string, types.is_string_view)
-    allowed = {TEXT: texts, LABEL: (*texts, types.is_integer, types.is_boolean)}
-    wanted = {TEXT: "text", LABEL: "text, whole numbers or booleans"}
+    lists = (types.is_list, types.is_large_list)
+    texts_too = (*texts, *lists) if columns.kind == "tagging" else texts
+    more = {"regression": (types.is_floating,), "multilabel": lists, "tagging": lists}
+    labels = (*texts, types.is_integer, types.is_boolean, *more.get(columns.kind, ()))
+    wanted = {"regression": "numbers", "multilabel": "text or lists", "tagging": "text or lists"}
+    label_wanted = wanted.get(columns.kind, "text, whole numbers or booleans")
     faults = []
-    for name in COLUMNS:
+    for name in columns.wanted:
+        allowed, what = (labels, label_wanted) if name == columns.label else (texts_too, "text")
         type_ = schema.field(name).type
         values = type_.value_type if types.is_dictionary(type_) else type_
-        if not any(is_type(values) for is_type in allowed[name]):
-            faults.append(f"{path}: column {name!r} is {type_}, where {wanted[name]} is wanted")
+        if not any(is_type(values) for is_type in allowed):
+            faults.append(f"{path}: column {name!r} is {type_}, where {what} is wanted")
     if faults:
         raise ConfigError(faults)
 
 
-FORMATS: dict[str, Callable[[Path], RowFile]] = {
+FORMATS: dict[str, Callable[[Path, Columns], RowFile]] = {
     ".tsv": _read_tsv,
     ".csv": _read_csv,
     ".jsonl": _read_jsonl,
     ".parquet": _read_parquet,
 }
-
-
-def _columns(header: Sequence[str], where: str) -> tuple[int, int]:
-    """Return where `text` and `label` stand; a `ConfigError` names all that is wrong with it."""
-    if not header:
-        raise ConfigError(f"{where}: the file is empty; a header with text and label is wanted")
-    shown = ", ".join(repr(name[:40]) for name in header[:10])
-    faults = [
-        f"{where}: no column {name!r}{suggest(name, header)} (columns: {shown})"
-        for name in COLUMNS
-        if name not in header
-    ]
-    faults += [
-        f"{where}: column {name!r} occurs {header.count(name)} times"
-        for name in COLUMNS
-        if header.count(name) > 1
-    ]
-    if faults:
-        raise ConfigError(faults)
-    return header.index(TEXT), header.index(LABEL)
-
-
-def _row(line: int, text: object, label: object) -> Row | Malformed:
-    if not isinstance(text, str):
-        return Malformed(line, f"the text is {text!r:.40}, where text is wanted")
-    if not isinstance(label, str | int):  # a bool is an int
-        return Malformed(
-            line, f"the label is {label!r:.40}, where text or a whole number is wanted"
-        )
-    if not _encodable(text) or not _encodable(str(label)):
-        return Malformed(line, "half of a surrogate pair (\\ud800 to \\udfff) stands alone")
-    if not str(label).strip():
-        return Malformed(line, "the label is empty")
-    return Row(line, str(label).strip(), text)
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

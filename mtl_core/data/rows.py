@@ -1,26 +1,23 @@
-"""Rows as they come out of a file, each with its line, and the checks that make them a `Task`.
+"""Rows as they come out of a file, each with its line.
 
 Every reader yields `Row` and `Malformed`; `collect` drops and notes the odd malformed or empty row,
-but refuses a file with many, since a wrong layout must not pass for a small set. `make_task` checks
-the splits against each other while the line numbers are still known.
+but refuses a file with many, since a wrong layout must not pass for a small set. What a task makes
+of the rows of its splits is in `labels.py`.
 """
 
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from mtl_core.data.task import ReadingNote, Split, Task
-from mtl_core.errors import ConfigError, suggest
+from mtl_core.data.task import ReadingNote
+from mtl_core.errors import ConfigError
 
 DROPPED = "dropped"
 MAX_MALFORMED_SHARE = 0.01
 N_SHOWN = 5
-RESERVED_NAMES = ("average", "worst_task")  # a study's `best/` has folders of these names
-MIN_ROWS_TO_JUDGE_LABELS = 20
-_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
+
+Read = TypeVar("Read")
 
 
 class Row(NamedTuple):
@@ -60,6 +57,18 @@ def gathered(faults: list[str]) -> Iterator[None]:
         faults.extend(error.faults)
 
 
+def read_each(names: Iterable[str], read: Callable[[str], Read]) -> tuple[Read, ...]:
+    """Return what `read` makes of each name, or raise one `ConfigError` for the faults of all."""
+    faults: list[str] = []
+    found = []
+    for name in names:
+        with gathered(faults):
+            found.append(read(name))
+    if faults:
+        raise ConfigError(dict.fromkeys(faults))  # a file of several tasks tells its faults once
+    return tuple(found)
+
+
 def collect(
     found: Iterable[Row | Malformed], source: str, *, notes: Iterable[ReadingNote] = ()
 ) -> RowFile:
@@ -75,10 +84,12 @@ def collect(
         n_found += 1
         if isinstance(item, Malformed):
             malformed.append(item)
-        elif item.text.strip():
-            rows.append(item)
-        else:
+        elif not item.text.strip():
             empty.append(Malformed(item.line, "the text is empty"))
+        elif item.second is not None and not item.second.strip():
+            empty.append(Malformed(item.line, "the second text is empty"))
+        else:
+            rows.append(item)
     if len(malformed) > MAX_MALFORMED_SHARE * n_found:
         raise ConfigError(_too_many(malformed, n_found, source))
     dropped = sorted([*malformed, *empty])
@@ -89,77 +100,12 @@ def collect(
     return RowFile(source=source, rows=tuple(rows), notes=(*notes, *made))
 
 
-def make_task(name: str, parts: Mapping[str, RowFile], *, faults: Iterable[str] = ()) -> Task:
-    """Return the task of these splits, its label set found from train.
-
-    Raises one `ConfigError` for all of: an empty split, one class only, labels in dev or test that
-    train has not, labels that look like texts, a name that a study uses itself.
-
-    Args:
-        faults: Those found while the splits were read, to be reported together with these; `parts`
-            then has only the splits that could be read.
-    """
-    train = parts["train"].rows if "train" in parts else ()
-    labels = sort_labels({row.label for row in train})
-    faults = list(faults)
-    faults += [
-        f"{part.source}: no rows in {split}" for split, part in parts.items() if not part.rows
-    ]
-    if name in RESERVED_NAMES:
-        faults.append(f"task {name!r}: a study uses this name itself; rename the task")
-    if train:
-        faults += _label_faults(parts, labels)
-    if faults:
-        raise ConfigError(faults)
-    splits = {split: _as_split(part) for split, part in parts.items()}
-    notes = tuple(dict.fromkeys(note for part in parts.values() for note in part.notes))
-    return Task(name=name, labels=labels, splits=splits, notes=notes)
-
-
-def sort_labels(labels: Iterable[str]) -> tuple[str, ...]:
-    """Return the labels in the order of their classes: as numbers if all are, else as text."""
-    unique = set(labels)
-    if all(_NUMBER.fullmatch(label) for label in unique):
-        return tuple(sorted(unique, key=lambda label: (float(label), label)))
-    return tuple(sorted(unique))
-
-
-def _as_split(part: RowFile) -> Split:
-    texts = tuple(row.text for row in part.rows)
-    labels = tuple(row.label for row in part.rows)
-    seconds = tuple(row.second for row in part.rows if row.second is not None)
-    return Split(texts=texts, labels=labels, source=part.source, seconds=seconds)
-
-
 def _too_many(malformed: list[Malformed], n_found: int, source: str) -> list[str]:
     count = f"{len(malformed):,} of {n_found:,} rows are malformed"
-    return [f"{source}: {count}", *_first(source, malformed)]
+    return [f"{source}: {count}", *first_few(source, malformed)]
 
 
-def _label_faults(parts: Mapping[str, RowFile], labels: tuple[str, ...]) -> list[str]:
-    train = parts["train"]
-    if len(labels) == 1:
-        return [f"{train.source}: all rows have the label {labels[0]!r}; a task needs two classes"]
-    if len(labels) * 2 > len(train.rows) >= MIN_ROWS_TO_JUDGE_LABELS:
-        count = f"{len(labels):,} different labels in {len(train.rows):,} rows"
-        return [f"{train.source}: {count} of train; are text and label in each other's place?"]
-    faults = []
-    for split, part in parts.items():
-        counts = Counter(row.label for row in part.rows if row.label not in labels)
-        first = {row.label: row.line for row in reversed(part.rows) if row.label in counts}
-        unknown = [
-            Malformed(
-                first[label],
-                f"label {label!r} is in {split} ({n:,} rows) but not in train"
-                f"{suggest(label, labels)} (labels of train: {', '.join(labels[:20])})",
-            )
-            for label, n in counts.items()
-        ]
-        faults += _first(part.source, sorted(unknown))
-    return faults
-
-
-def _first(source: str, malformed: list[Malformed]) -> list[str]:
+def first_few(source: str, malformed: list[Malformed]) -> list[str]:
     """Return a line for each of the first few, and one for how many more there are."""
     shown = [f"{source}, line {line}: {reason}" for line, reason in malformed[:N_SHOWN]]
     more = len(malformed) - N_SHOWN

@@ -24,6 +24,18 @@ NO_LABEL = ""  # of a row that this task has no label for: it is kept, and count
 LABEL_SEPARATOR = "|"  # between the labels of one text of a multilabel task
 
 
+def labels_in(label: str, kind: str) -> list[str]:
+    """Return the single labels of what `Split.labels` holds: a class, labels, or tags.
+
+    None for `NO_LABEL`, for a multilabel row with none of the labels, and for a number.
+    """
+    if label == NO_LABEL or kind == "regression":
+        return []
+    if kind == "multilabel":
+        return [part for part in label.split(LABEL_SEPARATOR) if part]
+    return label.split(" ") if kind == "tagging" else [label]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Split:
     """Rows of one split, in file order.
@@ -31,8 +43,8 @@ class Split:
     Args:
         texts: Decoded texts, none of them empty. Of tagging: words, one space between them.
         labels: Label of each text as written in the file, or `NO_LABEL`. Of multilabel: labels
-            with `LABEL_SEPARATOR` between them; of regression: a number; of tagging: a tag for
-            each word (IOB2 where they are spans), one space between them.
+            with `LABEL_SEPARATOR` between them, or that alone where none holds; of regression: a
+            number; of tagging: a tag for each word (IOB2 where they are spans), one space between.
         source: File the rows were read from (the train file too, for a dev cut from it).
         seconds: The second text of each row of a task of pairs; empty where texts stand alone.
     """
@@ -51,8 +63,9 @@ class ReadingNote:
     """Something about a file that the reader mended or left out, and that a person should know.
 
     Args:
-        kind: "undecodable" (line read as Latin-1), "dropped" (row left out), or "split" (a dev or
-            test part cut from train).
+        kind: "undecodable" (line read as Latin-1), "dropped" (row left out), "split" (a dev or
+            test part cut from train), "unlabelled" (rows without a label), "unseen" (a label that
+            train has not), "converted" (tags of another scheme) or "unused" (a file not read).
         line: Line in the file, counted from 1; None where the note is on the whole file.
     """
 
@@ -67,8 +80,8 @@ class Task:
     """One task: a name, a kind, its splits, its label set and its metric.
 
     Args:
-        labels: Found from train: classes, labels or tags, in the order of their numbers; empty for
-            regression.
+        labels: Classes found from train, or labels or tags found from all splits, in the order of
+            their numbers; empty for regression.
     """
 
     name: str
@@ -89,8 +102,9 @@ class Corpus:
     """The tasks of a study, in the order that all plans, reports and task tokens use.
 
     Args:
-        layout: The reader that read it: "fdu_mtl", "folders" or "builtin".
-        source: The folder, or "builtin".
+        layout: The reader that read it: "fdu_mtl", "glue", "conll", "folders", "task_file" or
+            "builtin".
+        source: The folder or task file, or "builtin".
     """
 
     tasks: tuple[Task, ...]

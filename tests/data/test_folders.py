@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from mtl_core.data.config import DataConfig
-from mtl_core.data.folders import folder_names, read_folders
+from mtl_core.data.folders import folder_names, read_folder_task
+from mtl_core.data.readers import read_corpus
+from mtl_core.data.rows import read_each
 from mtl_core.errors import ConfigError
 
 
@@ -19,13 +21,13 @@ def write(path: Path, *, n_rows: int = 20, labels: Iterable[str] = ("no", "yes")
 def read(folder: Path, *names: str, **config: float) -> tuple[dict[str, int], set[str]]:
     """Return the rows of each split of the first task, and the kinds of its notes."""
     settings = DataConfig(**config)  # type: ignore[arg-type]
-    task = read_folders(folder, names, settings)[0]
+    task = read_folder_task(folder, names[0], settings)
     return {split: len(rows) for split, rows in task.splits.items()}, {n.kind for n in task.notes}
 
 
 def faults_of(folder: Path, *names: str) -> tuple[str, ...]:
     with pytest.raises(ConfigError) as caught:
-        read_folders(folder, names, DataConfig())
+        read_each(names, lambda name: read_folder_task(folder, name, DataConfig()))
     return caught.value.faults
 
 
@@ -50,7 +52,7 @@ def test_a_missing_dev_is_cut_and_the_test_file_kept(tmp_path: Path) -> None:
     write(tmp_path / "books" / "train.tsv", n_rows=200)
     write(tmp_path / "books" / "test.tsv", n_rows=8)
 
-    task = read_folders(tmp_path, ["books"], DataConfig())[0]
+    task = read_folder_task(tmp_path, "books", DataConfig())
 
     assert list(task.splits) == ["train", "dev", "test"]
     assert Counter(task.splits["dev"].labels) == {"no": 10, "yes": 10}
@@ -65,10 +67,10 @@ def test_a_cut_does_not_depend_on_the_other_tasks(tmp_path: Path) -> None:
     for name in ("books", "dvd"):
         write(tmp_path / name / "train.tsv", n_rows=100)
 
-    alone = read_folders(tmp_path, ["dvd"], DataConfig())
-    among = read_folders(tmp_path, ["books", "dvd"], DataConfig())
+    alone = read_corpus(DataConfig(source=str(tmp_path), tasks=("dvd",)))
+    among = read_corpus(DataConfig(source=str(tmp_path)))
 
-    assert alone[0] == among[1]
+    assert alone.tasks[0] == among.tasks[1]
 
 
 def test_hidden_folders_are_no_tasks(tmp_path: Path) -> None:

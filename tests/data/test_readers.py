@@ -119,7 +119,7 @@ def test_a_file_in_place_of_the_folder_is_a_fault(tmp_path: Path) -> None:
 
 
 def test_no_source_at_all_is_a_fault() -> None:
-    assert faults_of("") == ('data.source: is empty; a folder or "builtin" is wanted',)
+    assert faults_of("") == ('data.source: is empty; a folder, a task file or "builtin" is wanted',)
 
 
 def test_the_folder_of_one_task_is_a_fault_that_names_its_parent(tmp_path: Path) -> None:

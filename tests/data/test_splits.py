@@ -4,7 +4,7 @@ import pytest
 
 from mtl_core.data.duplicates import normalise
 from mtl_core.data.rows import Row, RowFile
-from mtl_core.data.splits import cut_splits
+from mtl_core.data.splits import cut_last, cut_splits
 from mtl_core.errors import ConfigError
 
 
@@ -107,3 +107,63 @@ def test_a_hundred_thousand_rows_are_cut_in_the_right_sizes() -> None:
     parts = cut_splits(make_train(a=60_000, b=40_000), {"dev": 0.1}, task="books", seed=0)
 
     assert classes(parts["dev"]) == {"a": 6_000, "b": 4_000}
+
+
+def test_rows_without_a_label_stay_in_train() -> None:
+    rows = tuple(Row(n, "" if n % 4 == 0 else str(n % 2), f"text {n}") for n in range(40))
+
+    parts = cut_splits(RowFile(source="x", rows=rows), {"dev": 0.3}, task="books", seed=0)
+
+    assert all(row.label for row in parts["dev"].rows)
+    assert len(parts["train"].rows) + len(parts["dev"].rows) == 40
+
+
+def test_numbers_are_spread_alike_over_the_parts() -> None:
+    rows = tuple(Row(n, str(n / 10), f"text {n}") for n in range(400))
+    train = RowFile(source="x", rows=rows)
+
+    parts = cut_splits(train, {"dev": 0.1, "test": 0.2}, task="sts", seed=0, by="number")
+
+    assert {split: len(part.rows) for split, part in parts.items()} == {
+        "train": 280,
+        "dev": 40,
+        "test": 80,
+    }
+    for part in parts.values():
+        tenths = Counter(int(float(row.label) / 4) for row in part.rows)
+        assert set(tenths.values()) == {len(part.rows) // 10}
+
+
+def test_pairs_of_the_same_two_texts_go_into_one_part() -> None:
+    rows = [Row(n, str(n % 2), f"one {n}", f"two {n}") for n in range(20)]
+    turned = [Row(n + 20, row.label, row.second or "", row.text) for n, row in enumerate(rows)]
+
+    parts = cut_splits(RowFile(source="x", rows=(*rows, *turned)), {"dev": 0.3}, task="rte", seed=0)
+
+    held = [{frozenset((row.text, row.second)) for row in part.rows} for part in parts.values()]
+    assert not held[0] & held[1]
+
+
+def test_tasks_of_the_same_texts_are_cut_alike_whatever_their_names_and_labels() -> None:
+    one = tuple(Row(n, str(n % 2), f"text {n}") for n in range(40))
+    two = tuple(row._replace(label="a") for row in one)
+
+    cuts = [
+        cut_splits(RowFile(source="x", rows=rows), {"dev": 0.2}, task=name, seed=3, by="text")
+        for name, rows in {"mood": one, "topic": two}.items()
+    ]
+
+    texts = [[row.text for row in parts["dev"].rows] for parts in cuts]
+    assert texts[0] == texts[1]
+    assert len(texts[0]) == 8
+
+
+def test_the_last_rows_are_cut_and_that_is_said() -> None:
+    rows = tuple(Row(n, "a", f"text {n}") for n in range(10))
+
+    parts = cut_last(RowFile(source="x", rows=rows), 3)
+
+    assert parts["dev"].rows == rows[-3:]
+    assert [note.message for note in parts["dev"].notes] == ["dev: the last 3 of 10 rows of train"]
+    with pytest.raises(ConfigError, match="10 rows; more than 10 are needed, the last of them"):
+        cut_last(RowFile(source="x", rows=rows), 10)
