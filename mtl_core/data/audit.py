@@ -1,31 +1,43 @@
 """The audit: what is in the task files, and what is wrong with them, before anything is trained.
 
 Per task: rows, classes, balance, lengths, texts cut, vocabulary, unknown words, texts that occur
-more than once (`duplicates.py`), lines that are not UTF-8, rows left out, splits cut from train.
+more than once (`duplicates.py`) or in other tasks too (`overlap.py`), lines that are not UTF-8,
+rows left out, splits cut from train. The words of a pair are those of both its texts.
 Every study stores it as JSON (`as_dict`); `audit_table.py` draws it for a person.
 """
 
+import os
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mtl_core.data.audit_words import SplitWords, WholeTexts, Words, measure_whole, measure_words
+from mtl_core.data.audit_words import (
+    SplitWords,
+    WholeTexts,
+    Words,
+    count_labels,
+    measure_whole,
+    measure_words,
+)
 from mtl_core.data.config import DataConfig
 from mtl_core.data.duplicates import Repeats, find_repeats, normalise_corpus
 from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.lines import UNDECODABLE
+from mtl_core.data.overlap import find_overlap
 from mtl_core.data.rows import DROPPED
 from mtl_core.data.splits import CUT
-from mtl_core.data.task import SPLITS, Corpus, ReadingNote, Split, Task
+from mtl_core.data.task import NO_LABEL, SPLITS, Corpus, ReadingNote, Split, Task
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 QUANTILES = {"min": 0.0, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95, "max": 1.0}
 MAX_LISTED = 100
+_TOLD = (UNDECODABLE, DROPPED, CUT)  # notes that have fields of their own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +45,11 @@ class SplitAudit:
     """One split of one task.
 
     Args:
-        classes: Rows of each label.
-        majority_share: Share of the rows that have the most frequent label.
+        unlabelled: Rows without a label for this task.
+        classes: Rows of each label; of tagging, words of each tag; of regression, none.
+        majority_share: Share of the labelled rows (of tagging: words) that have the most frequent
+            label.
+        numbers: Mean, standard deviation, least and greatest label of regression.
         lengths: Mean and quantiles of the texts' lengths, in the audit's `unit`.
         n_cut, cut_share: Texts longer than `max_words`.
         unknown_share, unknown_to_task_share: See `SplitWords`.
@@ -42,8 +57,10 @@ class SplitAudit:
     """
 
     rows: int
+    unlabelled: int
     classes: dict[str, int]
     majority_share: float
+    numbers: dict[str, float]
     lengths: dict[str, float]
     n_cut: int
     cut_share: float
@@ -63,10 +80,12 @@ class TaskAudit:
         undecodable: Lines of each file that are not UTF-8 and were read as Latin-1.
         n_dropped: Rows left out; `dropped` lists the first of them, with file and line.
         cut_from_train: A sentence for each split that had no file.
+        remarks: What else the reader has to say: kind of the note, file, line and message.
     """
 
     name: str
     kind: str
+    of_pairs: bool
     metric: str
     labels: tuple[str, ...]
     splits: dict[str, SplitAudit]
@@ -83,6 +102,7 @@ class TaskAudit:
     n_dropped: int
     dropped: tuple[dict[str, Any], ...]
     cut_from_train: tuple[str, ...]
+    remarks: tuple[dict[str, Any], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +115,7 @@ class Audit:
         totals: Sums over the tasks: rows of each split, and the counts of repeated texts.
         between, between_train_or_dev: Entry i, j: test rows of task i whose text is in train (in
             train or dev) of task j; (K, K).
+        shared: The matrices of `Overlap` by their names; (K, K) each.
     """
 
     layout: str
@@ -106,6 +127,7 @@ class Audit:
     totals: dict[str, int]
     between: tuple[tuple[int, ...], ...]
     between_train_or_dev: tuple[tuple[int, ...], ...]
+    shared: dict[str, tuple[tuple[int, ...], ...]]
 
     @property
     def headline(self) -> str:
@@ -128,7 +150,7 @@ class Audit:
 def audit(corpus: Corpus, encoded: EncodedCorpus | None, config: DataConfig) -> Audit:
     """Return the audit of `corpus`; without `encoded`, words are what white space separates."""
     texts = normalise_corpus(corpus)
-    repeats = find_repeats(corpus, texts)
+    repeats, overlap = find_repeats(corpus, texts), find_overlap(corpus)
     words = measure_words(corpus, texts, config, encoded)
     whole = measure_whole(corpus, texts, config.max_words)
     tasks = tuple(
@@ -142,9 +164,14 @@ def audit(corpus: Corpus, encoded: EncodedCorpus | None, config: DataConfig) -> 
         vocabulary=words.vocabulary,
         tasks=tasks,
         totals=_totals(tasks),
-        between=tuple(map(tuple, repeats.between.tolist())),
-        between_train_or_dev=tuple(map(tuple, repeats.between_train_or_dev.tolist())),
+        between=_rows_of(repeats.between),
+        between_train_or_dev=_rows_of(repeats.between_train_or_dev),
+        shared={name: _rows_of(matrix) for name, matrix in vars(overlap).items()},
     )
+
+
+def _rows_of(matrix: NDArray[np.int64]) -> tuple[tuple[int, ...], ...]:
+    return tuple(map(tuple, matrix.tolist()))
 
 
 def _audit_task(
@@ -153,15 +180,16 @@ def _audit_task(
     name = task.name
     splits = {
         split: _audit_split(
-            rows, folder, words.splits[name, split], repeated=repeats.within[name, split]
+            task, split, folder, words.splits[name, split], repeated=repeats.within[name, split]
         )
-        for split, rows in task.splits.items()
+        for split in task.splits
     }
     dropped = [note for note in task.notes if note.kind == DROPPED]
     sources = Counter(note.source for note in task.notes if note.kind == UNDECODABLE)
     return TaskAudit(
         name=name,
         kind=task.kind,
+        of_pairs=task.of_pairs,
         metric=task.metric,
         labels=task.labels,
         splits=splits,
@@ -178,16 +206,28 @@ def _audit_task(
         n_dropped=len(dropped),
         dropped=tuple(_place(note, folder) for note in dropped[:MAX_LISTED]),
         cut_from_train=tuple(note.message for note in task.notes if note.kind == CUT),
+        remarks=tuple(
+            {"kind": note.kind, **_place(note, folder)}
+            for note in task.notes
+            if note.kind not in _TOLD
+        ),
     )
 
 
-def _audit_split(rows: Split, folder: str, words: SplitWords, *, repeated: int) -> SplitAudit:
-    classes = Counter(rows.labels)
+def _audit_split(
+    task: Task, split: str, folder: str, words: SplitWords, *, repeated: int
+) -> SplitAudit:
+    rows = task.splits[split]
+    classes = count_labels(task, [split])
+    unlabelled = rows.labels.count(NO_LABEL)
+    n_labelled = classes.total() if task.kind == "tagging" else len(rows) - unlabelled
     quantiles = np.quantile(words.lengths, list(QUANTILES.values())).tolist()
     return SplitAudit(
         rows=len(rows),
+        unlabelled=unlabelled,
         classes=dict(sorted(classes.items())),
-        majority_share=max(classes.values()) / len(rows),
+        majority_share=max(classes.values(), default=0) / max(1, n_labelled),
+        numbers=_numbers(rows) if task.kind == "regression" else {},
         lengths={
             "mean": float(words.lengths.mean()),
             **dict(zip(QUANTILES, quantiles, strict=True)),
@@ -201,6 +241,16 @@ def _audit_split(rows: Split, folder: str, words: SplitWords, *, repeated: int) 
     )
 
 
+def _numbers(rows: Split) -> dict[str, float]:
+    values = np.array([label for label in rows.labels if label != NO_LABEL], dtype=np.float64)
+    return {
+        "mean": float(values.mean()),
+        "sd": float(values.std()),
+        "min": float(values.min()),
+        "max": float(values.max()),
+    }
+
+
 def _totals(tasks: tuple[TaskAudit, ...]) -> dict[str, int]:
     rows = {f"{split}_rows": sum(task.splits[split].rows for task in tasks) for split in SPLITS}
     within = {
@@ -212,6 +262,7 @@ def _totals(tasks: tuple[TaskAudit, ...]) -> dict[str, int]:
         "test_in_any_train", "test_in_any_train_or_dev", "contradicting", "n_dropped",
     )  # fmt: skip
     sums = {count: sum(getattr(task, count) for task in tasks) for count in counts}
+    sums["unlabelled"] = sum(rows.unlabelled for task in tasks for rows in task.splits.values())
     undecodable = sum(sum(task.undecodable.values()) for task in tasks)
     return {**rows, **within, **sums, "undecodable": undecodable}
 
@@ -222,8 +273,11 @@ def _place(note: ReadingNote, folder: str) -> dict[str, Any]:
 
 def _within(source: str, folder: str) -> str:
     """Return the file as seen from the data folder, so that audits of two machines are equal."""
-    path = Path(source)
-    return str(path.relative_to(folder)) if path.is_relative_to(folder) else source
+    path, base = Path(source), Path(folder)
+    base = base.parent if base.is_file() else base
+    if path.is_relative_to(base):
+        return str(path.relative_to(base))
+    return os.path.relpath(path, base) if path.exists() else source
 
 
 def _as_json(value: Any) -> Any:

@@ -6,19 +6,36 @@ A table that would hold nothing but zeros is left out, and the sentences say tha
 from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
+from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
 from mtl_core.data.audit import Audit, TaskAudit
+from mtl_core.data.iob import CONVERTED
+from mtl_core.data.labels import UNSEEN
+from mtl_core.data.overlap import EXCLUDED
 from mtl_core.data.task import SPLITS
 
 N_LISTED = 20
-TEXT_COLUMNS = ("task", "file", "what", "test of", "train of", "largest class in train")
+N_SHARED = 3  # pairs of tasks that the headline names
+TEXT_COLUMNS = ("task", "kind", "file", "what", "rows of", "in", "largest class in train")
+KINDS = {
+    "classification": "classes",
+    "multilabel": "labels",
+    "regression": "numbers",
+    "tagging": "tags",
+}
+
+REMARKS = {
+    CONVERTED: "have tags of another scheme, which are read as IOB2",
+    UNSEEN: "have labels in dev or test that are not in train",
+    EXCLUDED: "had train rows left out that are in dev or test of some task",
+}
 
 
 def headline(audit: Audit) -> str:
     """Return what a person must know first: repeated texts, then all that the reader mended."""
-    return " ".join([*_repeated(audit), *_mended(audit)])
+    return " ".join([*_repeated(audit), *_shared(audit), *_mended(audit)])
 
 
 def audit_tables(audit: Audit) -> list[Table]:
@@ -54,6 +71,33 @@ def _repeated(audit: Audit) -> list[str]:
     return sentences
 
 
+def _shared(audit: Audit) -> list[str]:
+    """Name the pairs of tasks of which one has most of the other's test or dev."""
+    sentences = []
+    for count, split, i, j in sorted(_all_shared(audit), reverse=True)[:N_SHARED]:
+        of, other = audit.tasks[i], audit.tasks[j].name
+        rows = f"{count:,} of {of.splits[split].rows:,} {split} rows of {of.name}"
+        if split == "dev":
+            sentences.append(f"{rows} are in train of {other}.")
+        else:
+            words = audit.shared["test_words"][i][j]
+            how = f" ({words:,} word by word, all of them letter by letter)"
+            how = how if words < count else ""
+            sentences.append(f"{rows} are in train or dev of {other}{how}.")
+    return sentences
+
+
+def _all_shared(audit: Audit) -> list[tuple[int, str, int, int]]:
+    """Return rows shared, split, their task and the task that has them too, where there are any."""
+    return [
+        (count, split, i, j)
+        for split, name in {"test": "test", "dev": "dev_in_train"}.items()
+        for i, counts in enumerate(audit.shared[name])
+        for j, count in enumerate(counts)
+        if count
+    ]
+
+
 def _mended(audit: Audit) -> list[str]:
     totals, sentences = audit.totals, []
     if totals["undecodable"]:
@@ -65,6 +109,14 @@ def _mended(audit: Audit) -> list[str]:
     cut = sum(bool(task.cut_from_train) for task in audit.tasks)
     if cut:
         sentences.append(f"{cut} of {len(audit.tasks)} tasks had dev or test cut from train.")
+    if totals["unlabelled"]:
+        rows = "row has" if totals["unlabelled"] == 1 else "rows have"
+        sentences.append(f"{totals['unlabelled']:,} {rows} no label for their task.")
+    kinds = [{remark["kind"] for remark in task.remarks} for task in audit.tasks]
+    for kind, what in REMARKS.items():
+        count = sum(kind in found for found in kinds)
+        if count:
+            sentences.append(f"{count} of {len(audit.tasks)} tasks {what}.")
     return sentences
 
 
@@ -73,17 +125,35 @@ def _texts(count: int) -> str:
 
 
 def _rows_table(audit: Audit) -> Table:
-    table = _table("Rows", "task", "classes", "train", "dev", "test", "largest class in train")
+    plain = all(task.kind == "classification" and not task.of_pairs for task in audit.tasks)
+    kind = () if plain else ("kind",)
+    names = ("task", *kind, "classes", "train", "dev", "test", "largest class in train")
+    table = _table("Rows", *names)
     for task in audit.tasks:
-        train = task.splits["train"]
-        largest = max(train.classes, key=lambda label: train.classes[label])
+        what = [] if plain else [_kind(task)]
+        n_classes = str(len(task.labels)) if task.labels else ""
         counts = [task.splits[split].rows for split in SPLITS]
-        majority = f"{largest} ({_percent(train.majority_share)})"
-        table.add_row(Text(task.name), str(len(task.labels)), *_counts(counts), Text(majority))
+        table.add_row(Text(task.name), *what, n_classes, *_counts(counts), Text(_largest(task)))
     table.add_section()
     totals = [audit.totals[f"{split}_rows"] for split in SPLITS]
-    table.add_row("all", "", *_counts(totals), "")
+    table.add_row("all", *([] if plain else [""]), "", *_counts(totals), "")
     return table
+
+
+def _kind(task: TaskAudit) -> str:
+    return f"pairs, {KINDS[task.kind]}" if task.of_pairs else KINDS[task.kind]
+
+
+def _largest(task: TaskAudit) -> str:
+    """Return the largest class of train and its share; of regression, how the numbers are."""
+    train = task.splits["train"]
+    if task.kind == "regression":
+        numbers = train.numbers
+        spread = f"mean {numbers['mean']:.2f}, sd {numbers['sd']:.2f}"
+        return f"{spread}, {numbers['min']:g} to {numbers['max']:g}"
+    largest = max(train.classes, key=lambda label: train.classes[label])
+    of = " of the words" if task.kind == "tagging" else ""
+    return f"{largest} ({_percent(train.majority_share)}{of})"
 
 
 def _words_table(audit: Audit) -> Table:
@@ -143,13 +213,21 @@ def _repeat_counts(task: TaskAudit) -> list[int]:
 
 
 def _between_table(audit: Audit) -> Table:
-    columns = ("test of", "train of", "rows in train", "in train or dev")
-    table = _table("Test rows in another task's train", *columns)
-    for i, test in enumerate(audit.tasks):
-        for j, train in enumerate(audit.tasks):
-            if i != j and audit.between_train_or_dev[i][j]:
-                counts = (audit.between[i][j], audit.between_train_or_dev[i][j])
-                table.add_row(Text(test.name), Text(train.name), *_counts(counts))
+    table = _table(
+        "Rows of one task in another", "rows of", "in", "as written", "by words", "by letters",
+        "in train", "dev",
+        caption="test rows that are in the other's train or dev: as written, but for case and"
+        " white space; by words, whatever stands between them; by letters, however they are parted"
+        " into words; in train: those by letters that are in its train; dev: dev rows that are, by"
+        " letters, in its train. A text is also in a pair that has it",
+    )  # fmt: skip
+    shared = [audit.shared[name] for name in ("test_words", "test", "test_in_train")]
+    matrices = (audit.between_train_or_dev, *shared, audit.shared["dev_in_train"])
+    for i, one in enumerate(audit.tasks):
+        for j, other in enumerate(audit.tasks):
+            counts = [matrix[i][j] for matrix in matrices]
+            if i != j and any(counts[1:]):
+                table.add_row(Text(one.name), Text(other.name), *_counts(counts))
     return table
 
 
@@ -165,6 +243,9 @@ def _mended_table(audit: Audit) -> Table:
         if task.n_dropped > N_LISTED:
             more = f"and {task.n_dropped - N_LISTED:,} more rows left out"
             table.add_row(Text(task.name), "", "", Text(more))
+        for note in task.remarks[:N_LISTED]:
+            line = "" if note["line"] is None else str(note["line"])
+            table.add_row(Text(task.name), Text(note["file"]), line, Text(note["message"]))
         for cut in task.cut_from_train:
             source = Text(task.splits["train"].source)
             table.add_row(Text(task.name), source, "", Text(cut))
@@ -185,7 +266,8 @@ def _table(title: str, *columns: str, caption: str | None = None) -> Table:
     )
     for column in columns:
         left = column in TEXT_COLUMNS
-        table.add_column(column, justify="left" if left else "right", no_wrap=column == "task")
+        justify: JustifyMethod = "left" if left else "right"
+        table.add_column(column, justify=justify, no_wrap=column == "task", overflow="fold")
     return table
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mtl_core.data.config import DataConfig
 from mtl_core.data.duplicates import Key
 from mtl_core.data.encoded import EncodedCorpus
-from mtl_core.data.task import Corpus, Task
+from mtl_core.data.task import Corpus, Task, labels_in
 from mtl_core.data.tokenizer import CLS, UNKNOWN
 
 
@@ -81,11 +81,17 @@ def measure_whole(
     }
 
 
+def count_labels(task: Task, splits: Sequence[str]) -> Counter[str]:
+    """Return how often each class, label or tag occurs; regression has none."""
+    rows = [label for split in splits for label in task.splits[split].labels]
+    return Counter(label for row in rows for label in labels_in(row, task.kind))
+
+
 def _whole(
     task: Task, splits: Sequence[str], texts: dict[Key, list[str]], max_words: int
 ) -> WholeTexts:
     rows = [text.split() for split in splits for text in texts[task.name, split]]
-    labels = Counter(label for split in splits for label in task.splits[split].labels)
+    labels = count_labels(task, splits)
     lengths = [len(row) for row in rows]
     return WholeTexts(
         rows=len(rows),

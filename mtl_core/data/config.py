@@ -47,6 +47,7 @@ class DataConfig:
         max_words: Texts are cut after this many words.
         dev_share, test_share: Taken from train where a user's folder has no such file.
         split_seed: Seed of those splits.
+        exclude_overlap: Leave out the train rows whose texts are in dev or test of any task.
         vectors: GloVe or word2vec text file (plain or .gz) to start the word vectors from.
     """
 
@@ -60,6 +61,7 @@ class DataConfig:
     dev_share: Share = 0.1
     test_share: Share = 0.2
     split_seed: CountOrZero = 0
+    exclude_overlap: Switch = False
     vectors: str | None = None
 
 

@@ -1,17 +1,19 @@
 """Texts that occur more than once: within a split, between splits, between tasks.
 
-Two rows are the same text when they are equal after lower-casing and white space normalisation.
+Two rows are the same text when they are equal after lower-casing and white space normalisation;
+two pairs, when both their texts are, in any order.
 A test row that stands in a train split flatters a model that memorises, so each test row knows it,
 and scores are given with and without such rows. K is the number of tasks.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl_core.data.task import Corpus, Task
+from mtl_core.data.task import NO_LABEL, Corpus, Task
 
 Key = tuple[str, str]
 """A task's name and one of its splits."""
@@ -33,9 +35,9 @@ def normalise_pair(first: str, second: str | None) -> str:
 
 
 def normalise_corpus(corpus: Corpus) -> dict[Key, list[str]]:
-    """Return the normalised texts of every split, in row order."""
+    """Return the normalised texts, or pairs of texts, of every split, in row order."""
     return {
-        (task.name, split): [normalise(text) for text in rows.texts]
+        (task.name, split): list(map(normalise_pair, rows.texts, rows.seconds or repeat(None)))
         for task in corpus.tasks
         for split, rows in task.splits.items()
     }
@@ -114,5 +116,6 @@ def _contradicting(task: Task, texts: dict[Key, list[str]]) -> int:
     labels: dict[str, set[str]] = {}
     for split, rows in task.splits.items():
         for text, label in zip(texts[task.name, split], rows.labels, strict=True):
-            labels.setdefault(text, set()).add(label)
+            if label != NO_LABEL:
+                labels.setdefault(text, set()).add(label)
     return sum(len(found) > 1 for found in labels.values())

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mtl_core.data.config import DataConfig
 from mtl_core.data.layouts import existing_folder, open_folder
+from mtl_core.data.overlap import exclude_overlap
 from mtl_core.data.task import Corpus
 from mtl_core.data.task_files import ENDINGS, TASK_FILE, read_task_file
 from mtl_core.errors import ConfigError, check_names
@@ -22,6 +23,11 @@ WHERE = "data.source"
 def read_corpus(config: DataConfig) -> Corpus:
     """Return the tasks that `config` names, with their rows; all faults are one `ConfigError`."""
     _check(config)
+    corpus = _read(config)
+    return exclude_overlap(corpus) if config.exclude_overlap else corpus
+
+
+def _read(config: DataConfig) -> Corpus:
     if config.source == BUILTIN:
         from mtl_core.data.synthetic import generate
 

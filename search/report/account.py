@@ -60,6 +60,10 @@ def data_section(audit: Mapping[str, Any]) -> str:
             for row in task["dropped"]
         ]
         notes += [escape(note) for note in task["cut_from_train"]]
+        notes += [
+            f"{escape(remark['file'])}: {escape(remark['message'])}"
+            for remark in task.get("remarks", ())
+        ]
     listed = [f"- {note}" for note in notes[:MAX_LISTED]]
     if len(notes) > MAX_LISTED:
         listed.append(f"- and {len(notes) - MAX_LISTED} more, in `audit.json`")

@@ -94,6 +94,32 @@ def test_repeats_are_counted_by_hand() -> None:
     assert repeats.between_train_or_dev.tolist() == [[3, 2], [2, 1]]
 
 
+def test_a_pair_is_the_same_in_any_order_and_no_half_of_it() -> None:
+    pair = Split(texts=("A b",), seconds=("c",), labels=("0",), source="x")
+    turned = Split(texts=("c",), seconds=("a  b",), labels=("1",), source="x")
+    halves = Split(texts=("c",), seconds=("d",), labels=("",), source="x")
+    splits = {"train": pair, "dev": turned, "test": halves}
+    task = Task(name="rte", labels=("0", "1"), splits=splits)
+    corpus = Corpus(tasks=(task,), layout="glue", source="data")
+
+    repeats = find_repeats(corpus, normalise_corpus(corpus))
+
+    assert {key[1]: rows.tolist() for key, rows in seen_in_train_of(corpus).items()} == {
+        "dev": [True],
+        "test": [False],
+    }
+    assert (repeats.dev_in_train["rte"], repeats.test_in_train_or_dev["rte"]) == (1, 0)
+    assert repeats.contradicting["rte"] == 1
+
+
+def test_a_row_without_a_label_contradicts_none() -> None:
+    rows = Split(texts=("a", "a"), labels=("0", ""), source="x")
+    task = Task(name="one", labels=("0", "1"), splits=dict.fromkeys(("train", "dev", "test"), rows))
+    corpus = Corpus(tasks=(task,), layout="folders", source="data")
+
+    assert find_repeats(corpus, normalise_corpus(corpus)).contradicting["one"] == 0
+
+
 def test_the_real_counts_of_each_task_come_out(real: tuple[Corpus, Repeats]) -> None:
     corpus, repeats = real
 
