@@ -6,20 +6,17 @@ rows left out, splits cut from train. The words of a pair are those of both its 
 Every study stores it as JSON (`as_dict`); `audit_table.py` draws it for a person.
 """
 
-import os
 from collections import Counter
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mtl_core.data.audit_split import SplitAudit, audit_split, within
 from mtl_core.data.audit_words import (
-    SplitWords,
     WholeTexts,
     Words,
-    count_labels,
     measure_whole,
     measure_words,
 )
@@ -30,44 +27,13 @@ from mtl_core.data.lines import UNDECODABLE
 from mtl_core.data.overlap import find_overlap
 from mtl_core.data.rows import DROPPED
 from mtl_core.data.splits import CUT
-from mtl_core.data.task import NO_LABEL, SPLITS, Corpus, ReadingNote, Split, Task
+from mtl_core.data.task import SPLITS, Corpus, ReadingNote, Task
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-QUANTILES = {"min": 0.0, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95, "max": 1.0}
 MAX_LISTED = 100
 _TOLD = (UNDECODABLE, DROPPED, CUT)  # notes that have fields of their own
-
-
-@dataclass(frozen=True, kw_only=True)
-class SplitAudit:
-    """One split of one task.
-
-    Args:
-        unlabelled: Rows without a label for this task.
-        classes: Rows of each label; of tagging, words of each tag; of regression, none.
-        majority_share: Share of the labelled rows (of tagging: words) that have the most frequent
-            label.
-        numbers: Mean, standard deviation, least and greatest label of regression.
-        lengths: Mean and quantiles of the texts' lengths, in the audit's `unit`.
-        n_cut, cut_share: Texts longer than `max_words`.
-        unknown_share, unknown_to_task_share: See `SplitWords`.
-        repeated_within: Rows that equal an earlier row of the split.
-    """
-
-    rows: int
-    unlabelled: int
-    classes: dict[str, int]
-    majority_share: float
-    numbers: dict[str, float]
-    lengths: dict[str, float]
-    n_cut: int
-    cut_share: float
-    unknown_share: float
-    unknown_to_task_share: float
-    repeated_within: int
-    source: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +98,7 @@ class Audit:
     @property
     def headline(self) -> str:
         """What a person must know before reading the tables, in a few sentences."""
-        from mtl_core.data.audit_table import headline
+        from mtl_core.data.audit_headline import headline
 
         return headline(self)
 
@@ -179,7 +145,7 @@ def _audit_task(
 ) -> TaskAudit:
     name = task.name
     splits = {
-        split: _audit_split(
+        split: audit_split(
             task, split, folder, words.splits[name, split], repeated=repeats.within[name, split]
         )
         for split in task.splits
@@ -202,7 +168,7 @@ def _audit_task(
         test_in_any_train=repeats.test_in_any_train[name],
         test_in_any_train_or_dev=repeats.test_in_any_train_or_dev[name],
         contradicting=repeats.contradicting[name],
-        undecodable={_within(source, folder): count for source, count in sources.items()},
+        undecodable={within(source, folder): count for source, count in sources.items()},
         n_dropped=len(dropped),
         dropped=tuple(_place(note, folder) for note in dropped[:MAX_LISTED]),
         cut_from_train=tuple(note.message for note in task.notes if note.kind == CUT),
@@ -212,43 +178,6 @@ def _audit_task(
             if note.kind not in _TOLD
         ),
     )
-
-
-def _audit_split(
-    task: Task, split: str, folder: str, words: SplitWords, *, repeated: int
-) -> SplitAudit:
-    rows = task.splits[split]
-    classes = count_labels(task, [split])
-    unlabelled = rows.labels.count(NO_LABEL)
-    n_labelled = classes.total() if task.kind == "tagging" else len(rows) - unlabelled
-    quantiles = np.quantile(words.lengths, list(QUANTILES.values())).tolist()
-    return SplitAudit(
-        rows=len(rows),
-        unlabelled=unlabelled,
-        classes=dict(sorted(classes.items())),
-        majority_share=max(classes.values(), default=0) / max(1, n_labelled),
-        numbers=_numbers(rows) if task.kind == "regression" else {},
-        lengths={
-            "mean": float(words.lengths.mean()),
-            **dict(zip(QUANTILES, quantiles, strict=True)),
-        },
-        n_cut=words.n_cut,
-        cut_share=words.n_cut / len(rows),
-        unknown_share=words.unknown_share,
-        unknown_to_task_share=words.unknown_to_task_share,
-        repeated_within=repeated,
-        source=_within(rows.source, folder),
-    )
-
-
-def _numbers(rows: Split) -> dict[str, float]:
-    values = np.array([label for label in rows.labels if label != NO_LABEL], dtype=np.float64)
-    return {
-        "mean": float(values.mean()),
-        "sd": float(values.std()),
-        "min": float(values.min()),
-        "max": float(values.max()),
-    }
 
 
 def _totals(tasks: tuple[TaskAudit, ...]) -> dict[str, int]:
@@ -268,16 +197,7 @@ def _totals(tasks: tuple[TaskAudit, ...]) -> dict[str, int]:
 
 
 def _place(note: ReadingNote, folder: str) -> dict[str, Any]:
-    return {"file": _within(note.source, folder), "line": note.line, "message": note.message}
-
-
-def _within(source: str, folder: str) -> str:
-    """Return the file as seen from the data folder, so that audits of two machines are equal."""
-    path, base = Path(source), Path(folder)
-    base = base.parent if base.is_file() else base
-    if path.is_relative_to(base):
-        return str(path.relative_to(base))
-    return os.path.relpath(path, base) if path.exists() else source
+    return {"file": within(note.source, folder), "line": note.line, "message": note.message}
 
 
 def _as_json(value: Any) -> Any:

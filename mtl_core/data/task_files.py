@@ -93,7 +93,8 @@ def _entries(values: object, faults: Faults) -> dict[int, Entry]:
     if faults.found:
         return {}
     if not isinstance(values, list) or not values:
-        faults.add((), "a list of tasks would be right, each with name:, files: and columns:")
+        wanted = "a list of tasks, each with name:, files: and columns:"
+        faults.add((), f"no task file; {wanted}, or the folder with the tasks would be right")
         return {}
     read = {number: read_entry(raw, (number,), faults) for number, raw in enumerate(values)}
     return {number: entry for number, entry in read.items() if entry is not None}

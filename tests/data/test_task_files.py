@@ -192,7 +192,8 @@ def test_missing_files_are_named_with_line_and_neighbour(tmp_path: Path) -> None
 def test_anything_but_a_list_of_tasks_is_a_fault(tmp_path: Path, text: str) -> None:
     (fault,) = faults_of(write(tmp_path, text))
 
-    assert fault.endswith("a list of tasks would be right, each with name:, files: and columns:")
+    wanted = "a list of tasks, each with name:, files: and columns:"
+    assert fault.endswith(f"{wanted}, or the folder with the tasks would be right")
 
 
 def test_faults_of_the_files_of_all_tasks_are_told_together(tmp_path: Path) -> None:
