@@ -7,7 +7,7 @@ order depends on which other tasks there are. Shapes: K tasks, N texts of a step
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -23,7 +23,8 @@ from mtl_core.data.cutting import (
     cut_evenly,
     shuffled,
 )
-from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.data.encoded import EncodedCorpus, EncodedSplit
+from mtl_core.data.targets import MISSING, WITH_CLASSES
 from mtl_core.data.sampling import draw_examples, examples_per_task
 from mtl_core.seeding import stream
 
@@ -48,9 +49,14 @@ class Minibatch:
         words: Word ids, 0 where a text has ended, (N, T) int64.
         lengths: Words of each text, at least 1, (N,) int64; always on the CPU, since they say how
             the texts are laid out.
-        labels: Class of each text in its task's label set, (N,) int64.
+        labels: Targets of the texts, those of a text together (`targets.py`), (M,): classes as
+            int64, where M is N; float32 where a task of the step has others.
         tasks: Task of each row.
         sizes: Number of texts of each row; they sum to N.
+        n_labels: Number of targets of each row, which sum to M; empty where it is `sizes`.
+        seconds: Where the second text of each pair begins, (N,) int32 on the CPU; None where no
+            task of the step has pairs.
+        all_labelled: Whether each text, or word, is known to have its label.
     """
 
     words: Tensor
@@ -58,14 +64,15 @@ class Minibatch:
     labels: Tensor
     tasks: tuple[int, ...]
     sizes: tuple[int, ...]
+    n_labels: tuple[int, ...] = ()
+    seconds: np.ndarray | None = None
+    all_labelled: bool = True
 
     def to(self, device: str | torch.device) -> "Minibatch":
-        return Minibatch(
+        return replace(
+            self,
             words=self.words.to(device, non_blocking=True),
-            lengths=self.lengths,
             labels=self.labels.to(device, non_blocking=True),
-            tasks=self.tasks,
-            sizes=self.sizes,
         )
 
 
@@ -109,20 +116,36 @@ def collate(corpus: EncodedCorpus, split: str, step: Step) -> Minibatch:
     starts = [part.offsets[row.examples] for part, row in zip(splits, step, strict=True)]
     lengths = [part.lengths[row.examples] for part, row in zip(splits, step, strict=True)]
     flat = [
-        part.words[_spans(start, length)]
+        part.words[spans(start, length)]
         for part, start, length in zip(splits, starts, lengths, strict=True)
     ]
-    labels = [part.labels[row.examples] for part, row in zip(splits, step, strict=True)]
+    labels = [_targets(part, row.examples) for part, row in zip(splits, step, strict=True)]
+    kinds = {corpus.tasks[row.task].kind for row in step}
+    of_pairs = any(corpus.tasks[row.task].of_pairs for row in step)
+    seconds = [part.seconds[row.examples] for part, row in zip(splits, step, strict=True)]
     all_lengths = np.concatenate(lengths)  # (N,)
     words = np.zeros((len(all_lengths), int(all_lengths.max())), dtype=np.int64)  # (N, T)
     words[np.arange(words.shape[1]) < all_lengths[:, None]] = np.concatenate(flat)
     return Minibatch(
         words=torch.from_numpy(words),
         lengths=torch.from_numpy(all_lengths),
-        labels=torch.from_numpy(np.concatenate(labels)),
+        labels=torch.from_numpy(
+            np.concatenate(labels).astype(np.int64 if kinds <= WITH_CLASSES else np.float32)
+        ),
         tasks=tuple(row.task for row in step),
         sizes=tuple(len(row.examples) for row in step),
+        n_labels=() if kinds <= {"classification"} else tuple(map(len, labels)),
+        seconds=np.concatenate(seconds) if of_pairs else None,
+        all_labelled=bool(min(part.min() for part in labels) > MISSING),
     )
+
+
+def _targets(split: EncodedSplit, examples: np.ndarray) -> np.ndarray:
+    """Return the targets of these rows, one after the other."""
+    if len(split.targets) == len(split):
+        return split.targets[examples]
+    starts, ends = split.target_offsets[examples], split.target_offsets[examples + 1]
+    return split.targets[spans(starts, ends - starts)]
 
 
 @dataclass(frozen=True)
@@ -223,7 +246,7 @@ def _split(examples: np.ndarray, lengths: np.ndarray, cuts: Sequence[int]) -> li
     return [row[np.argsort(of_row, kind="stable")] for row, of_row in pairs]
 
 
-def _spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Return start, start + 1, ... for `length` places, one span after the other."""
     before = np.cumsum(lengths) - lengths
     return np.repeat(starts - before, lengths) + np.arange(lengths.sum())

@@ -1,8 +1,9 @@
 """The encoded corpus: one memory-mapped Arrow file that all trials and workers of a node share.
 
-The file holds one record batch per task and split, a row per text: `words` (large_list<int32>),
-`label` (int64) and `seen_in_train` (uint8, since Arrow's own booleans are bits and have no NumPy
-view). The schema's metadata says what the tasks are and holds the tokenizer. The file's name is a
+The file holds one record batch per task and split, a row per text or pair: `words`
+(large_list<int32>), `second` (int32), `targets` (large_list<float>, see `targets.py`) and
+`seen_in_train` (uint8, since Arrow's own booleans are bits and have no NumPy view). The schema's
+metadata says what the tasks are and holds the tokenizer. The file's name is a
 hash of all that went into it, so it is made once; `cache.py` says where it is kept.
 """
 
@@ -24,24 +25,44 @@ from tokenizers import Tokenizer
 from mtl_core.data.cache import keep
 from mtl_core.data.config import DataConfig
 from mtl_core.data.duplicates import seen_in_train
+from mtl_core.data.targets import encode_targets, n_outputs, value_scale
 from mtl_core.data.task import Corpus, Split, Task
-from mtl_core.data.tokenizer import CLS, build_tokenizer, encode_texts, vocabulary_of
-from mtl_core.errors import ConfigError, check_names
+from mtl_core.data.tokenizer import CLS, build_tokenizer, vocabulary_of
+from mtl_core.data.word_ids import encode_rows
+from mtl_core.errors import check_names
 
-FORMAT = 1
+FORMAT = 2
 SCHEMA = pa.schema(
-    [("words", pa.large_list(pa.int32())), ("label", pa.int64()), ("seen_in_train", pa.uint8())]
+    [
+        ("words", pa.large_list(pa.int32())),
+        ("second", pa.int32()),
+        ("targets", pa.large_list(pa.float32())),
+        ("seen_in_train", pa.uint8()),
+    ]
 )
 
 
 @dataclass(frozen=True)
 class TaskInfo:
-    """A task without its rows; a label's place in `labels` is its class."""
+    """A task without its rows; a label's place in `labels` is its class.
+
+    Args:
+        of_pairs: Whether a row is two texts.
+        mean, spread: Of the train values of a regression, by which its targets are standardised.
+    """
 
     name: str
     kind: str
     metric: str
     labels: tuple[str, ...]
+    of_pairs: bool = False
+    mean: float = 0.0
+    spread: float = 1.0
+
+    @property
+    def n_outputs(self) -> int:
+        """Numbers that its head has."""
+        return n_outputs(self.kind, self.labels)
 
 
 @dataclass(frozen=True)
@@ -51,17 +72,26 @@ class EncodedSplit:
     Args:
         words: Word ids of all texts, one after the other, int32.
         offsets: Row i has the words offsets[i] to offsets[i + 1], (rows + 1,) int64.
-        labels: Class of each row, int64.
+        seconds: Where the second text of a row begins, its length where it has none, int32.
+        targets: Numbers of all rows, one after the other, float32 (`targets.py`).
+        target_offsets: Row i has the targets from the i-th to the next, (rows + 1,) int64.
         seen_in_train: Whether the text stands in the train split of any task; False in train.
     """
 
     words: NDArray[np.int32]
     offsets: NDArray[np.int64]
-    labels: NDArray[np.int64]
+    seconds: NDArray[np.int32]
+    targets: NDArray[np.float32]
+    target_offsets: NDArray[np.int64]
     seen_in_train: NDArray[np.bool_]
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.seen_in_train)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Class of each row of a classification, -1 for none."""
+        return self.targets.astype(np.int64)
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
@@ -80,12 +110,12 @@ class EncodedCorpus:
         self.path = Path(path)
         self._file = pa.ipc.open_file(pa.memory_map(str(path)))
         self._about: dict[str, Any] = json.loads(self._file.schema.metadata[b"branchpoint"])
-        infos = {task["name"]: _task_info(task) for task in self._about["tasks"]}
+        infos = {task["name"]: task_info(task) for task in self._about["tasks"]}
         check_names(names, infos, where=f"{path}, tasks")
         self.names: tuple[str, ...] = tuple(names) or tuple(infos)
         self.tasks: tuple[TaskInfo, ...] = tuple(infos[name] for name in self.names)
         self.n_tasks = len(self.tasks)
-        self.n_classes: tuple[int, ...] = tuple(len(task.labels) for task in self.tasks)
+        self.n_classes: tuple[int, ...] = tuple(task.n_outputs for task in self.tasks)
         self.vocabulary_size: int = self._about["vocabulary_size"]
         self.max_words: int = self._about["max_words"]
         self._splits: dict[tuple[int, str], EncodedSplit] = {}
@@ -166,7 +196,7 @@ def _write(path: Path, corpus: Corpus, config: DataConfig, fingerprint: str) -> 
         "fingerprint": fingerprint,
         "max_words": config.max_words,
         "vocabulary_size": tokenizer.get_vocab_size(),
-        "tasks": [asdict(TaskInfo(t.name, t.kind, t.metric, t.labels)) for t in corpus.tasks],
+        "tasks": [asdict(_info(task)) for task in corpus.tasks],
         "splits": [(task.name, split) for task, split in keys],
         "checksums": [_checksum(split) for split in splits],
     }
@@ -185,19 +215,15 @@ def _encode_split(
     max_words: int,
     seen: NDArray[np.bool_] | None,
 ) -> EncodedSplit:
-    classes = {label: at for at, label in enumerate(task.labels)}
-    unknown = sorted(set(rows.labels) - set(classes))
-    if unknown:
-        raise ConfigError(
-            f"{rows.source}: label {unknown[0]!r} does not occur in train of {task.name!r}, "
-            f"which has {', '.join(task.labels)}"
-        )
-    ids = encode_texts(tokenizer, rows.texts, max_words)
-    lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
+    found = encode_rows(tokenizer, rows, task.kind, max_words)
+    targets = encode_targets(task, rows, found.starts)
+    lengths = np.fromiter(map(len, found.ids), dtype=np.int64, count=len(rows))
     return EncodedSplit(
-        words=np.fromiter(chain.from_iterable(ids), dtype=np.int32, count=int(lengths.sum())),
+        words=np.fromiter(chain.from_iterable(found.ids), dtype=np.int32, count=int(lengths.sum())),
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        labels=np.fromiter((classes[x] for x in rows.labels), dtype=np.int64, count=len(rows)),
+        seconds=np.array(found.seconds, dtype=np.int32),
+        targets=targets.values,
+        target_offsets=targets.offsets,
         seen_in_train=np.zeros(len(rows), dtype=np.bool_) if seen is None else seen,
     )
 
@@ -205,18 +231,21 @@ def _encode_split(
 def _record_batch(split: EncodedSplit, schema: pa.Schema) -> pa.RecordBatch:
     columns = [
         pa.LargeListArray.from_arrays(pa.array(split.offsets), pa.array(split.words)),
-        pa.array(split.labels),
+        pa.array(split.seconds),
+        pa.LargeListArray.from_arrays(pa.array(split.target_offsets), pa.array(split.targets)),
         pa.array(split.seen_in_train.view(np.uint8)),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _view(batch: pa.RecordBatch) -> EncodedSplit:
-    words, labels, seen = batch.columns
+    words, seconds, targets, seen = batch.columns
     return EncodedSplit(
         words=words.values.to_numpy(),
         offsets=words.offsets.to_numpy(),
-        labels=labels.to_numpy(),
+        seconds=seconds.to_numpy(),
+        targets=targets.values.to_numpy(),
+        target_offsets=targets.offsets.to_numpy(),
         seen_in_train=seen.to_numpy().view(np.bool_),
     )
 
@@ -230,13 +259,22 @@ def _is_intact(path: Path) -> bool:
 
 def _checksum(split: EncodedSplit) -> int:
     checksum = 0
-    for part in (split.words, split.offsets, split.labels, split.seen_in_train):
+    parts = (split.words, split.offsets, split.seconds, split.targets, split.target_offsets)
+    for part in (*parts, split.seen_in_train):
         checksum = zlib.crc32(part.tobytes(), checksum)
     return checksum
 
 
-def _task_info(task: dict[str, Any]) -> TaskInfo:
-    return TaskInfo(task["name"], task["kind"], task["metric"], tuple(task["labels"]))
+def task_info(task: dict[str, Any]) -> TaskInfo:
+    """Return the task of `dataclasses.asdict`, or of its JSON."""
+    return TaskInfo(**{**task, "labels": tuple(task["labels"])})
+
+
+def _info(task: Task) -> TaskInfo:
+    mean, spread = value_scale(task)
+    return TaskInfo(
+        task.name, task.kind, task.metric, task.labels, task.of_pairs, mean=mean, spread=spread
+    )
 
 
 def _hash(*parts: object) -> str:

@@ -18,7 +18,7 @@ from mtl_core.model.banks import Banks, Narrowed, narrow_rows, narrow_words, sid
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.dropout import draw_seed
 from mtl_core.model.forward import Part, compute_logits
-from mtl_core.model.plan import SharingPlan, Tokens
+from mtl_core.model.plan import Reads, SharingPlan, Tokens, head_width
 from mtl_core.model.tables import initial_table, list_tables, names_of_banks
 from mtl_core.model.words import CLS_ID, initial_words, word_ids_of_banks, word_rows
 from mtl_core.seeding import stream
@@ -32,7 +32,8 @@ class MultiTaskEncoder(nn.Module):
     """Encoder and heads of all tasks; every parameter's leading dimension counts banks.
 
     Args:
-        n_classes: Classes of each task; logits of classes a task lacks are -inf.
+        n_classes: Outputs of each task; logits of classes a task lacks are -inf.
+        reads: What each task's head reads; empty: the sentence vector.
         vocabulary_of_tasks: Whether a word is in a task's train split, (K, V) bool.
         max_words: Longest text, in words.
         task_names: They and `seed` name the random streams of the initial weights.
@@ -52,11 +53,13 @@ class MultiTaskEncoder(nn.Module):
         max_words: int,
         task_names: Sequence[str],
         seed: int,
+        reads: Sequence[Reads] = (),
         vectors: np.ndarray | None = None,
         found: np.ndarray | None = None,
     ) -> None:
         super().__init__()
         self.plan, self.config, self.n_classes = plan, config, tuple(n_classes)
+        self.reads = tuple(reads) or (Reads.TEXT,) * plan.n_tasks
         self.table_group = {"words": "words"}
         self.rows: dict[str, Tensor] = {}  # by group: all of its tables side by side, (G, S)
         self.frozen: frozenset[str] = frozenset()  # groups that stay as they are
@@ -71,7 +74,12 @@ class MultiTaskEncoder(nn.Module):
         self.register_buffer("word_row", rows, persistent=False)
         self._word_row_on_cpu = rows
         for table in list_tables(
-            plan, config, n_classes=n_classes, max_words=max_words, task_names=task_names
+            plan,
+            config,
+            n_classes=n_classes,
+            max_words=max_words,
+            task_names=task_names,
+            reads=self.reads,
         ):
             self._add(table.name, initial_table(table, seed=seed))
             self.table_group[table.name] = table.group
@@ -81,7 +89,7 @@ class MultiTaskEncoder(nn.Module):
         self._tie()
 
     def forward(self, batch: Minibatch, narrowed: Narrowed | None = None) -> Tensor:
-        """Return the logits of each text's task, (N, C).
+        """Return the outputs of each text's task, (I, C): of texts, or of words that are tagged.
 
         Args:
             narrowed: `narrow(batch)`, whose leaves then get the gradients; None: the parameters do.
@@ -147,10 +155,15 @@ class MultiTaskEncoder(nn.Module):
 
     def count_parameters(self) -> int:
         """Return the trainable parameters, without word vectors, positions and padded classes."""
-        left_out = ("words", "positions", "head_weight", "head_bias")
+        left_out = ("words", "positions")
         counts = {name: p.numel() for name, p in self.named_parameters() if p.requires_grad}
-        heads = int(self.class_mask.sum()) * (1 + self.config.d_model)
-        return heads + sum(count for name, count in counts.items() if name not in left_out)
+        widths = [head_width(self.config.d_model, of_task) for of_task in self.reads]
+        heads = sum((w + 1) * n for w, n in zip(widths, self.n_classes, strict=True))
+        return heads + sum(
+            count
+            for name, count in counts.items()
+            if name not in left_out and not self.table_group[name].endswith("heads")
+        )
 
     def word_places(self, batch: Minibatch) -> Tensor:
         """Return the row of the word table of each word, (N, T), the <cls> word's put first."""
@@ -193,6 +206,9 @@ class MultiTaskEncoder(nn.Module):
 
     def _used_banks(self, tasks: tuple[int, ...]) -> _Used:
         banks = self.plan.used_banks(tasks)
+        of_pairs = tuple(k for k in banks["heads"] if self.reads[k] is Reads.PAIR)
+        banks["pair_heads"] = of_pairs
+        banks["heads"] = tuple(k for k in banks["heads"] if k not in of_pairs)
         banks = {group: numbers for group, numbers in banks.items() if group in self.rows}
         places = {g: {bank: i for i, bank in enumerate(numbers)} for g, numbers in banks.items()}
         device = self.words.device

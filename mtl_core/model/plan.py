@@ -38,6 +38,30 @@ class Readout(Enum):
     TOKEN = "token"  # the position of the CLS token, or of the task's own
 
 
+class Reads(Enum):
+    """What the head of a task reads."""
+
+    TEXT = "text"  # the sentence vector
+    PAIR = "pair"  # the sentence vectors of two texts, each over its own words
+    WORDS = "words"  # the vector of each word
+
+
+def reads_of(kind: str, readout: Readout, *, of_pairs: bool) -> Reads:
+    """Return what a task of that kind reads.
+
+    A token, or the <cls> word, has attended to both texts of a pair and is one vector; means are
+    taken of each text.
+    """
+    if kind == "tagging":
+        return Reads.WORDS
+    return Reads.PAIR if of_pairs and readout is Readout.MEAN else Reads.TEXT
+
+
+def head_width(d_model: int, reads: Reads) -> int:
+    """Return how many numbers a head reads; of a pair both vectors, their distance and product."""
+    return 4 * d_model if reads is Reads.PAIR else d_model
+
+
 @dataclass(frozen=True)
 class SharingPlan:
     """Which task uses which bank at which layer; equal plans are equal, however they were numbered.
@@ -136,7 +160,9 @@ class SharingPlan:
             readout_layer=tuple(self.readout_layer[k] for k in order),
         )
 
-    def n_parameters(self, config: EncoderConfig, n_classes: Sequence[int]) -> int:
+    def n_parameters(
+        self, config: EncoderConfig, n_classes: Sequence[int], reads: Sequence[Reads] = ()
+    ) -> int:
         """Return the trainable parameters, without word vectors and positions."""
         d_model, d_ff = config.d_model, config.d_ff
         attention = 4 * (d_model * d_model + d_model)
@@ -145,7 +171,9 @@ class SharingPlan:
         total = self.n_banks(0) * (config.d_word * d_model + d_model)
         total += sum(self.n_banks(at) * layer for at in range(1, 1 + self.n_layers))
         total += sum((1 + max(self.norm_banks(at))) * 2 * d_model for at in self.reading_layers)
-        return total + self.n_tokens * d_model + sum((d_model + 1) * count for count in n_classes)
+        widths = [head_width(d_model, of_task) for of_task in reads or [Reads.TEXT] * self.n_tasks]
+        heads = sum((w + 1) * count for w, count in zip(widths, n_classes, strict=True))
+        return total + self.n_tokens * d_model + heads
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""

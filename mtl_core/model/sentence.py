@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtl_core.data.batches import Minibatch
+from mtl_core.data.batches import Minibatch, spans
 from mtl_core.model.attention import Segment
 from mtl_core.model.banks import Banks, Chosen, Kinds, Tables, unpack
 from mtl_core.model.config import EncoderConfig
@@ -38,7 +38,7 @@ from mtl_core.model.layout import (
     runs,
     text_blocks,
 )
-from mtl_core.model.plan import Readout, SharingPlan, Tokens, layer_group, norm_group
+from mtl_core.model.plan import Reads, Readout, SharingPlan, Tokens, layer_group, norm_group
 from mtl_core.model.pooling import mean_of_words
 
 
@@ -50,6 +50,8 @@ class Work:
         word_places: Row of the word table of each word, the <cls> word's put first, (N, T).
         lengths: The batch's, as a list.
         noise: Source of dropout; None: no dropout.
+        reads: What the head of each task reads.
+        n_outputs: Classes, or other numbers, that the head of each task gives.
     """
 
     plan: SharingPlan
@@ -59,6 +61,8 @@ class Work:
     lengths: np.ndarray
     banks: Banks
     noise: Noise | None
+    reads: Sequence[Reads]
+    n_outputs: Sequence[int]
 
     @property
     def word_offset(self) -> int:
@@ -74,7 +78,10 @@ class Stretch:
 
 
 def sentence_vectors(works: Sequence[Work], dtype: torch.dtype) -> Stretch:
-    """Return the sentence vector of each text, one position each, in an order of its own.
+    """Return what the heads read, in an order of its own: a block for texts of one row.
+
+    One position a text; of a pair whose texts are read apart, two; of a text whose words are read,
+    one for each word.
 
     Args:
         works: Of one family.
@@ -104,7 +111,7 @@ class _Pass:
         for layer in range(1, 1 + max(work.plan.n_layers for work in self.works)):
             now = self._enter(layer, now)
             picked = [self._picks(layer, block) for block in now.blocks]
-            going, leaving = _split(now, picked)
+            going, leaving = split_blocks(now, picked)
             if leaving.blocks:
                 vectors = self._layer(layer, leaving, read=True)
                 read.append(self._norm(layer, Stretch(text_blocks(leaving.blocks), vectors)))
@@ -197,16 +204,40 @@ class _Pass:
         return run_layer(part.x, work)
 
     def _pool(self, layer: int, now: Stretch, read: list[Stretch]) -> Stretch:
-        """Add to `read` the means of the texts that are read after this layer; return the rest."""
+        """Add to `read` what is read after this layer of all positions; return the rest."""
         ends = [self._reads(layer, block) for block in now.blocks]
-        going, leaving = _split(now, ends)
+        going, leaving = split_blocks(now, ends)
         if leaving.blocks:
-            x = self._norm(layer, leaving).x
-            lengths = [self._pooled_lengths(block) for block in leaving.blocks]
-            read.append(
-                Stretch(text_blocks(leaving.blocks), mean_of_words(x, leaving.blocks, lengths))
-            )
+            normed = self._norm(layer, leaving)
+            of_words = [self._kind(block) is Reads.WORDS for block in leaving.blocks]
+            means, words = split_blocks(normed, of_words)
+            if means.blocks:
+                read.append(self._means(means))
+            if words.blocks:
+                read.append(self._words(words))
         return going
+
+    def _means(self, part: Stretch) -> Stretch:
+        """Return the mean over the words of each text; of a pair, one after the other."""
+        pooled = [self._pooled_spans(block) for block in part.blocks]
+        blocks = [
+            replace(block, n_words=of_block.shape[1] // 2, n_tokens=0)
+            for block, of_block in zip(part.blocks, pooled, strict=True)
+        ]
+        return Stretch(place(blocks), mean_of_words(part.x, part.blocks, pooled))
+
+    def _words(self, part: Stretch) -> Stretch:
+        """Return the words of each text, padding and tokens left out, one position each."""
+        blocks, places = [], []
+        for block in part.blocks:
+            lengths = self.works[block.part].lengths
+            lengths = lengths[block.first_text : block.first_text + block.texts]
+            first = block.n_tokens + self.works[block.part].word_offset
+            starts = block.start + first + block.width * np.arange(block.texts)
+            places.append(spans(starts, lengths))
+            blocks.append(replace(block, texts=int(lengths.sum()), n_words=1, n_tokens=0))
+        chosen = torch.from_numpy(np.concatenate(places)).to(self.device, non_blocking=True)
+        return Stretch(place(blocks), part.x.index_select(0, chosen))
 
     def _norm(self, layer: int, part: Stretch) -> Stretch:
         """Return the positions normed by the bank of the layer they are read at."""
@@ -281,19 +312,34 @@ class _Pass:
         mine = work.lengths[block.first_text : block.first_text + block.texts]
         return mine + work.word_offset
 
-    def _pooled_lengths(self, block: Block) -> np.ndarray:
-        """Return how many words of each text its mean is over."""
-        if self.works[block.part].config.mean_over_padding:
-            return np.full(block.texts, block.n_words)
-        return self._lengths(block)
+    def _pooled_spans(self, block: Block) -> np.ndarray:
+        """Return the words that each mean of a text is over: from, to; of a pair, twice; (N, 2 or
+        4)."""
+        lengths, work = self._lengths(block), self.works[block.part]
+        zeros = np.zeros_like(lengths)
+        if work.config.mean_over_padding:
+            return np.stack([zeros, np.full_like(lengths, block.n_words)], axis=1)
+        if self._kind(block) is not Reads.PAIR:
+            return np.stack([zeros, lengths], axis=1)
+        assert work.batch.seconds is not None
+        seconds = work.batch.seconds[block.first_text : block.first_text + block.texts]
+        # What separates the texts stands last in the first of them and counts to neither.
+        ends = np.maximum(seconds - 1, 1)
+        return np.stack([zeros, ends, np.minimum(seconds, lengths - 1), lengths], axis=1)
+
+    def _kind(self, block: Block) -> Reads:
+        return self.works[block.part].reads[block.task]
 
     def _reads(self, layer: int, block: Block) -> bool:
+        """Whether all positions of the block are read after this layer."""
         plan = self.works[block.part].plan
-        return plan.readout is Readout.MEAN and plan.readout_layer[block.task] == layer
+        of_all = plan.readout is Readout.MEAN or self._kind(block) is Reads.WORDS
+        return of_all and plan.readout_layer[block.task] == layer
 
     def _picks(self, layer: int, block: Block) -> bool:
+        """Whether one position of each text is read after this layer, and nothing else needed."""
         plan = self.works[block.part].plan
-        return plan.readout is not Readout.MEAN and plan.readout_layer[block.task] == layer
+        return plan.readout_layer[block.task] == layer and not self._reads(layer, block)
 
     def _read_places(self, blocks: Sequence[Block]) -> Tensor:
         """Return the place of the <cls> word or token of each text, (N,)."""
@@ -357,7 +403,7 @@ def _widths(work: Work) -> tuple[int, ...]:
     return common_widths(np.maximum.reduceat(work.lengths, starts).tolist())
 
 
-def _split(now: Stretch, leaving: Sequence[bool]) -> tuple[Stretch, Stretch]:
+def split_blocks(now: Stretch, leaving: Sequence[bool]) -> tuple[Stretch, Stretch]:
     """Return the blocks that go on, and those that are leaving."""
     if not any(leaving):
         return now, Stretch((), now.x[:0])

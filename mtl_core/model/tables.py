@@ -15,7 +15,14 @@ from torch import Tensor
 
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.layer import layer_shapes
-from mtl_core.model.plan import SharingPlan, Tokens, layer_group, norm_group
+from mtl_core.model.plan import (
+    Reads,
+    SharingPlan,
+    Tokens,
+    head_width,
+    layer_group,
+    norm_group,
+)
 from mtl_core.seeding import stream
 
 _SPREAD = 0.05
@@ -27,7 +34,7 @@ class Table:
 
     Args:
         name: Its dotted name in the module.
-        group: Group of its banks: "embedding", "layer1", ..., "norm4", "tokens" or "heads".
+        group: Group of its banks: "embedding", "layer1", ..., "norm4", "tokens", "heads" or "pair_heads".
         layer: Layer it belongs to; 0 for what belongs to none.
         shape: Shape of one bank.
         task_names: Names of the tasks that use each bank, (G, tasks).
@@ -49,8 +56,14 @@ def list_tables(
     n_classes: Sequence[int],
     max_words: int,
     task_names: Sequence[str],
+    reads: Sequence[Reads] = (),
 ) -> list[Table]:
-    """Return all tables of a plan but the word vectors'."""
+    """Return all tables of a plan but the word vectors'.
+
+    Args:
+        reads: What each task's head reads; empty: the sentence vector. Where some read pairs, each
+            task has a bank in both groups of heads, and uses one.
+    """
     width, tables = config.d_model, _embedding_tables(plan, config, max_words, task_names)
     for layer in range(1, 1 + plan.n_layers):
         names = names_of_banks(plan.groups[layer], task_names)
@@ -64,9 +77,20 @@ def list_tables(
     if plan.n_tokens:
         names = names_of_banks(plan.groups[0], task_names) if plan.tokens is Tokens.CLS else alone
         tables.append(Table("tokens", "tokens", 0, (width,), names))
-    tables.append(Table("head_weight", "heads", 0, (width, max(counts)), alone, counts))
-    tables.append(Table("head_bias", "heads", 0, (max(counts),), alone, counts))
+    tables += _head_tables("head", width, alone, counts)
+    if Reads.PAIR in reads:
+        tables += _head_tables("pair_head", head_width(width, Reads.PAIR), alone, counts)
     return tables
+
+
+def _head_tables(
+    kind: str, width: int, names: tuple[tuple[str, ...], ...], counts: tuple[int, ...]
+) -> list[Table]:
+    shapes = {"weight": (width, max(counts)), "bias": (max(counts),)}
+    return [
+        Table(f"{kind}_{name}", f"{kind}s", 0, shape, names, counts)
+        for name, shape in shapes.items()
+    ]
 
 
 def names_of_banks(row: Sequence[int], task_names: Sequence[str]) -> tuple[tuple[str, ...], ...]:

@@ -16,6 +16,7 @@ from mtl_core.model.plan import SharingPlan, Tokens
 from mtl_core.model.structures import build_plan
 from mtl_core.model.words import word_ids_of_banks
 from mtl_core.training.config import TrialConfig
+from mtl_core.training.models import reads_of_tasks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,9 @@ def estimate(corpus: EncodedCorpus, config: TrialConfig, *, seed: int = 0) -> Es
         steps_per_epoch=len(steps),
         steps=len(steps) * config.training.epochs,
         words_per_epoch=int(sum(of_row.sum() for of_row in trained)),
-        parameters=plan.n_parameters(config.encoder, corpus.n_classes),
+        parameters=plan.n_parameters(
+            config.encoder, corpus.n_classes, reads_of_tasks(corpus.tasks, plan)
+        ),
         word_vectors=sum(len(of_bank) for of_bank in words),
         flops_per_epoch=3 * forward + of_dev,
     )

@@ -6,14 +6,16 @@ given twice: over all rows, and over the rows never seen in training. Shapes: n 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtl_core.data.batches import Minibatch, collate, evaluation_steps
-from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.data.batches import Minibatch, collate, evaluation_steps, spans
+from mtl_core.data.encoded import EncodedCorpus, EncodedSplit, TaskInfo
+from mtl_core.metrics import ACCURACY, Answers, Metric, get_metric
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.forward import Part, compute_logits
 
@@ -22,16 +24,28 @@ _BYTES_KEPT = 1 << 26  # of a split's minibatches
 
 @dataclass(frozen=True, kw_only=True)
 class TaskEvaluation:
-    """One task on one split, rows in the order of the split; the metric is accuracy, 0 to 1.
+    """One task on one split; rows in the order of the split, those without a label left out.
 
     Args:
-        predicted, labels: Classes, (n,).
+        predicted, labels: As in `Answers`.
         seen_in_train: Whether the row's text occurs in the train split of any task, (n,).
     """
 
-    predicted: NDArray[np.int64]
-    labels: NDArray[np.int64]
+    predicted: NDArray[np.generic]
+    labels: NDArray[np.generic]
     seen_in_train: NDArray[np.bool_]
+    names: tuple[str, ...] = ()
+    offsets: NDArray[np.int64] | None = None
+    metric: Metric = ACCURACY
+
+    @property
+    def answers(self) -> Answers:
+        return Answers(self.predicted, self.labels, self.names, self.offsets)
+
+    @cached_property
+    def counts(self) -> NDArray[np.float64]:
+        """What each row adds to the metric, (n, d)."""
+        return self.metric.counts(self.answers)
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -39,20 +53,20 @@ class TaskEvaluation:
 
     @property
     def n_rows(self) -> int:
-        return len(self.labels)
+        return self.answers.n_rows
 
     @property
     def n_unseen(self) -> int:
         return int((~self.seen_in_train).sum())
 
-    @property
+    @cached_property
     def score(self) -> float:
-        return float(self.correct.mean())
+        return self.metric.score(self.answers)
 
     @property
     def score_unseen(self) -> float | None:
         """The score over the rows never seen in training; None where there is no such row."""
-        return float(self.correct[~self.seen_in_train].mean()) if self.n_unseen else None
+        return self.metric.score(self.answers.take(~self.seen_in_train)) if self.n_unseen else None
 
 
 class SplitBatches:
@@ -94,29 +108,106 @@ class Evaluation:
     def next_batch(self) -> Minibatch:
         return self.batches.take(self.place)
 
-    def note(self, classes: Tensor) -> None:
-        """Take in the likeliest classes of that minibatch, (N,), and go on to the next."""
-        self._predicted.append(classes)  # left on the device: it is waited for once
+    def note(self, outputs: Tensor) -> None:
+        """Take in the outputs of that minibatch, (I, C), and go on to the next."""
+        (row,) = self.batches.steps[self.place]
+        info = self.batches.corpus.tasks[row.task]
+        self._predicted.append(_answer(outputs, info))  # on the device: it is waited for once
         self.place += 1
 
     def result(self) -> dict[str, TaskEvaluation]:
         """Return the evaluation of every task by name."""
         assert self.done
-        parts = self.batches.parts
-        predicted = [np.zeros(len(part), dtype=np.int64) for part in parts]
-        classes, start = torch.cat(self._predicted).cpu().numpy(), 0
-        for (row,) in self.batches.steps:
-            stop = start + len(row.examples)
-            predicted[row.task][row.examples] = classes[start:stop]
-            start = stop
+        corpus, parts = self.batches.corpus, self.batches.parts
+        predicted = [_room(part, info) for part, info in zip(parts, corpus.tasks, strict=True)]
+        for (row,), answers in zip(self.batches.steps, self._to_cpu(), strict=True):
+            places = _places(parts[row.task], corpus.tasks[row.task], row.examples)
+            predicted[row.task][places] = answers
         return {
-            name: TaskEvaluation(
-                predicted=mine,
-                labels=np.array(part.labels),
-                seen_in_train=np.array(part.seen_in_train),
-            )
-            for name, part, mine in zip(self.batches.corpus.names, parts, predicted, strict=True)
+            info.name: evaluation_of(part, info, mine)
+            for info, part, mine in zip(corpus.tasks, parts, predicted, strict=True)
         }
+
+    def _to_cpu(self) -> list[NDArray[np.generic]]:
+        """Return the answers of all minibatches; those of one shape and type come together."""
+        found: list[NDArray[np.generic]] = [np.empty(0)] * len(self._predicted)
+        alike: dict[object, list[int]] = {}
+        for at, answers in enumerate(self._predicted):
+            alike.setdefault((answers.shape[1:], answers.dtype), []).append(at)
+        for places in alike.values():
+            together = torch.cat([self._predicted[at] for at in places]).cpu().numpy()
+            edges = np.cumsum([len(self._predicted[at]) for at in places])[:-1]
+            for at, answers in zip(places, np.split(together, edges), strict=True):
+                found[at] = answers
+        return found
+
+
+def evaluation_of(
+    part: EncodedSplit, info: TaskInfo, predicted: NDArray[np.generic]
+) -> TaskEvaluation:
+    """Return the evaluation of the answers to all rows of a split.
+
+    Args:
+        predicted: Classes or values (n,), labels that hold (n, C), or the tag of each word id.
+    """
+    metric, seen = get_metric(info.kind, info.metric), np.array(part.seen_in_train)
+    if info.kind == "tagging":
+        return _tagging(part, info, predicted)
+    labels = np.array(part.targets)
+    if info.kind == "multilabel":
+        labels = labels.reshape(len(part), -1)
+        given = labels[:, 0] >= 0
+        labels = labels > 0
+    elif info.kind == "regression":
+        given = ~np.isnan(labels)
+    else:
+        given = labels >= 0
+        labels = labels.astype(np.int64)
+    return TaskEvaluation(
+        predicted=predicted[given],
+        labels=labels[given],
+        seen_in_train=seen[given],
+        names=info.labels,
+        metric=metric,
+    )
+
+
+def _tagging(
+    part: EncodedSplit, info: TaskInfo, predicted: NDArray[np.generic]
+) -> TaskEvaluation:
+    """Return the evaluation of the words that have a tag, in the rows that have such words."""
+    is_word = np.array(part.targets) >= 0
+    words = np.add.reduceat(is_word, part.offsets[:-1], dtype=np.int64)  # (n,)
+    return TaskEvaluation(
+        predicted=predicted[is_word],
+        labels=part.targets[is_word].astype(np.int64),
+        seen_in_train=np.array(part.seen_in_train)[words > 0],
+        names=info.labels,
+        offsets=np.concatenate([[0], np.cumsum(words[words > 0])]).astype(np.int64),
+        metric=get_metric(info.kind, info.metric),
+    )
+
+
+def _answer(outputs: Tensor, info: TaskInfo) -> Tensor:
+    """Return what a model says: classes or tags (I,), values (I,), or which labels hold (I, C)."""
+    if info.kind == "regression":
+        return outputs[:, 0].float()
+    if info.kind == "multilabel":
+        return outputs[:, : info.n_outputs] > 0
+    return outputs.argmax(dim=1)
+
+
+def _room(part: EncodedSplit, info: TaskInfo) -> NDArray[np.generic]:
+    if info.kind == "regression":
+        return np.zeros(len(part), dtype=np.float32)
+    if info.kind == "multilabel":
+        return np.zeros((len(part), info.n_outputs), dtype=np.bool_)
+    return np.zeros(len(part.words) if info.kind == "tagging" else len(part), dtype=np.int64)
+
+
+def _places(part: EncodedSplit, info: TaskInfo, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where the answers to some rows stand."""
+    return spans(part.offsets[rows], part.lengths[rows]) if info.kind == "tagging" else rows
 
 
 @torch.no_grad()
@@ -126,9 +217,8 @@ def advance(models: Sequence[MultiTaskEncoder], evaluations: Sequence[Evaluation
         Part(model=model, batch=evaluation.next_batch())
         for model, evaluation in zip(models, evaluations, strict=True)
     ]
-    classes = [logits.argmax(dim=1) for logits in compute_logits(parts)]
-    for evaluation, of_model in zip(evaluations, classes, strict=True):
-        evaluation.note(of_model)
+    for evaluation, outputs in zip(evaluations, compute_logits(parts), strict=True):
+        evaluation.note(outputs)
 
 
 def evaluate(

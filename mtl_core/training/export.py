@@ -24,23 +24,30 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from mtl_core.data.batches import Minibatch, evaluation_steps
-from mtl_core.data.encoded import EncodedCorpus
-from mtl_core.data.tokenizer import encode_texts
+from mtl_core.data.encoded import EncodedCorpus, TaskInfo, task_info
+from mtl_core.data.task import LABEL_SEPARATOR, Split
+from mtl_core.data.word_ids import WordIds, encode_rows
 from mtl_core.errors import ConfigError, check_names
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.plan import SharingPlan
 from mtl_core.model.structures import build_plan
 from mtl_core.training.config import TrialConfig
-from mtl_core.training.models import load_parameters
+from mtl_core.training.models import load_parameters, reads_of_tasks
 
 FORMAT = 1
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 _VOCABULARY = "vocabulary_of_tasks"  # among the weights, (K, V) as bytes
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Prediction:
-    """The likeliest label of a text, and the probability of each label of its task."""
+    """What a model says of a text.
+
+    Args:
+        label: The likeliest label; the labels that hold, with `LABEL_SEPARATOR` between them; the
+            value, as a number; or the tag of each word, with a space between them.
+        probabilities: Of each label; empty for values and tags.
+    """
 
     label: str
     probabilities: dict[str, float]
@@ -94,42 +101,77 @@ class Predictor:
         self.model, self._tokenizer = model.eval(), tokenizer
         self.about: dict[str, Any] = values["about"]
         self.config: dict[str, Any] = values["config"]
-        self.labels: dict[str, tuple[str, ...]] = {
-            task["name"]: tuple(task["labels"]) for task in values["tasks"]
-        }
+        self.infos = {task["name"]: task_info(task) for task in values["tasks"]}
+        self.labels = {name: info.labels for name, info in self.infos.items()}
         self._max_words: int = values["max_words"]
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        return tuple(self.labels)
+        return tuple(self.infos)
 
-    def predict(self, task: str, texts: Sequence[str]) -> list[Prediction]:
-        """Return the prediction for each text, in their order.
+    def predict(
+        self, task: str, texts: Sequence[str], seconds: Sequence[str] = ()
+    ) -> list[Prediction]:
+        """Return the prediction for each text, or pair of texts, in their order.
+
+        Args:
+            seconds: The second text of each pair, for a task of pairs.
 
         Raises:
-            ConfigError: The model has no such task, or the texts are no list of texts.
+            ConfigError: The model has no such task, the texts are no list of texts, or they are no
+                pairs where the task is of pairs.
         """
         check_names([task], self.tasks, where="task")
-        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-            raise ConfigError("texts: must be a list of texts, each of them a string")
-        labels = self.labels[task]
-        return [
-            Prediction(
-                label=labels[int(row.argmax())],
-                probabilities=dict(zip(labels, row.tolist(), strict=True)),
-            )
-            for row in self._probabilities(self.tasks.index(task), texts, len(labels))
-        ]
-
-    def _probabilities(self, task: int, texts: Sequence[str], n_classes: int) -> Tensor:
-        """Return the probability of each class for each text, (texts, C)."""
-        ids = encode_texts(self._tokenizer, texts, self._max_words)
-        found = torch.empty(len(ids), n_classes)
+        info = self.infos[task]
+        _check_texts(texts, seconds, info)
+        if not texts:
+            return []
+        if info.kind == "tagging":
+            texts = [" ".join(text.split()) or "?" for text in texts]
+        rows = Split(texts=tuple(texts), labels=(), source="texts", seconds=tuple(seconds))
+        found = encode_rows(self._tokenizer, rows, info.kind, self._max_words)
+        said: list[Prediction] = [Prediction(label="", probabilities={})] * len(texts)
         with torch.no_grad():
-            for examples, batch in _minibatches(task, ids):
-                logits = self.model(batch)[:, :n_classes]
-                found[torch.from_numpy(examples)] = torch.softmax(logits, dim=1)
-        return found
+            for examples, batch in _minibatches(self.tasks.index(task), found):
+                sizes = [1] * len(examples)
+                if info.kind == "tagging":
+                    sizes = batch.lengths.tolist()
+                for row, outputs in zip(
+                    examples.tolist(), torch.split(self.model(batch), sizes), strict=True
+                ):
+                    starts = found.starts[row] if found.starts else ()
+                    said[row] = _prediction(outputs[:, : info.n_outputs], info, starts)
+        return said
+
+
+def _check_texts(texts: Sequence[str], seconds: Sequence[str], info: TaskInfo) -> None:
+    for name, given in (("texts", texts), ("seconds", seconds)):
+        if isinstance(given, str) or not all(isinstance(text, str) for text in given):
+            raise ConfigError(f"{name}: must be a list of texts, each of them a string")
+    if info.of_pairs and len(seconds) != len(texts):
+        raise ConfigError(
+            f"task {info.name!r}: is of pairs, found {len(seconds)} second texts for {len(texts)}"
+        )
+    if seconds and not info.of_pairs:
+        raise ConfigError(f"task {info.name!r}: is of single texts, so there are no second ones")
+
+
+def _prediction(outputs: Tensor, info: TaskInfo, starts: Sequence[int]) -> Prediction:
+    """Return what the outputs of one text say, (1, C); of a tagged text, (words, C)."""
+    if info.kind == "regression":
+        value = float(outputs[0, 0]) * info.spread + info.mean
+        return Prediction(label=f"{value:.4g}", probabilities={})
+    if info.kind == "tagging":
+        tags = [info.labels[at] for at in outputs.argmax(dim=1).tolist()]
+        chosen = [tag for tag, word in zip(tags, starts, strict=True) if word >= 0]
+        return Prediction(label=" ".join(chosen), probabilities={})
+    several = info.kind == "multilabel"
+    shares = torch.sigmoid(outputs[0]) if several else torch.softmax(outputs[0], dim=0)
+    by_label = dict(zip(info.labels, shares.tolist(), strict=True))
+    if several:
+        holding = [label for label, share in by_label.items() if share > 0.5]
+        return Prediction(LABEL_SEPARATOR.join(holding) or LABEL_SEPARATOR, by_label)
+    return Prediction(label=info.labels[int(outputs[0].argmax())], probabilities=by_label)
 
 
 def load(folder: str | Path) -> Predictor:
@@ -172,27 +214,31 @@ def _check_files(folder: Path) -> None:
 def _model(
     values: Mapping[str, Any], vocabulary: Tensor, state: Mapping[str, Tensor]
 ) -> MultiTaskEncoder:
+    tasks = [task_info(task) for task in values["tasks"]]
+    plan = SharingPlan.from_json(json.dumps(values["plan"]))
     model = MultiTaskEncoder(
-        SharingPlan.from_json(json.dumps(values["plan"])),
+        plan,
         TrialConfig.from_dict(values["config"]).encoder,
-        n_classes=[len(task["labels"]) for task in values["tasks"]],
+        n_classes=[task.n_outputs for task in tasks],
+        reads=reads_of_tasks(tasks, plan),
         vocabulary_of_tasks=vocabulary.numpy().astype(np.bool_),
         max_words=values["max_words"],
-        task_names=[task["name"] for task in values["tasks"]],
+        task_names=[task.name for task in tasks],
         seed=0,
     )
     load_parameters(model, state)
     return model
 
 
-def _minibatches(task: int, ids: Sequence[Sequence[int]]) -> Iterator[tuple[np.ndarray, Minibatch]]:
-    """Yield minibatches of texts of like length, each with the places of its texts in `ids`."""
-    lengths = np.array([len(of_text) for of_text in ids], dtype=np.int64)
+def _minibatches(task: int, found: WordIds) -> Iterator[tuple[np.ndarray, Minibatch]]:
+    """Yield minibatches of texts of like length, each with the places of its texts in `found`."""
+    lengths = np.array([len(of_text) for of_text in found.ids], dtype=np.int64)
+    seconds = np.array(found.seconds, dtype=np.int32)
     for step in evaluation_steps([lengths]):
         examples = step[0].examples
         words = np.zeros((len(examples), lengths[examples].max()), dtype=np.int64)
         for at, example in enumerate(examples):
-            words[at, : lengths[example]] = ids[example]
+            words[at, : lengths[example]] = found.ids[example]
         yield (
             examples,
             Minibatch(
@@ -201,6 +247,7 @@ def _minibatches(task: int, ids: Sequence[Sequence[int]]) -> Iterator[tuple[np.n
                 labels=torch.zeros(len(examples), dtype=torch.int64),
                 tasks=(task,),
                 sizes=(len(examples),),
+                seconds=seconds[examples],
             ),
         )
 

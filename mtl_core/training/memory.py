@@ -26,6 +26,7 @@ from mtl_core.training.config import TrialConfig
 from mtl_core.training.lane import Lane
 from mtl_core.training.layer_rates import WORDS, frozen_groups
 from mtl_core.training.losses import row_losses
+from mtl_core.training.models import reads_of_tasks
 
 _NUMBER = 4  # bytes of a float32
 # On a CPU no allocator tells the peak. It was 1.1 to 2 times what is kept for the backward pass
@@ -79,6 +80,7 @@ class LaneMemory:
             n_classes=self.corpus.n_classes,
             max_words=self.corpus.max_words,
             task_names=self.corpus.names,
+            reads=reads_of_tasks(self.corpus.tasks, plan),
         )
         frozen, sizes = frozen_groups(config.training), [0, 0]  # of those that move, and others
         for table in tables:
@@ -136,7 +138,8 @@ def _run(lane: Lane, step: Step) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        loss = row_losses(compute_logits([part]), [part.batch]).sum()
+        tasks = lane.updater.corpus.tasks
+        loss = row_losses(compute_logits([part]), [part.batch], tasks).sum()
     torch.autograd.backward(loss)
     gradients = [leaf.grad for leaf in part.narrowed.tables.values() if leaf.grad is not None]
     return sum(kept.values()) + sum(gradient.nbytes for gradient in gradients)

@@ -4,14 +4,15 @@ What is kept of a model is its parameters by name; everything else follows from 
 the tasks and the words of their train splits.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.data.encoded import EncodedCorpus, TaskInfo
 from mtl_core.model.encoder import MultiTaskEncoder
+from mtl_core.model.plan import Reads, SharingPlan, reads_of
 from mtl_core.model.structures import build_plan
 from mtl_core.training.config import TrialConfig
 
@@ -23,9 +24,11 @@ def build_model(
 ) -> MultiTaskEncoder:
     """Return the encoder at the start of its training, on the CPU."""
     matrix, found = vectors or (None, None)
+    plan = build_plan(config.sharing, corpus.n_tasks, config.encoder.n_layers)
     return MultiTaskEncoder(
-        build_plan(config.sharing, corpus.n_tasks, config.encoder.n_layers),
+        plan,
         config.encoder,
+        reads=reads_of_tasks(corpus.tasks, plan),
         n_classes=corpus.n_classes,
         vocabulary_of_tasks=corpus.vocabulary_of_tasks(),
         max_words=corpus.max_words,
@@ -34,6 +37,11 @@ def build_model(
         vectors=matrix,
         found=found,
     )
+
+
+def reads_of_tasks(tasks: Sequence[TaskInfo], plan: SharingPlan) -> tuple[Reads, ...]:
+    """Return what the head of each task reads."""
+    return tuple(reads_of(task.kind, plan.readout, of_pairs=task.of_pairs) for task in tasks)
 
 
 def restore_model(

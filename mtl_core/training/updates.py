@@ -148,7 +148,8 @@ class Updater:
         self._learned = {}
 
     def _count_head_moves(self) -> int:
-        return int(self.optimizer.steps["heads"].sum())
+        groups = [g for g in ("heads", "pair_heads") if g in self.optimizer.steps]
+        return sum(int(self.optimizer.steps[group].sum()) for group in groups)
 
     def _move_of_weighting(self, tasks: tuple[int, ...], learning_rate: float) -> Move:
         used = torch.tensor(tasks, device=self.device)
@@ -228,7 +229,8 @@ def _pass(number: int, pairs: Sequence[tuple[Update, Part]]) -> None:
     if not pairs:
         return
     parts = [part for _, part in pairs]
-    losses = row_losses(compute_logits(parts), [part.batch for part in parts])
+    tasks = pairs[0][0].updater.corpus.tasks
+    losses = row_losses(compute_logits(parts), [part.batch for part in parts], tasks)
     of_updates = torch.split(losses, [len(update.steps[number]) for update, _ in pairs])
     roots = []
     for (update, part), mine in zip(pairs, of_updates, strict=True):

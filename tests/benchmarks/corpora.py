@@ -80,7 +80,9 @@ def take(split: EncodedSplit, rows: NDArray[np.int64]) -> EncodedSplit:
     return EncodedSplit(
         words=np.concatenate(texts),
         offsets=np.concatenate([[0], np.cumsum([len(text) for text in texts])]).astype(np.int64),
-        labels=split.labels[rows],
+        seconds=split.seconds[rows],
+        targets=split.targets[rows],
+        target_offsets=np.arange(len(rows) + 1),
         seen_in_train=split.seen_in_train[rows],
     )
 

@@ -133,7 +133,7 @@ def test_a_pickle_is_a_path_and_opens_the_same_file(corpus: Corpus, tmp_path: Pa
 def test_rows_are_views_of_the_mapped_file(corpus: Corpus, tmp_path: Path) -> None:
     split = encode(corpus, DataConfig(), tmp_path).split(0, "train")
 
-    for part in (split.words, split.offsets, split.labels, split.seen_in_train):
+    for part in (split.words, split.offsets, split.targets, split.seen_in_train):
         assert not part.flags.owndata
         assert not part.flags.writeable
 

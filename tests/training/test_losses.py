@@ -8,12 +8,13 @@ import torch
 import torch.nn.functional as F
 
 from mtl_core.data.batches import Minibatch, Row, collate
-from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.data.encoded import EncodedCorpus, TaskInfo
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.losses import shared_gradients, task_losses
 from mtl_core.training.models import build_model
 
 LOGITS = torch.tensor([[0.0, 0.0, -torch.inf], [1.0, 0.0, -torch.inf], [0.0, 0.0, 0.0]])
+CLASSES = [TaskInfo(n, "classification", "accuracy", tuple("abc"[:c])) for n, c in (("x", 2), ("y", 2), ("z", 3))]
 
 
 def make_batch(tasks: tuple[int, ...], sizes: tuple[int, ...], labels: list[int]) -> Minibatch:
@@ -25,7 +26,7 @@ def make_batch(tasks: tuple[int, ...], sizes: tuple[int, ...], labels: list[int]
 def test_the_loss_of_a_task_is_the_mean_over_its_texts() -> None:
     batch = make_batch((0, 2), (2, 1), [0, 1, 2])
 
-    losses = task_losses(LOGITS, batch)
+    losses = task_losses(LOGITS, batch, CLASSES)
 
     # Two classes of equal logits, then logits (1, 0) of which the second is right; three of equal.
     by_hand = [(math.log(2) + math.log(1 + math.e)) / 2, math.log(3)]
@@ -33,8 +34,8 @@ def test_the_loss_of_a_task_is_the_mean_over_its_texts() -> None:
 
 
 def test_a_task_s_loss_is_the_same_alone_in_the_step() -> None:
-    together = task_losses(LOGITS, make_batch((0, 2), (2, 1), [0, 1, 2]))
-    alone = task_losses(LOGITS[:2], make_batch((0,), (2,), [0, 1]))
+    together = task_losses(LOGITS, make_batch((0, 2), (2, 1), [0, 1, 2]), CLASSES)
+    alone = task_losses(LOGITS[:2], make_batch((0,), (2,), [0, 1]), CLASSES)
 
     assert alone[0].item() == pytest.approx(together[0].item())
 
@@ -42,7 +43,7 @@ def test_a_task_s_loss_is_the_same_alone_in_the_step() -> None:
 def test_a_class_that_the_task_lacks_gets_no_gradient() -> None:
     logits = LOGITS.clone().requires_grad_()
 
-    task_losses(logits, make_batch((0, 2), (2, 1), [0, 1, 2])).sum().backward()
+    task_losses(logits, make_batch((0, 2), (2, 1), [0, 1, 2]), CLASSES).sum().backward()
 
     assert logits.grad is not None
     assert logits.grad[:2, 2].tolist() == [0.0, 0.0]
@@ -57,7 +58,7 @@ def test_shared_gradients_are_those_of_each_loss_over_shared_banks(
     rows = tuple(Row(task, encoded.split(task, "train").labels[:5] * 0 + task) for task in (0, 2))
     batch = collate(encoded, "train", rows)
     narrowed = model.narrow(batch)
-    losses = task_losses(model(batch, narrowed), batch)
+    losses = task_losses(model(batch, narrowed), batch, CLASSES)
 
     found = shared_gradients(losses, batch, narrowed, model.plan)
 

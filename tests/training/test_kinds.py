@@ -1,0 +1,191 @@
+"""Tasks of every kind train together, under every structure, and are scored by their metrics."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from mixed_corpus import mixed_corpus
+
+from mtl_core.data.batches import Row, collate
+from mtl_core.data.config import DataConfig
+from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.model.forward import Part, compute_logits
+from mtl_core.model.structures import STRUCTURES
+from mtl_core.training.config import TrialConfig
+from mtl_core.training.engine import Engine
+from mtl_core.training.evaluation import evaluate
+from mtl_core.training.export import export, load
+from mtl_core.training.losses import task_losses
+from mtl_core.training.models import build_model
+from mtl_core.training.trainer import Trainer
+
+MakeConfig = Callable[..., TrialConfig]
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> EncodedCorpus:
+    return encode(mixed_corpus(), DataConfig(), tmp_path)
+
+
+@pytest.mark.parametrize("regime", ["alternating", "joint"])
+@pytest.mark.parametrize("structure", sorted(STRUCTURES))
+def test_every_kind_trains_under_every_structure(
+    structure: str, regime: str, mixed: EncodedCorpus, make_config: MakeConfig
+) -> None:
+    config = make_config(
+        sharing={"structure": structure},
+        batches={"regime": regime, "batch_size": 20},
+        training={"epochs": 2},
+    )
+
+    results = list(Trainer(mixed, config, seed=1).epochs())
+
+    assert results[-1].loss < results[0].loss
+    assert set(results[-1].scores) == {"topic", "same", "marks", "value", "tags"}
+
+
+def test_every_kind_is_learnt(mixed: EncodedCorpus, make_config: MakeConfig) -> None:
+    config = make_config(
+        sharing={"structure": "stack_pooling", "divergence_depth": 1},
+        batches={"regime": "joint", "batch_size": 10},
+        training={"epochs": 60, "learning_rate": 5e-3},
+    )
+    trainer = Trainer(mixed, config, seed=1)
+
+    last = list(trainer.epochs())[-1]
+
+    # By chance: a third, a half, about two thirds, nothing, nothing.
+    least = {"topic": 0.9, "same": 0.8, "marks": 0.8, "value": 0.6, "tags": 0.6}
+    assert {name: last.scores[name] for name in least if last.scores[name] < least[name]} == {}
+
+
+def test_rows_without_a_label_change_no_loss(tmp_path: Path, make_config: MakeConfig) -> None:
+    mixed = encode(mixed_corpus(missing=0.4), DataConfig(), tmp_path)
+    model = build_model(mixed, make_config(sharing={"structure": "stack_cls"}), seed=3).eval()
+    for task in range(mixed.n_tasks):
+        split = mixed.split(task, "train")
+        starts = split.target_offsets[:-1]
+        given = split.targets[starts] >= 0 if task != 3 else split.targets[starts] == split.targets[starts]
+        if task == 4:  # a tagged text has tags, or none at all
+            given = split.targets[starts] >= 0
+        with_gaps, without = (
+            collate(mixed, "train", (Row(task, rows),)) for rows in (range_of(given), given.nonzero()[0])
+        )
+        assert 0 < given.sum() < len(split)
+
+        losses = [task_losses(model(batch), batch, mixed.tasks) for batch in (with_gaps, without)]
+
+        torch.testing.assert_close(losses[0], losses[1])
+
+
+def range_of(given):  # type: ignore[no-untyped-def]
+    import numpy as np
+
+    return np.arange(len(given))
+
+
+def test_a_step_in_which_nothing_has_a_label_has_no_loss(
+    tmp_path: Path, make_config: MakeConfig
+) -> None:
+    mixed = encode(mixed_corpus(missing=1.0), DataConfig(), tmp_path)
+    model = build_model(mixed, make_config(), seed=3)
+    batch = collate(mixed, "train", tuple(Row(task, range_of([0] * 5)) for task in range(5)))
+
+    losses = task_losses(model(batch), batch, mixed.tasks)
+    losses.sum().backward()
+
+    assert losses.tolist() == [0.0] * 5
+    assert all(not p.grad.any() for p in model.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("structure", ["stack_pooling", "layerwise_explicit"])
+def test_the_outputs_are_those_of_each_text_alone(
+    structure: str, mixed: EncodedCorpus, make_config: MakeConfig
+) -> None:
+    model = build_model(mixed, make_config(sharing={"structure": structure}), seed=3).eval()
+    rows = range_of([0] * 7)
+    batch = collate(mixed, "train", tuple(Row(task, rows) for task in (4, 1, 3, 4)))
+    alone = [
+        collate(mixed, "train", (Row(task, rows[at : at + 1]),))
+        for task in (4, 1, 3, 4)
+        for at in range(7)
+    ]
+
+    together = compute_logits([Part(model=model, batch=batch)])[0]
+
+    wanted = torch.cat([compute_logits([Part(model=model, batch=text)])[0] for text in alone])
+    torch.testing.assert_close(together, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_head_of_pairs_reads_both_means_their_distance_and_their_product(
+    mixed: EncodedCorpus, make_config: MakeConfig
+) -> None:
+    config = make_config(sharing={"structure": "stack_pooling"}, encoder={"n_layers": 1})
+    model = build_model(mixed, config, seed=3).eval()
+    batch = collate(mixed, "train", (Row(1, range_of([0] * 4)),))
+    with torch.no_grad():
+        for name, value in (("norms.1.norm_weight", 0.0), ("norms.1.norm_bias", 0.7)):
+            model.get_parameter(name).fill_(value)  # so that every word's vector is known
+
+    found = model(batch)
+
+    read = torch.tensor([0.7, 0.7, 0.0, 0.49]).repeat_interleave(config.encoder.d_model)
+    weight, bias = model.get_parameter("pair_head_weight"), model.get_parameter("pair_head_bias")
+    wanted = (read @ weight[1] + bias[1]).expand(4, -1)
+    torch.testing.assert_close(found[:, :2], wanted[:, :2])
+
+
+def test_a_lane_of_all_kinds_is_the_same_among_others(
+    mixed: EncodedCorpus, make_config: MakeConfig
+) -> None:
+    configs = [
+        make_config(
+            sharing={"structure": structure},
+            encoder={"precision": "float32"},
+            batches={"regime": "joint", "batch_size": 20},
+            training={"epochs": 2},
+        )
+        for structure in ("stack_pooling", "layerwise_implicit", "single_task")
+    ]
+    alone = [list(Trainer(mixed, config, seed=5).epochs()) for config in configs]
+    engine = Engine(mixed)
+    lanes = [engine.open(config, 5) for config in configs]
+    found: dict[object, list[float]] = {lane: [] for lane in lanes}
+
+    while any(lane.is_going for lane in lanes):
+        engine.step()
+        for lane, result in engine.results():
+            found[lane].append(result.loss)  # type: ignore[union-attr]
+
+    for lane, results in zip(lanes, alone, strict=True):
+        assert found[lane] == pytest.approx([result.loss for result in results], rel=1e-4)
+
+
+def test_an_exported_model_answers_in_the_labels_of_each_kind(
+    mixed: EncodedCorpus, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = make_config(sharing={"structure": "stack_pooling"})
+    model = build_model(mixed, config, seed=3).eval()
+    corpus = mixed_corpus()
+    export(tmp_path / "model", dict(model.named_parameters()), config, mixed)
+
+    predictor = load(tmp_path / "model")
+
+    wanted = evaluate(model, mixed, "test")
+    for place, task in enumerate(corpus.tasks):
+        test = task.splits["test"]
+        said = predictor.predict(task.name, test.texts, test.seconds)
+        answers = wanted[task.name]
+        if task.kind == "tagging":
+            tags = [tag for one in said for tag in one.label.split()]
+            assert tags == [task.labels[at] for at in answers.predicted]
+        elif task.kind == "regression":
+            info = mixed.tasks[place]
+            values = [float(one.label) for one in said]
+            assert values == pytest.approx(answers.predicted * info.spread + info.mean, rel=1e-3)
+        elif task.kind == "multilabel":
+            held = [[label in one.label.split("|") for label in task.labels] for one in said]
+            assert held == answers.predicted.tolist()
+        else:
+            assert [task.labels.index(one.label) for one in said] == answers.predicted.tolist()
