@@ -8,9 +8,13 @@ metric a thousand times (`search/report/statistics.py`). Shapes: n rows, C label
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Array = NDArray[np.float64]
 
@@ -26,8 +30,8 @@ class Answers:
         offsets: Of tags: row i has those from the i-th to the next, (n + 1,).
     """
 
-    predicted: NDArray[np.generic]
-    labels: NDArray[np.generic]
+    predicted: NDArray[Any]
+    labels: NDArray[Any]
     names: Sequence[str]
     offsets: NDArray[np.int64] | None = None
 
@@ -88,7 +92,9 @@ def _f1(answers: Answers) -> float:
     from torchmetrics.functional.classification import binary_f1_score
 
     last = len(answers.names) - 1
-    return float(binary_f1_score(_tensor(answers.predicted == last), _tensor(answers.labels == last)))
+    return float(
+        binary_f1_score(_tensor(answers.predicted == last), _tensor(answers.labels == last))
+    )
 
 
 def _f1_counts(answers: Answers) -> Array:
@@ -122,7 +128,7 @@ def _matthews_of_means(means: Array) -> float:
     return float(covariance / np.sqrt(spread)) if spread > 0 else 0.0
 
 
-def _of_several(average: str) -> Callable[[Answers], float]:
+def _of_several(average: Literal["micro", "macro"]) -> Callable[[Answers], float]:
     def score(answers: Answers) -> float:
         from torchmetrics.functional.classification import multilabel_f1_score
 
@@ -224,7 +230,7 @@ def _f1_of_means(means: Array) -> float:
     return float(scores.mean()) if len(scores) else 0.0
 
 
-def _tensor(values: NDArray[np.generic]):  # type: ignore[no-untyped-def]
+def _tensor(values: NDArray[Any]) -> "Tensor":
     import torch
 
     return torch.from_numpy(np.ascontiguousarray(values if values.dtype != bool else values + 0))

@@ -12,15 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from mtl_core.baselines import Baseline, baseline_names, baselines
-from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.answers import Answered
+from mtl_core.baselines import SCORED, Baseline, baseline_names, baselines
+from mtl_core.data.encoded import EncodedCorpus, EncodedSplit
 from mtl_core.data.task import Corpus
 from mtl_core.errors import ConfigError
+from mtl_core.metrics import ACCURACY, get_metric
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.evaluation import TaskEvaluation, evaluate
 from mtl_core.training.export import CONFIG, export
@@ -28,7 +31,8 @@ from mtl_core.training.models import restore_model
 from mtl_core.training.trainer import Trainer
 from search.record import StudyRecord
 from search.report.findings import AVERAGE, TASK
-from search.rows import Bits, pack
+from search.report.statistics import OfTask, Scored
+from search.rows import pack
 from search.snapshots import snapshot_path
 from search.space import Space
 from search.tables import RUN_AGAIN
@@ -160,17 +164,31 @@ def _test(
         "dev": {task: found.score for task, found in dev.items()},
         "dev_rows": {task: found.n_rows for task, found in dev.items()},
         "scores": {task: _scores(found) for task, found in test.items()},
-        "correct": pack({task: found.correct for task, found in test.items()}),
+        "correct": pack({task: _rows(found) for task, found in test.items()}),
+        "metrics": _metrics(study.encoded),
         "seen": pack({task: found.seen_in_train for task, found in test.items()}),
     }
 
 
 def _scores(found: TaskEvaluation) -> dict[str, Any]:
     return {
-        "accuracy": found.score,
+        found.metric.name: found.score,
         "rows": found.n_rows,
-        "accuracy_unseen": found.score_unseen,
+        f"{found.metric.name}_unseen": found.score_unseen,
         "rows_unseen": found.n_unseen,
+    }
+
+
+def _rows(found: TaskEvaluation) -> OfTask:
+    return found.correct if found.metric is ACCURACY else Scored(found.counts, found.metric)
+
+
+def _metrics(encoded: EncodedCorpus) -> dict[str, tuple[str, str]]:
+    """Return kind and metric of the tasks that are no classification scored by accuracy."""
+    return {
+        task.name: (task.kind, task.metric)
+        for task in encoded.tasks
+        if get_metric(task.kind, task.metric) is not ACCURACY
     }
 
 
@@ -181,38 +199,47 @@ def _run_baselines(
     if all(name in record.baselines for name in baseline_names(corpus)):
         return
     study.say("training the baselines: majority, TF-IDF logistic regression")
-    seen = {
-        name: encoded.split(task, "test").seen_in_train for task, name in enumerate(encoded.names)
-    }
     for baseline in trained():
         if baseline.name not in record.baselines:
-            record.append("baseline", name=baseline.name, **_baseline_fields(baseline, seen))
+            fields = _baseline_fields(baseline, encoded)
+            record.append("baseline", name=baseline.name, **fields)
 
 
-def _baseline_fields(baseline: Baseline, seen: Mapping[str, Bits]) -> dict[str, Any]:
-    test = {task: splits["test"] for task, splits in baseline.correct.items()}
+def _baseline_fields(baseline: Baseline, encoded: EncodedCorpus) -> dict[str, Any]:
+    found = {
+        split: {
+            task: _evaluation(baseline.answered[task][split], encoded.split(at, split))
+            for at, task in enumerate(encoded.names)
+        }
+        for split in SCORED
+    }
+    test = found["test"]
     return {
-        "dev": {task: float(splits["dev"].mean()) for task, splits in baseline.correct.items()},
-        "dev_rows": {task: len(splits["dev"]) for task, splits in baseline.correct.items()},
-        "test": {task: _plain_scores(rows, seen[task]) for task, rows in test.items()},
-        "correct": pack(test),
-        "seen": pack(seen),
+        "dev": {task: of_task.score for task, of_task in found["dev"].items()},
+        "dev_rows": {task: of_task.n_rows for task, of_task in found["dev"].items()},
+        "test": {task: _scores(of_task) for task, of_task in test.items()},
+        "correct": pack({task: _rows(of_task) for task, of_task in test.items()}),
+        "metrics": _metrics(encoded),
+        "seen": pack({task: of_task.seen_in_train for task, of_task in test.items()}),
         "regularisation": baseline.regularisation,
     }
 
 
-def _plain_scores(correct: Bits, seen: Bits) -> dict[str, Any]:
-    unseen = correct[~seen]
-    return {
-        "accuracy": float(correct.mean()),
-        "rows": len(correct),
-        "accuracy_unseen": float(unseen.mean()) if len(unseen) else None,
-        "rows_unseen": len(unseen),
-    }
+def _evaluation(answered: Answered, rows: EncodedSplit) -> TaskEvaluation:
+    answers = answered.answers
+    return TaskEvaluation(
+        predicted=answers.predicted,
+        labels=answers.labels,
+        seen_in_train=np.array(rows.seen_in_train)[answered.given],
+        names=tuple(answers.names),
+        offsets=answers.offsets,
+        metric=answered.metric,
+    )
 
 
 def _fields(event: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: event[key] for key in ("dev", "dev_rows", "scores", "correct", "seen")}
+    keys = ("dev", "dev_rows", "scores", "correct", "metrics", "seen")
+    return {key: event[key] for key in keys if key in event}
 
 
 def _export_folder(study: Path, objective: str) -> Path | None:

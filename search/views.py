@@ -18,6 +18,7 @@ from mtl_core.files import write_text
 from search.record import StudyRecord
 from search.report.findings import Findings, Tested
 from search.report.markdown import markdown
+from search.report.statistics import Scored
 from search.space import Space
 from search.tables import write_table, write_tables
 
@@ -31,7 +32,7 @@ _SCHEMA = pa.schema(
         "epoch": pa.int32(),
         "task": _NAMES,
         "row": pa.int32(),  # of the task's test split, from 0
-        "correct": pa.bool_(),
+        "correct": pa.bool_(),  # null where the metric is no accuracy
         "seen_in_train": pa.bool_(),
     }
 )
@@ -71,7 +72,7 @@ def _batches(tested: Tested) -> Iterator[pa.RecordBatch]:
             pa.array([tested.epoch] * n, pa.int32()),
             _repeated(task, n),
             pa.array(np.arange(n), pa.int32()),
-            pa.array(correct),
+            pa.nulls(n, pa.bool_()) if isinstance(correct, Scored) else pa.array(correct),
             pa.array(tested.seen[task]),
         ]
         yield pa.RecordBatch.from_arrays(columns, schema=_SCHEMA)

@@ -24,8 +24,8 @@ from mtl_core.data.cutting import (
     shuffled,
 )
 from mtl_core.data.encoded import EncodedCorpus, EncodedSplit
-from mtl_core.data.targets import MISSING, WITH_CLASSES
 from mtl_core.data.sampling import draw_examples, examples_per_task
+from mtl_core.data.targets import MISSING, WITH_CLASSES
 from mtl_core.seeding import stream
 
 

@@ -31,7 +31,7 @@ class WordIds:
 
 
 def encode_rows(tokenizer: Tokenizer, rows: Split, kind: str, max_words: int) -> WordIds:
-    """Return the ids of each row, cut after `max_words`; of a pair, the longer text is cut first."""
+    """Return the ids of each row, cut after `max_words`; of a pair, the longer text is cut."""
     if kind == "tagging":
         return _tagged(tokenizer, rows, max_words)
     if rows.seconds:

@@ -38,7 +38,7 @@ from mtl_core.model.layout import (
     runs,
     text_blocks,
 )
-from mtl_core.model.plan import Reads, Readout, SharingPlan, Tokens, layer_group, norm_group
+from mtl_core.model.plan import Readout, Reads, SharingPlan, Tokens, layer_group, norm_group
 from mtl_core.model.pooling import mean_of_words
 
 

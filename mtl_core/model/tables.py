@@ -34,7 +34,8 @@ class Table:
 
     Args:
         name: Its dotted name in the module.
-        group: Group of its banks: "embedding", "layer1", ..., "norm4", "tokens", "heads" or "pair_heads".
+        group: Group of its banks: "embedding", "layer1", ..., "norm4", "tokens", "heads" or
+            "pair_heads".
         layer: Layer it belongs to; 0 for what belongs to none.
         shape: Shape of one bank.
         task_names: Names of the tasks that use each bank, (G, tasks).

@@ -7,6 +7,7 @@ given twice: over all rows, and over the rows never seen in training. Shapes: n 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,8 +32,8 @@ class TaskEvaluation:
         seen_in_train: Whether the row's text occurs in the train split of any task, (n,).
     """
 
-    predicted: NDArray[np.generic]
-    labels: NDArray[np.generic]
+    predicted: NDArray[Any]
+    labels: NDArray[Any]
     seen_in_train: NDArray[np.bool_]
     names: tuple[str, ...] = ()
     offsets: NDArray[np.int64] | None = None
@@ -137,8 +138,8 @@ class Evaluation:
         for places in alike.values():
             together = torch.cat([self._predicted[at] for at in places]).cpu().numpy()
             edges = np.cumsum([len(self._predicted[at]) for at in places])[:-1]
-            for at, answers in zip(places, np.split(together, edges), strict=True):
-                found[at] = answers
+            for at, part in zip(places, np.split(together, edges), strict=True):
+                found[at] = part
         return found
 
 
@@ -153,16 +154,15 @@ def evaluation_of(
     metric, seen = get_metric(info.kind, info.metric), np.array(part.seen_in_train)
     if info.kind == "tagging":
         return _tagging(part, info, predicted)
-    labels = np.array(part.targets)
+    targets: NDArray[Any] = part.targets
+    labels: NDArray[Any] = targets
     if info.kind == "multilabel":
-        labels = labels.reshape(len(part), -1)
-        given = labels[:, 0] >= 0
-        labels = labels > 0
+        targets = targets.reshape(len(part), -1)
+        given, labels = targets[:, 0] >= 0, targets > 0
     elif info.kind == "regression":
-        given = ~np.isnan(labels)
+        given = ~np.isnan(targets)
     else:
-        given = labels >= 0
-        labels = labels.astype(np.int64)
+        given, labels = targets >= 0, targets.astype(np.int64)
     return TaskEvaluation(
         predicted=predicted[given],
         labels=labels[given],
@@ -172,9 +172,7 @@ def evaluation_of(
     )
 
 
-def _tagging(
-    part: EncodedSplit, info: TaskInfo, predicted: NDArray[np.generic]
-) -> TaskEvaluation:
+def _tagging(part: EncodedSplit, info: TaskInfo, predicted: NDArray[np.generic]) -> TaskEvaluation:
     """Return the evaluation of the words that have a tag, in the rows that have such words."""
     is_word = np.array(part.targets) >= 0
     words = np.add.reduceat(is_word, part.offsets[:-1], dtype=np.int64)  # (n,)

@@ -19,6 +19,7 @@ from mtl_core.model.plan import SharingPlan
 
 _NO_CLASS = int(MISSING)
 
+
 def task_losses(outputs: Tensor, batch: Minibatch, tasks: Sequence[TaskInfo]) -> Tensor:
     """Return the mean loss of each row's task over its texts, or its words; (k,).
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from search.report.findings import Findings, Tested
-from search.report.statistics import Rows, mean_accuracy
+from search.report.statistics import Rows, mean_score
 from search.report.wording import (
     BASELINES,
     SHORT,
@@ -23,10 +23,11 @@ def structures_section(findings: Findings) -> str:
     columns = _columns(findings)
     if not columns:
         return ""
+    scores = "Test accuracy in percent" if findings.of_accuracy else "Test scores, times 100"
     parts = [
         "## Tasks and structures",
-        "Test accuracy in percent. Of each structure the configuration and epoch that are best on "
-        "the mean of the dev scores; the best of each row in bold.",
+        f"{scores}. Of each structure the configuration and epoch that are best on the mean of the "
+        "dev scores; the best of each row in bold.",
         _accuracies(findings, {head: tested.correct for head, tested in columns.items()}),
     ]
     if findings.has_seen_rows:
@@ -54,9 +55,9 @@ def _accuracies(findings: Findings, columns: Mapping[str, Rows]) -> str:
     sizes = {task: len(rows) for task, rows in next(iter(columns.values())).items()}
     lines = []
     for task in findings.tasks:
-        scores = [mean_accuracy(correct, [task]) for correct in columns.values()]
+        scores = [mean_score(correct, [task]) for correct in columns.values()]
         lines.append([escape(task), f"{sizes[task]:,}", *_best_in_bold(scores)])
-    means = [mean_accuracy(correct, findings.tasks) for correct in columns.values()]
+    means = [mean_score(correct, findings.tasks) for correct in columns.values()]
     total = sum(sizes[task] for task in findings.tasks)
     lines.append(["**mean**", f"{total:,}", *_best_in_bold(means)])
     return table(["task", "rows", *columns], lines)

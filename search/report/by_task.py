@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from search.report.findings import SINGLE_TASK, TASK, Comparison, Findings, Tested
-from search.report.statistics import mean_accuracy
+from search.report.statistics import mean_score
 from search.report.wording import (
     SHORT,
     code,
@@ -83,9 +83,9 @@ def _task_row(findings: Findings, task: str, model: Tested) -> list[str]:
         escape(model.trial.config["weighting"]["method"]),
         model_cell(model.trial, model.epoch),
         percent(model.dev[task]),
-        percent(mean_accuracy(model.correct, [task])),
-        percent(mean_accuracy(model.unseen, [task])),
-        percent(mean_accuracy(best.correct, [task]) if best else None),
+        percent(mean_score(model.correct, [task])),
+        percent(mean_score(model.unseen, [task])),
+        percent(mean_score(best.correct, [task]) if best else None),
     ]
 
 

@@ -15,13 +15,14 @@ from search.record import StudyRecord
 from search.report.statistics import (
     Difference,
     Rows,
+    Scored,
     luck_of_the_best,
-    mean_accuracy,
+    mean_score,
     only,
     paired_difference,
 )
 from search.report.wording import SHORT
-from search.rows import unpack
+from search.rows import Bits, unpack, unpack_bits
 from search.trial_record import TrialRecord
 
 AVERAGE, SINGLE_TASK = "average", "single_task"
@@ -34,8 +35,8 @@ class Tested:
 
     Args:
         name: The objective it leads ("average", "task:books"), or the baseline's name.
-        dev: Accuracy by task on dev.
-        correct: Test rows by task, right or wrong.
+        dev: Score by task on dev.
+        correct: Test rows by task, right or wrong, or what they add to the task's metric.
         trial, epoch: Where the model comes from; None for a baseline.
         regularisation: The C of a linear baseline by task.
     """
@@ -44,7 +45,7 @@ class Tested:
     dev: Mapping[str, float]
     dev_rows: Mapping[str, int]
     correct: Rows
-    seen: Rows
+    seen: Mapping[str, Bits]
     trial: TrialRecord | None = None
     epoch: int | None = None
     regularisation: Mapping[str, float] | None = None
@@ -110,10 +111,16 @@ class Findings:
         return max(found, key=lambda baseline: self.dev(baseline) or 0.0, default=None)
 
     @cached_property
-    def seen(self) -> Rows:
+    def seen(self) -> Mapping[str, Bits]:
         """For each test row whether it occurs in a train split; empty before the first test."""
         first = next(iter((*self.baselines.values(), *self.models.values())), None)
         return first.seen if first else {}
+
+    @property
+    def of_accuracy(self) -> bool:
+        """Whether accuracy is the metric of all tasks, so that scores are shares of rows."""
+        tested = (*self.baselines.values(), *self.models.values())
+        return not any(isinstance(rows, Scored) for one in tested for rows in one.correct.values())
 
     @property
     def has_seen_rows(self) -> bool:
@@ -121,15 +128,15 @@ class Findings:
         return any(bool(seen.any()) for seen in self.seen.values())
 
     def dev(self, tested: Tested) -> float | None:
-        """Return the mean over the tasks of the dev accuracies."""
+        """Return the mean over the tasks of the dev scores."""
         scores = [tested.dev[task] for task in self.tasks if task in tested.dev]
         return sum(scores) / len(scores) if scores else None
 
     def test(self, tested: Tested) -> float | None:
-        return mean_accuracy(tested.correct, self.tasks)
+        return mean_score(tested.correct, self.tasks)
 
     def unseen(self, tested: Tested) -> float | None:
-        return mean_accuracy(tested.unseen, self.tasks)
+        return mean_score(tested.unseen, self.tasks)
 
     def compare(
         self, first: Tested, second: Tested, tasks: Iterable[str] | None = None
@@ -193,8 +200,8 @@ def _tested(
         name=name,
         dev=event["dev"],
         dev_rows=event["dev_rows"],
-        correct=unpack(event["correct"]),
-        seen=unpack(event["seen"]),
+        correct=unpack(event["correct"], event.get("metrics")),
+        seen=unpack_bits(event["seen"]),
         trial=trial,
         epoch=epoch,
         regularisation=event.get("regularisation"),

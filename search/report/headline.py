@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from mtl_core.baselines import TFIDF, TFIDF_POOLED
 from search.record import StudyRecord
 from search.report.findings import SINGLE_TASK, Findings, Tested
+from search.report.statistics import Scored
 from search.report.wording import (
     BASELINES,
     code,
@@ -85,10 +86,22 @@ def basis(findings: Findings) -> str:
     return (
         f"Means over {count(len(findings.tasks), 'task')}, each counted alike; "
         f"{count(rows, 'test row')}, {unseen} (in no train split of any task); "
-        f"{count(dev, 'dev row')}; 1 seed. Differences are in points. The intervals say how much "
-        "the choice of test rows matters, not how much another seed would change; dev chose the "
-        "models, so it flatters them."
+        f"{count(dev, 'dev row')}; 1 seed. {_metrics(findings)}Differences are in points. "
+        "The intervals say how much the choice of test rows matters, not how much another seed "
+        "would change; dev chose the models, so it flatters them."
     )
+
+
+def _metrics(findings: Findings) -> str:
+    """Say what tasks are scored by, where it is not accuracy throughout."""
+    if findings.of_accuracy:
+        return ""
+    first = next(iter((*findings.baselines.values(), *findings.models.values())))
+    named = {
+        task: rows.metric.name if isinstance(rows, Scored) else "accuracy"
+        for task, rows in first.correct.items()
+    }
+    return f"Scores: {', '.join(f'{task} {metric}' for task, metric in named.items())}, times 100. "
 
 
 def _no_answer(findings: Findings, marks: Marks) -> str:
@@ -111,10 +124,16 @@ def _best(findings: Findings, best: Tested, marks: Marks) -> str:
         start = "Sharing nothing is the best found on average"
     unseen = f" ({percent(findings.unseen(best))}% on unseen rows)"
     rest = unseen if findings.has_seen_rows else ""
+    test, dev = percent(findings.test(best)), percent(findings.dev(best))
+    where = f"({best.trial.id}, epoch {best.epoch})"
+    if not findings.of_accuracy:
+        return (
+            f"{start}: {describe(best, marks)}. Its mean score over the tasks is {test} on test"
+            f"{rest}, {dev} on dev {where}."
+        )
     return (
-        f"{start}: {describe(best, marks)}. It gets {percent(findings.test(best))}% of the test "
-        f"rows right{rest}, {percent(findings.dev(best))}% on dev "
-        f"({best.trial.id}, epoch {best.epoch})."
+        f"{start}: {describe(best, marks)}. It gets {test}% of the test rows right{rest}, {dev}% "
+        f"on dev {where}."
     )
 
 
@@ -165,13 +184,14 @@ def _unequal_search(findings: Findings, shared: Tested, single: Tested, marks: M
 def _against_linear(findings: Findings, best: Tested, linear: Tested) -> tuple[str, bool]:
     """Return how the best model stands to the best linear one, and whether that comes first."""
     name, score = BASELINES[linear.name], percent(findings.test(linear))
+    rows_right = "% of the test rows right" if findings.of_accuracy else " on the mean of the tasks"
     found = findings.compare(best, linear).test
     if found is None:
-        return f"{name}: {score}% of the test rows.", False
+        return f"{name}: {score}{rows_right}.", False
     if found.sign < 0:
         more, low, high = (percent(-share) for share in (found.mean, found.high, found.low))
         text = (
-            f"A linear model wins: {name} gets {score}% of the test rows right, {more} points "
+            f"A linear model wins: {name} gets {score}{rows_right}, {more} points "
             f"more than the best Transformer found (95% interval {low} to {high})."
         )
         return text, True

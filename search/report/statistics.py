@@ -1,8 +1,9 @@
 """How sure a difference is: paired intervals over test rows, and how lucky the best of many looks.
 
 Two models answer the same rows, so what counts is the rows where one is right and the other wrong.
-Tasks count alike whatever their size (the mean over the tasks of their accuracies); their rows are
-the strata. Arrays hold one bool a row: right or wrong.
+Tasks count alike whatever their size (the mean over the tasks of their scores); their rows are the
+strata. Of accuracy, arrays hold one bool a row: right or wrong; of any other metric, `Scored` holds
+what each row adds to it.
 """
 
 import math
@@ -13,7 +14,44 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-Rows = Mapping[str, NDArray[np.bool_]]
+from mtl_core.metrics import Metric
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The rows of a task whose metric is no accuracy.
+
+    Args:
+        counts: Of each row, (n, d), as the metric counts them.
+    """
+
+    counts: NDArray[np.float64]
+    metric: Metric
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def __getitem__(self, rows: NDArray[np.bool_]) -> "Scored":
+        return Scored(self.counts[rows], self.metric)
+
+    def mean(self) -> float:
+        """Return the score of all rows."""
+        return self.metric.of_means(self.counts.mean(0))
+
+    def influences(self) -> NDArray[np.float64]:
+        """Return how far each row moves the score, times n: the delta method, (n,)."""
+        means = self.counts.mean(0)
+        slopes = np.zeros_like(means)
+        for at, mean in enumerate(means):
+            step = np.zeros_like(means)
+            step[at] = 1e-5 * max(abs(mean), 1.0)
+            change = self.metric.of_means(means + step) - self.metric.of_means(means - step)
+            slopes[at] = change / (2 * step[at])
+        return (self.counts - means) @ slopes
+
+
+OfTask = NDArray[np.bool_] | Scored
+Rows = Mapping[str, OfTask]
 CONFIDENCE = 0.95
 _Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
@@ -38,11 +76,12 @@ class Difference:
 
 
 def paired_difference(first: Rows, second: Rows, tasks: Iterable[str]) -> Difference | None:
-    """Return how much more often `first` is right than `second`, on the same rows.
+    """Return how much better `first` scores than `second`, on the same rows.
 
-    Normal approximation, with half a row added to each of the four cells of a task's table (right
-    or wrong, by two models) for the width alone: without it, two models that never differ on ten
-    rows would be called equal for certain (Agresti & Min, 2005).
+    Normal approximation; for metrics other than accuracy by the delta method. Of accuracy, half a
+    row is added to each of the four cells of a task's table (right or wrong, by two models) for the
+    width alone: without it, two models that never differ on ten rows would be called equal for
+    certain (Agresti & Min, 2005).
 
     Returns:
         None when none of the tasks has rows.
@@ -59,13 +98,13 @@ def paired_difference(first: Rows, second: Rows, tasks: Iterable[str]) -> Differ
     )
 
 
-def mean_accuracy(correct: Rows, tasks: Iterable[str]) -> float | None:
-    """Return the mean over the tasks of their accuracies; tasks without rows are left out."""
+def mean_score(correct: Rows, tasks: Iterable[str]) -> float | None:
+    """Return the mean over the tasks of their scores; tasks without rows are left out."""
     shares = [float(correct[task].mean()) for task in tasks if len(correct[task])]
     return sum(shares) / len(shares) if shares else None
 
 
-def only(correct: Rows, keep: Rows) -> dict[str, NDArray[np.bool_]]:
+def only(correct: Rows, keep: Mapping[str, NDArray[np.bool_]]) -> dict[str, OfTask]:
     """Return the rows of each task where `keep` holds."""
     return {task: rows[keep[task]] for task, rows in correct.items()}
 
@@ -82,8 +121,13 @@ def luck_of_the_best(score: float, n_rows: int, n_trials: int) -> float:
     return error * NormalDist().inv_cdf((n_trials - 0.375) / (n_trials + 0.25))
 
 
-def _variance(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
-    """Return the variance of the difference of two accuracies on the same rows."""
+def _variance(first: OfTask, second: OfTask) -> float:
+    """Return the variance of the difference of two scores on the same rows."""
+    if isinstance(first, Scored) or isinstance(second, Scored):
+        assert isinstance(first, Scored)
+        assert isinstance(second, Scored)
+        differences = first.influences() - second.influences()
+        return float(differences.var(ddof=1) / len(first)) if len(first) > 1 else 1.0
     gained = float((first & ~second).sum()) + 0.5
     lost = float((second & ~first).sum()) + 0.5
     rows = len(first) + 2

@@ -14,7 +14,8 @@ from mtl_core.training.losses import shared_gradients, task_losses
 from mtl_core.training.models import build_model
 
 LOGITS = torch.tensor([[0.0, 0.0, -torch.inf], [1.0, 0.0, -torch.inf], [0.0, 0.0, 0.0]])
-CLASSES = [TaskInfo(n, "classification", "accuracy", tuple("abc"[:c])) for n, c in (("x", 2), ("y", 2), ("z", 3))]
+LABELS = {"x": ("a", "b"), "y": ("a", "b"), "z": ("a", "b", "c")}
+CLASSES = [TaskInfo(name, "classification", "accuracy", of) for name, of in LABELS.items()]
 
 
 def make_batch(tasks: tuple[int, ...], sizes: tuple[int, ...], labels: list[int]) -> Minibatch:

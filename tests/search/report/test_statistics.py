@@ -8,7 +8,7 @@ import pytest
 from search.report.statistics import (
     Difference,
     luck_of_the_best,
-    mean_accuracy,
+    mean_score,
     only,
     paired_difference,
 )
@@ -107,8 +107,8 @@ def test_tasks_without_rows_are_left_out() -> None:
     empty = bits()
 
     assert paired_difference({"a": empty}, {"a": empty}, ["a"]) is None
-    assert mean_accuracy({"a": empty, "b": bits(1, 0)}, ["a", "b"]) == 0.5
-    assert mean_accuracy({"a": empty}, ["a"]) is None
+    assert mean_score({"a": empty, "b": bits(1, 0)}, ["a", "b"]) == 0.5
+    assert mean_score({"a": empty}, ["a"]) is None
 
 
 def test_only_keeps_the_rows_of_the_mask() -> None:
