@@ -1,9 +1,11 @@
 """The cheap classifiers: exact on hand-made tasks, honest about which tasks they pool."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mixed_corpus import mixed_corpus
 from sklearn.exceptions import ConvergenceWarning
 
 from mtl_core import baselines as module
@@ -142,4 +144,35 @@ def test_unfinished_fit_is_used_without_a_warning(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("sklearn.linear_model.LogisticRegression", Unfinished)
 
-    assert isinstance(module._fit(None, np.array(["a", "b"]), 1.0), Unfinished)
+    assert isinstance(module._fit(None, np.array(["a", "b"]), 1.0, "classification"), Unfinished)
+
+
+def test_every_kind_has_its_baselines() -> None:
+    corpus = mixed_corpus(rows=200, missing=0.1)
+
+    found = {baseline.name: baseline for baseline in baselines(corpus)}
+
+    majority, linear = (
+        {task: splits["test"].score for task, splits in found[name].answered.items()}
+        for name in ("majority", "tfidf")
+    )
+    assert majority["value"] == majority["tags"] == 0.0
+    # Bags of words tell classes, labels and sums; a word's own tag is most of what a tag is.
+    assert linear["topic"] > 0.95
+    assert linear["marks"] > 0.9
+    assert linear["value"] > 0.7
+    assert linear["tags"] > 0.5
+    assert linear["same"] > 0.9
+
+
+def test_rows_without_a_label_are_no_part_of_a_baseline_s_score() -> None:
+    corpus = mixed_corpus(rows=40)
+    topic = corpus.tasks[0]
+    test = topic.splits["test"]
+    gaps = replace(test, labels=("", *test.labels[1:]))
+    task = replace(topic, splits={**topic.splits, "test": gaps})
+
+    found = next(iter(baselines(Corpus(tasks=(task,), layout="folders", source="here"))))
+
+    assert found.answered["topic"]["test"].given.tolist() == [False] + [True] * (len(test) - 1)
+    assert found.answered["topic"]["test"].answers.n_rows == len(test) - 1

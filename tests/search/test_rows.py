@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from mtl_core.metrics import get_metric
+from search.report.statistics import Scored
 from search.rows import pack, unpack
 
 
@@ -28,3 +30,21 @@ def test_sixteen_tasks_of_400_rows_take_little_more_than_a_kilobyte() -> None:
 def test_text_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"rows|literal"):
         unpack({"books": text})
+
+
+def test_counts_of_other_metrics_come_back() -> None:
+    counts = np.random.default_rng(0).normal(size=(50, 5)).round(3)
+    rows = {"value": Scored(counts, get_metric("regression", "pearson")), "books": np.ones(3, bool)}
+
+    back = unpack(json.loads(json.dumps(pack(rows))), {"value": ("regression", "pearson")})
+
+    assert isinstance(back["value"], Scored)
+    assert back["value"].counts == pytest.approx(counts, abs=1e-6)
+    assert back["value"].metric.name == "pearson"
+    assert back["books"].tolist() == [True] * 3
+
+
+@pytest.mark.parametrize("text", ["2x3:*", "2x3:AAAA", "2x3:"])
+def test_counts_that_are_damaged_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="rows"):
+        unpack({"value": text}, {"value": ("regression", "pearson")})

@@ -37,7 +37,8 @@ def mean_gradients(lane: Lane, n_steps: int) -> dict[str, Tensor]:
     lane.model.eval()
     for step in lane.steps[:n_steps]:
         batch = collate(lane.updater.corpus, "train", step)
-        (task_losses(lane.model(batch), batch).sum() / n_steps).backward()
+        losses = task_losses(lane.model(batch), batch, lane.updater.corpus.tasks)
+        (losses.sum() / n_steps).backward()
     rows: dict[str, list[Tensor]] = {}
     for name, group in lane.model.table_group.items():
         table = lane.model.get_parameter(name)

@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pytest
 
+from mtl_core.metrics import Answers, get_metric
 from search.report.statistics import (
     Difference,
+    Scored,
     luck_of_the_best,
     mean_score,
     only,
@@ -127,3 +129,35 @@ def test_luck_of_the_best_is_that_of_simulated_equal_trials() -> None:
 def test_a_single_trial_has_no_luck() -> None:
     assert luck_of_the_best(0.85, 200, 1) == 0
     assert luck_of_the_best(0.85, 0, 10) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("regression", "pearson"), ("classification", "matthews"), ("classification", "f1")],
+)
+def test_intervals_of_other_metrics_are_those_of_a_bootstrap(kind: str, name: str) -> None:
+    rng, metric, n = np.random.default_rng(3), get_metric(kind, name), 400
+    right = rng.normal(size=n)
+    answers = [right + rng.normal(size=n) * noise for noise in (0.8, 1.0)]
+    if kind == "classification":
+        right, answers = (right > 0) + 0, [(of > 0) + 0 for of in answers]
+    first, second = (Scored(metric.counts(Answers(a, right, ("n", "y"))), metric) for a in answers)
+
+    found = paired_difference({"a": first}, {"a": second}, ["a"])
+
+    assert found is not None
+    draws = rng.integers(0, n, (2000, n))
+    wanted = [first[rows].mean() - second[rows].mean() for rows in draws]
+    assert found.mean == pytest.approx(first.mean() - second.mean())
+    assert found.high - found.low == pytest.approx(2 * 1.96 * np.std(wanted), rel=0.1)
+
+
+def test_two_models_that_answer_alike_do_not_differ() -> None:
+    metric = get_metric("regression", "spearman")
+    answers = Answers(np.arange(10.0), np.arange(10.0) ** 2, ())
+    rows = Scored(metric.counts(answers), metric)
+
+    found = paired_difference({"a": rows}, {"a": rows}, ["a"])
+
+    assert found is not None
+    assert (found.low, found.mean, found.high) == (0.0, 0.0, 0.0)
