@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl_core.data.targets import split_labels
-from mtl_core.data.task import NO_LABEL, Task
+from mtl_core.data.task import NO_LABEL, Task, labels_in
 from mtl_core.metrics import Answers, Metric, get_metric
 
 Predicted = NDArray[np.generic]  # labels, values, whether labels hold (n, C), or lists of tags
@@ -49,7 +48,7 @@ def answer(task: Task, split: str, predicted: Predicted) -> Answered:
         right = np.array([float(label) if label else np.nan for label in labels])
     else:
         right = np.array(
-            [[name in split_labels(label) for name in task.labels] for label in labels]
+            [[name in labels_in(label, task.kind) for name in task.labels] for label in labels]
         )
         predicted = predicted > 0.5  # type: ignore[operator]
     return Answered(Answers(predicted[given], right[given], task.labels), metric, given)

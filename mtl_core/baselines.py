@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtl_core.answers import Answered, Predicted, answer
-from mtl_core.data.targets import split_labels
-from mtl_core.data.task import NO_LABEL, Corpus, Split, Task
+from mtl_core.data.task import NO_LABEL, Corpus, Split, Task, labels_in
 from mtl_core.metrics import ACCURACY
 
 MAJORITY, TFIDF, TFIDF_POOLED = "majority", "tfidf", "tfidf_pooled"
@@ -224,7 +223,7 @@ def _targets(task: Task, split: str) -> NDArray[np.generic]:
         return np.array([float(label) if label != NO_LABEL else np.nan for label in labels])
     held = [
         [
-            np.nan if label == NO_LABEL else float(name in split_labels(label))
+            np.nan if label == NO_LABEL else float(name in labels_in(label, task.kind))
             for name in task.labels
         ]
         for label in labels

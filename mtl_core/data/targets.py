@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl_core.data.task import LABEL_SEPARATOR, NO_LABEL, Split, Task
+from mtl_core.data.task import NO_LABEL, Split, Task, labels_in
 from mtl_core.errors import ConfigError
 
 WITH_CLASSES = frozenset({"classification", "tagging"})  # kinds whose targets are whole numbers
@@ -38,11 +38,6 @@ class Targets:
 def n_outputs(kind: str, labels: Sequence[str]) -> int:
     """Return how many numbers a head has: one for a regression, else one for each label."""
     return 1 if kind == "regression" else len(labels)
-
-
-def split_labels(label: str) -> tuple[str, ...]:
-    """Return the labels that a text of a multilabel task has, in the order they are written in."""
-    return tuple(name for name in label.split(LABEL_SEPARATOR) if name)
 
 
 def value_scale(task: Task) -> tuple[float, float]:
@@ -109,7 +104,7 @@ def _tags(
 def _several(label: str, known: Sequence[str], source: str) -> list[float]:
     if label == NO_LABEL:
         return [MISSING] * len(known)
-    given = set(split_labels(label))
+    given = set(labels_in(label, "multilabel"))
     unknown = given - set(known)
     if unknown:
         raise ConfigError(f"{source}: label {sorted(unknown)[0]!r} does not occur in train")

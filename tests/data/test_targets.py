@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mtl_core.data.targets import encode_targets, n_outputs, split_labels, value_scale
+from mtl_core.data.targets import encode_targets, n_outputs, value_scale
 from mtl_core.data.task import Split, Task
 from mtl_core.errors import ConfigError
 
@@ -31,9 +31,8 @@ def test_values_are_standardised_by_train() -> None:
     found = targets(task)
 
     spread = np.std([1, 3, 5])
-    assert [row[0] for row in found] == pytest.approx(
-        [-2 / spread, 0, np.nan, 2 / spread], nan_ok=True
-    )
+    wanted = [-2 / spread, 0, np.nan, 2 / spread]
+    assert [row[0] for row in found] == pytest.approx(wanted, nan_ok=True)
     assert value_scale(task) == pytest.approx((3, spread))
     assert n_outputs(task.kind, task.labels) == 1
 
@@ -46,7 +45,6 @@ def test_several_labels_hold_or_do_not() -> None:
     task = make_task("multilabel", ("a", "b", "c"), "c|a", "|", "")
 
     assert targets(task) == [[1.0, 0.0, 1.0], [0.0] * 3, [-1.0] * 3]
-    assert split_labels("c|a") == ("c", "a")
 
 
 def test_the_first_piece_of_a_word_has_its_tag() -> None:
