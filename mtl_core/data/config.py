@@ -73,6 +73,8 @@ class BatchConfig:
         regime: "alternating" (one task a step) or "joint" (one batch of every task a step).
         sampling: Share of a task in an epoch: by its rows, the same for all, or rows^(1/T).
         sampling_temperature: T of "temperature"; 1 is proportional, large is uniform.
+        epoch_examples: Examples of all tasks in an epoch, at least one of each; None: as many as
+            there are train rows. Epochs of one length make budgets of studies comparable.
         batch_size: Texts of one task in a step, where `token_budget` is None.
         token_budget: Words (padding counted) of one task in a step, in place of `batch_size`.
         bucketing: Put texts of like length together; off, batches are random as published.
@@ -81,6 +83,7 @@ class BatchConfig:
     regime: Literal["alternating", "joint"] = "alternating"
     sampling: Literal["proportional", "uniform", "temperature"] = "proportional"
     sampling_temperature: Positive = 2.0
+    epoch_examples: Count | None = None
     batch_size: Count = 50
     token_budget: Count | None = None
     bucketing: Switch = True

@@ -1,8 +1,9 @@
 """How many examples of each task an epoch has, and which: task sampling.
 
-An epoch is always as long as all train rows together. `proportional` shows every row once;
-`uniform` and `temperature` (share ~ rows^(1/T), as in multilingual BERT) show a small task several
-times, in passes that are shuffled anew, and of a large task a fresh random part every epoch.
+An epoch is as long as all train rows together, or has `epoch_examples`, so that one large task does
+not decide how long it is. `proportional` shows every row as often; `uniform` and `temperature`
+(share ~ rows^(1/T), as in multilingual BERT) show a small task several times, in passes that are
+shuffled anew, and of a large task a fresh random part every epoch.
 """
 
 from collections.abc import Sequence
@@ -16,20 +17,25 @@ from mtl_core.data.cutting import shuffled
 def examples_per_task(
     rows: Sequence[int], names: Sequence[str], config: BatchConfig
 ) -> tuple[int, ...]:
-    """Return the number of examples of each task in an epoch; they sum to `sum(rows)`.
+    """Return the number of examples of each task in an epoch; they sum to the epoch's.
 
     Shares are rounded by largest remainder, ties by name, and no task gets less than one.
     """
-    if config.sampling == "proportional":
+    if config.sampling == "proportional" and config.epoch_examples is None:
         return tuple(rows)
-    exponent = 0.0 if config.sampling == "uniform" else 1 / config.sampling_temperature
-    weights = np.asarray(rows, dtype=np.float64) ** exponent
-    exact = np.round(sum(rows) * weights / weights.sum(), 6)  # (K,), equal on every machine
+    total = sum(rows) if config.epoch_examples is None else config.epoch_examples
+    exponents = {
+        "proportional": 1.0,
+        "uniform": 0.0,
+        "temperature": 1 / config.sampling_temperature,
+    }
+    weights = np.asarray(rows, dtype=np.float64) ** exponents[config.sampling]
+    exact = np.round(total * weights / weights.sum(), 6)  # (K,), equal on every machine
     counts = np.maximum(np.floor(exact).astype(np.int64), 1)
     by_remainder = sorted(
         range(len(rows)), key=lambda task: (counts[task] - exact[task], names[task])
     )
-    for task in by_remainder[: max(sum(rows) - int(counts.sum()), 0)]:
+    for task in by_remainder[: max(total - int(counts.sum()), 0)]:
         counts[task] += 1
     return tuple(counts.tolist())
 

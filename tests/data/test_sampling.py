@@ -64,3 +64,21 @@ def test_a_task_drawn_below_its_size_is_a_part_without_repeats() -> None:
     drawn = draw_examples(100, 30, stream(0))
 
     assert len(np.unique(drawn)) == 30
+
+
+@pytest.mark.parametrize(
+    ("sampling", "wanted"),
+    [("proportional", (100, 300)), ("uniform", (200, 200)), ("temperature", (146, 254))],
+)
+def test_an_epoch_of_given_examples_is_shared_out(sampling: str, wanted: tuple[int, int]) -> None:
+    config = BatchConfig(sampling=sampling, epoch_examples=400)
+
+    counts = examples_per_task([1000, 3000], ["rte", "sst2"], config)
+
+    assert counts == wanted  # 400 / (1 + sqrt(3)) = 146.4
+
+
+def test_an_epoch_has_an_example_of_each_task() -> None:
+    config = BatchConfig(epoch_examples=3)
+
+    assert min(examples_per_task([10, 10_000], ["rte", "sst2"], config)) == 1
