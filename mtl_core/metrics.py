@@ -260,6 +260,9 @@ _BY_KIND: dict[str, tuple[Metric, ...]] = {
 }
 
 
+TAGGING = _BY_KIND["tagging"]
+
+
 def get_metric(kind: str, name: str) -> Metric:
     """Return the metric of this name for tasks of that kind."""
     return next(metric for metric in _BY_KIND[kind] if metric.name == name)

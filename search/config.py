@@ -43,6 +43,9 @@ class SearchConfig:
         gpus_per_trial: GPUs of one engine, or the part of one that it may take.
         retries: Fresh starts of a trial whose worker was lost.
         early_stopping: None: every trial gets all its epochs.
+        scale: How the mean over tasks of different metrics is told: the scores as they are, or the
+            points gained over the majority baseline or over the best single-task model. The same is
+            taken from a task's score in every trial, so trials stand in one order on all scales.
     """
 
     trials: Count = 40
@@ -56,3 +59,4 @@ class SearchConfig:
     gpus_per_trial: PositiveOrZero = 0.0
     retries: CountOrZero = 3
     early_stopping: EarlyStoppingConfig | None = Field(default_factory=EarlyStoppingConfig)
+    scale: Literal["score", "over_majority", "over_single_task"] = "score"

@@ -86,6 +86,7 @@ class Place:
             space_digest=self.space.digest(),
             data_fingerprint=self.corpus.content_hash(),
             seed=self.space.search.seed,
+            scale=self.space.search.scale,
             tasks=list(self.corpus.names),
         )
 

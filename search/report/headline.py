@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mtl_core.baselines import TFIDF, TFIDF_POOLED
+from mtl_core.metrics import TAGGING
 from search.record import StudyRecord
 from search.report.findings import SINGLE_TASK, Findings, Tested
 from search.report.statistics import Scored
@@ -51,7 +52,8 @@ def answer(findings: Findings, marks: Marks) -> list[str]:
     best = findings.average
     if best is None:
         return [marks.strong(_no_answer(findings, marks))]
-    sentences = [marks.strong(_best(findings, best, marks)), *_worth(findings, best, marks)]
+    sentences = [marks.strong(_best(findings, best, marks)), *_on_scale(findings, best)]
+    sentences += _worth(findings, best, marks)
     linear = findings.linear
     if linear is None:
         return sentences
@@ -101,7 +103,14 @@ def _metrics(findings: Findings) -> str:
         task: rows.metric.name if isinstance(rows, Scored) else "accuracy"
         for task, rows in first.correct.items()
     }
-    return f"Scores: {', '.join(f'{task} {metric}' for task, metric in named.items())}, times 100. "
+    tagged = any(
+        isinstance(rows, Scored) and rows.metric in TAGGING for rows in first.correct.values()
+    )
+    words = "Of tagged words the linear baseline says each word's most frequent tag. "
+    return (
+        f"Scores: {', '.join(f'{task} {metric}' for task, metric in named.items())}, times 100. "
+        f"{words if tagged else ''}"
+    )
 
 
 def _no_answer(findings: Findings, marks: Marks) -> str:
@@ -135,6 +144,22 @@ def _best(findings: Findings, best: Tested, marks: Marks) -> str:
         f"{start}: {describe(best, marks)}. It gets {test}% of the test rows right{rest}, {dev}% "
         f"on dev {where}."
     )
+
+
+def _on_scale(findings: Findings, best: Tested) -> list[str]:
+    """Return the mean on the scale that the space asks for, where it is not the scores' own."""
+    scale = findings.record.header.get("scale", "score")
+    zero = {
+        "over_majority": findings.baselines.get("majority"),
+        "over_single_task": findings.single_task,
+    }.get(scale)
+    if zero is None:
+        return []
+    name = {"over_majority": "the majority baseline", "over_single_task": SINGLE_TASK}[scale]
+    found = findings.compare(best, zero)
+    return [
+        f"Over {name} that is {interval(found.test)} points on test, {signed(found.dev)} on dev."
+    ]
 
 
 def describe(model: Tested, marks: Marks) -> str:

@@ -2,8 +2,14 @@
 
 from typing import Any
 
+import numpy as np
+import pytest
+
+from mtl_core.metrics import get_metric
 from search.report.findings import Findings
 from search.report.headline import MARKDOWN, PLAIN, answer, basis, comparison, headline
+from search.report.statistics import Scored
+from search.rows import pack
 
 
 def sentences(maker: Any) -> list[str]:
@@ -153,3 +159,35 @@ def test_all_rows_unseen_are_not_scored_twice(maker: Any) -> None:
     assert "unseen" not in answer(findings, PLAIN)[0]
     assert "unseen" not in comparison(findings, PLAIN)
     assert "all of them unseen" in basis(findings)
+
+
+@pytest.mark.parametrize(
+    ("scale", "said"),
+    [
+        ("over_majority", "Over the majority baseline that is +30.0 ("),
+        ("over_single_task", "Over single_task that is +5.0 ("),
+    ],
+)
+def test_the_mean_is_told_on_the_scale_of_the_space(maker: Any, scale: str, said: str) -> None:
+    two_structures(maker, (300, 300), (320, 320)).baseline("majority", (0.5, 0.5), (200, 200))
+    maker.events[0]["scale"] = scale
+
+    assert any(sentence.startswith(said) for sentence in sentences(maker))
+
+
+def test_scores_that_are_no_accuracy_are_named_and_not_called_rows(maker: Any) -> None:
+    counts = np.tile([[1.0, 1.0, 1.0], [0.0, 1.0, 1.0]], (50, 1))
+    two_structures(maker, (300, 300), (320, 320))
+    for event in maker.events:
+        if event["event"] == "tested":
+            rows = Scored(counts, get_metric("tagging", "entity_f1"))
+            event["correct"]["books"] = pack({"books": rows})["books"]
+            event["metrics"] = {"books": ("tagging", "entity_f1")}
+            event["seen"]["books"] = pack({"books": np.zeros(100, bool)})["books"]
+
+    text = headline(maker.record())
+
+    assert "Its mean score over the tasks is 65.0 on test" in text  # of 50 and 80
+    assert "Scores: books entity_f1, films accuracy, times 100. Of tagged words" in " ".join(
+        text.split()
+    )
