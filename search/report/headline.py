@@ -157,9 +157,8 @@ def _on_scale(findings: Findings, best: Tested) -> list[str]:
         return []
     name = {"over_majority": "the majority baseline", "over_single_task": SINGLE_TASK}[scale]
     found = findings.compare(best, zero)
-    return [
-        f"Over {name} that is {interval(found.test)} points on test, {signed(found.dev)} on dev."
-    ]
+    test, dev = interval(found.test), signed(found.dev)
+    return [f"Over {name} that is {test} points on test, {dev} on dev."]
 
 
 def describe(model: Tested, marks: Marks) -> str:
