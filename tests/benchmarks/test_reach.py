@@ -1,0 +1,235 @@
+"""What the points of a space reach: several fresh seeds each, the epoch chosen on dev, test once.
+
+    python tests/benchmarks/test_reach.py --space spaces/fdu_best.yaml --data FOLDER --seeds 5
+
+Each result is written to a file as it comes, so a run that was cut off goes on. The interval is of
+a bootstrap over the seeds and, within each task, over the test rows; the cheap baselines are
+measured in the same run.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+from mtl_core.baselines import baselines
+from mtl_core.data.encoded import EncodedCorpus, encode, open_encoded
+from mtl_core.data.readers import read_corpus
+from search.report.statistics import OfTask, Scored, mean_score, only
+from search.rows import pack, unpack, unpack_bits
+from search.space import Space, load_space
+
+DRAWS = 1000
+Rows = dict[str, OfTask]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One point of a space, trained from one seed."""
+
+    point: int
+    config: dict[str, Any]
+    seed: int
+    corpus: Path
+    vectors: tuple[np.ndarray, np.ndarray] | None
+
+
+def train(job: Job) -> dict[str, Any]:
+    """Return what the epoch that is best on dev comes to on test."""
+    import torch
+
+    from mtl_core.metrics import ACCURACY
+    from mtl_core.training.config import TrialConfig
+    from mtl_core.training.evaluation import evaluate
+    from mtl_core.training.models import restore_model
+    from mtl_core.training.trainer import Trainer
+
+    torch.set_num_threads(1)
+    corpus, config = open_encoded(job.corpus), TrialConfig.from_dict(job.config)
+    trainer = Trainer(corpus, config, seed=job.seed, vectors=job.vectors)
+    dev, state, seconds = None, {}, 0.0
+    for result in trainer.epochs():
+        seconds += result.seconds
+        if dev is None or result.average > dev.average:
+            dev = result
+            state = {n: p.detach().clone() for n, p in trainer.model.named_parameters()}
+    assert dev is not None
+    found = evaluate(restore_model(corpus, config, state), corpus, "test")
+    return {
+        "point": job.point,
+        "seed": job.seed,
+        "epoch": dev.epoch,
+        "dev": dev.average,
+        "minutes": seconds / 60,
+        "rows": pack(
+            {
+                name: of.correct if of.metric is ACCURACY else Scored(of.counts, of.metric)
+                for name, of in found.items()
+            }
+        ),
+        "seen": pack({name: of.seen_in_train for name, of in found.items()}),
+    }
+
+
+class Results:
+    """The results of all points, as they were written."""
+
+    def __init__(self, path: Path, corpus: EncodedCorpus) -> None:
+        self.path, self.names = path, corpus.names
+        self.metrics = {
+            task.name: (task.kind, task.metric)
+            for task in corpus.tasks
+            if (task.kind, task.metric) != ("classification", "accuracy")
+        }
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        self.found = [json.loads(line) for line in lines]
+
+    def has(self, point: int, seed: int) -> bool:
+        return any((one["point"], one["seed"]) == (point, seed) for one in self.found)
+
+    def add(self, result: dict[str, Any]) -> None:
+        self.found.append(result)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(result) + "\n")
+
+    def of(self, point: int) -> list[dict[str, Any]]:
+        return [one for one in self.found if one["point"] == point]
+
+    def rows(self, result: Mapping[str, Any], *, unseen: bool) -> Rows:
+        rows = unpack(result["rows"], self.metrics)
+        if not unseen:
+            return rows
+        return only(rows, {task: ~seen for task, seen in unpack_bits(result["seen"]).items()})
+
+
+def interval(seeds: list[Rows], tasks: tuple[str, ...]) -> tuple[float, float]:
+    """Return the 95 % interval of the mean over seeds: seeds drawn, then the rows of each task."""
+    rng = np.random.default_rng(0)
+    means = []
+    for _ in range(DRAWS):
+        chosen = [seeds[at] for at in rng.integers(0, len(seeds), len(seeds))]
+        draws = {task: rng.integers(0, len(seeds[0][task]), len(seeds[0][task])) for task in tasks}
+        scores = [
+            mean_score({task: rows[task][draws[task]] for task in tasks}, tasks) for rows in chosen
+        ]
+        means.append(float(np.mean(np.array(scores, dtype=np.float64))))
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def summary(results: Results, points: list[str]) -> Table:
+    """Return a line for each point: dev, test with its spread and interval, unseen rows."""
+    heads = ("point", "seeds", "dev", "test", "sd", "95 % interval", "unseen", "min a seed")
+    table = Table(*heads, title="Means over the tasks, times 100; epoch chosen on dev")
+    for point, name in enumerate(points):
+        found = results.of(point)
+        if not found:
+            continue
+        rows = [results.rows(one, unseen=False) for one in found]
+        test = [mean_score(of_seed, results.names) for of_seed in rows]
+        unseen = [mean_score(results.rows(one, unseen=True), results.names) for one in found]
+        low, high = interval(rows, results.names)
+        table.add_row(
+            name,
+            str(len(found)),
+            f"{100 * np.mean([one['dev'] for one in found]):.2f}",
+            f"{100 * np.mean(test):.2f}",
+            f"{100 * np.std(test, ddof=1):.2f}" if len(found) > 1 else "",
+            f"{100 * low:.1f} to {100 * high:.1f}",
+            f"{100 * np.mean(unseen):.2f}",
+            f"{np.mean([one['minutes'] for one in found]):.1f}",
+        )
+    return table
+
+
+def baseline_lines(space: Space, corpus: EncodedCorpus) -> Iterator[str]:
+    """Yield what the cheap baselines reach on the same rows."""
+    for baseline in baselines(read_corpus(space.data)):
+        plain, unseen = [], []
+        for at, name in enumerate(corpus.names):
+            of_task = baseline.answered[name]["test"]
+            seen = np.array(corpus.split(at, "test").seen_in_train)[of_task.given]
+            plain.append(of_task.score)
+            unseen.append(of_task.metric.score(of_task.answers.take(~seen)))
+        yield f"{baseline.name}: {100 * np.mean(plain):.2f}, unseen {100 * np.mean(unseen):.2f}"
+
+
+def jobs(space: Space, corpus: EncodedCorpus, seeds: int, results: Results) -> list[Job]:
+    vectors = word_vectors(space, corpus)
+    return [
+        Job(number, space.configure(point).as_dict(), seed, corpus.path, vectors)
+        for seed in range(1, 1 + seeds)
+        for number, point in enumerate(space.points)
+        if not results.has(number, seed)
+    ]
+
+
+def word_vectors(space: Space, corpus: EncodedCorpus) -> tuple[np.ndarray, np.ndarray] | None:
+    from mtl_core.data.vectors import vectors_for
+
+    source = space.data.vectors
+    return None if source is None else vectors_for(corpus, Path(source))
+
+
+def train_all(todo: list[Job], workers: int) -> Iterator[dict[str, Any]]:
+    """Yield the results as they come; one worker is this process."""
+    if workers == 1:
+        yield from map(train, todo)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for done in as_completed([pool.submit(train, job) for job in todo]):
+            yield done.result()
+
+
+def run(space: Space, *, seeds: int, out: Path, workers: int, console: Console) -> Results:
+    """Train what is not there yet, and print the table after each result."""
+    corpus = encode(read_corpus(space.data), space.data)
+    names = [
+        ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in point.items())
+        for point in space.points
+    ]
+    results = Results(out, corpus)
+    for result in train_all(jobs(space, corpus, seeds, results), workers):
+        results.add(result)
+        console.print(summary(results, names))
+    for line in baseline_lines(space, corpus):
+        console.print(line)
+    return results
+
+
+@pytest.mark.slow
+def test_points_are_trained_from_several_seeds(tmp_path: Path) -> None:
+    space = load_space(Path(__file__).parents[2] / "spaces" / "sanity.yaml")
+    out = tmp_path / "reach.jsonl"
+
+    run(space, seeds=2, out=out, workers=1, console=Console())
+    again = run(space, seeds=2, out=out, workers=1, console=Console())
+
+    assert [one["seed"] for one in again.of(0)] == [1, 2]
+    assert len(out.read_text().splitlines()) == 2
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--space", required=True)
+    parser.add_argument("--data")
+    parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("reach.jsonl"))
+    asked = parser.parse_args()
+    space = load_space(asked.space, asked.set, data=asked.data)
+    run(space, seeds=asked.seeds, out=asked.out, workers=asked.workers, console=Console(width=150))
+
+
+if __name__ == "__main__":
+    main()
