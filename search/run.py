@@ -137,18 +137,23 @@ def predict(
     ],
     task: Annotated[str, typer.Option(help="Name of the task whose head answers.")],
     probabilities: Annotated[
-        bool, typer.Option(help="Print the probability of the label behind it.")
+        bool, typer.Option(help="Print the probability of each label behind it.")
     ] = False,
 ) -> None:
-    """Label texts, one a line, from standard input; prints one label a line."""
+    """Label texts, one a line, from standard input; prints one answer a line.
+
+    Of a task of pairs a line is two texts with a tab between. The answer is the label, the labels
+    that hold with | between, the value, or a tag for each word.
+    """
     with clear_errors():
         import mtl_core
 
         predictor = mtl_core.load(model)
-        texts = [line.decode("utf-8", "replace").rstrip("\r\n") for line in sys.stdin.buffer]
-        for prediction in predictor.predict(task, texts):
-            chance = prediction.probabilities[prediction.label]
-            typer.echo(f"{prediction.label}\t{chance:.4f}" if probabilities else prediction.label)
+        lines = [line.decode("utf-8", "replace").rstrip("\r\n") for line in sys.stdin.buffer]
+        for prediction in predictor.predict_lines(task, lines):
+            shares = [f"{prediction.probabilities[n]:.4f}" for n in prediction.holding]
+            cells = [prediction.label, *(shares if probabilities else [])]
+            typer.echo("\t".join(cells))
 
 
 @contextmanager

@@ -52,6 +52,11 @@ class Prediction:
     label: str
     probabilities: dict[str, float]
 
+    @property
+    def holding(self) -> list[str]:
+        """The labels that hold, one or several; none of values and tags."""
+        return [name for name in self.label.split(LABEL_SEPARATOR) if name in self.probabilities]
+
 
 def export(
     folder: Path,
@@ -142,6 +147,25 @@ class Predictor:
                     starts = found.starts[row] if found.starts else ()
                     said[row] = _prediction(outputs[:, : info.n_outputs], info, starts)
         return said
+
+    def predict_lines(self, task: str, lines: Sequence[str]) -> list[Prediction]:
+        """Return the predictions for lines of text; of a task of pairs, a tab stands between two.
+
+        Raises:
+            ConfigError: As `predict`, or a line of a task of pairs is no pair, with its number.
+        """
+        check_names([task], self.tasks, where="task")
+        if not self.infos[task].of_pairs:
+            return self.predict(task, lines)
+        cells = [line.split("\t") for line in lines]
+        faults = [
+            f"line {number}: {len(of_line)} cells, task {task!r} is of pairs: TEXT<TAB>TEXT wanted"
+            for number, of_line in enumerate(cells, start=1)
+            if len(of_line) != 2
+        ]
+        if faults:
+            raise ConfigError(faults[:5])
+        return self.predict(task, [first for first, _ in cells], [second for _, second in cells])
 
 
 def _check_texts(texts: Sequence[str], seconds: Sequence[str], info: TaskInfo) -> None:

@@ -11,6 +11,7 @@ from mixed_corpus import mixed_corpus
 from mtl_core.data.batches import Row, collate
 from mtl_core.data.config import DataConfig
 from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.errors import ConfigError
 from mtl_core.model.forward import Part, compute_logits
 from mtl_core.model.structures import STRUCTURES
 from mtl_core.training.config import TrialConfig
@@ -189,3 +190,24 @@ def test_an_exported_model_answers_in_the_labels_of_each_kind(
             assert held == answers.predicted.tolist()
         else:
             assert [task.labels.index(one.label) for one in said] == answers.predicted.tolist()
+
+
+def test_lines_of_a_task_of_pairs_are_two_texts(
+    mixed: EncodedCorpus, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = make_config(sharing={"structure": "stack_cls"})
+    model = build_model(mixed, config, seed=3).eval()
+    export(tmp_path / "model", dict(model.named_parameters()), config, mixed)
+    predictor = load(tmp_path / "model")
+
+    (found,) = predictor.predict_lines("same", ["w0\tw1"])
+
+    assert found == predictor.predict("same", ["w0"], ["w1"])[0]
+    assert found.holding == [found.label]
+    assert predictor.predict_lines("tags", ["w0 w1"])[0].holding == []
+    with pytest.raises(ConfigError, match="line 2: 1 cells, task 'same' is of pairs"):
+        predictor.predict_lines("same", ["w0\tw1", "w0"])
+    with pytest.raises(ConfigError, match="'topic': is of single texts"):
+        predictor.predict("topic", ["w0"], ["w1"])
+    with pytest.raises(ConfigError, match="'same': is of pairs, found 0 second texts for 1"):
+        predictor.predict("same", ["w0"])
