@@ -18,10 +18,10 @@ from mtl_core.data.batches import plan_epoch
 from mtl_core.data.encoded import EncodedCorpus, encode
 from mtl_core.data.readers import read_corpus
 from mtl_core.model.drawing import plan_table
-from mtl_core.model.structures import build_plan
 from mtl_core.seeding import stream
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.estimate import estimate
+from mtl_core.training.models import plan_of
 from mtl_core.training.trainer import Trainer
 from search.cluster import local_engines
 from search.config import SearchConfig
@@ -112,7 +112,7 @@ def plan_pictures(space: Space, names: Sequence[str]) -> Iterator[tuple[str, Tab
     for structure, by_depth in sorted(seen.items()):
         depths = sorted(by_depth)
         config = by_depth[depths[len(depths) // 2]]
-        plan = build_plan(config.sharing, len(names), config.encoder.n_layers)
+        plan = plan_of(config, len(names))
         title = structure
         if depths[-1] >= 0:
             listed = ", ".join(str(depth) for depth in depths if depth >= 0)

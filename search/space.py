@@ -23,6 +23,7 @@ from mtl_core.yaml_lines import read_file
 from search.conditional import Active
 from search.domains import Alternative, Fixed, Suggests
 from search.points import canonical
+from search.pretrained import PRETRAINED, REQUIRED, absolute
 from search.schema import TRIAL_SECTIONS, show
 from search.space_builder import BuiltSpace, build
 from search.space_checks import combinations, draw
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from rich.table import Table
 
-REQUIRED = "required"  # `data.source` of a space that is for the user's own data
 ENVIRONMENT = "BRANCHPOINT_DATA"
 
 
@@ -45,6 +45,11 @@ class Space(BuiltSpace):
             raise ConfigError(
                 f"{self._place('data.source')}: data.source: this space needs --data FOLDER "
                 f"or the environment variable {ENVIRONMENT}"
+            )
+        if self.settings.tokenizer == REQUIRED:
+            raise ConfigError(
+                f"{self._place(PRETRAINED)}: {PRETRAINED}: this space needs the folder or hub name "
+                f"of a pretrained encoder, --set {PRETRAINED}=DIR"
             )
         return self.settings
 
@@ -82,7 +87,7 @@ class Space(BuiltSpace):
         sections: dict[str, dict[str, Any]] = {section: {} for section in TRIAL_SECTIONS}
         for key, value in resolved.items():
             section, _, name = key.partition(".")
-            sections[section][name] = value
+            sections[section][name] = absolute(value) if key == PRETRAINED else value
         return TrialConfig.from_dict(sections)
 
     def key(self, values: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from search.conditional import Conditional
 from search.config import SearchConfig
 from search.overrides import change
 from search.points import check_points
+from search.pretrained import PRETRAINED, take_over
 from search.schema import STUDY_SECTIONS, TRIAL_SECTIONS, trial_keys
 from search.space_checks import check_combinations, order
 from search.space_reader import Draft, read_draft
@@ -81,6 +82,7 @@ class _Checked:
 def _check(document: Document, name: str, changed: Collection[str] = ()) -> _Checked:
     faults = Faults(document, list(document.faults))
     draft = read_draft(document, name, faults)
+    take_over(draft, document, faults)
     conditional = order(draft.entries, faults, changed)
     check_combinations(conditional, faults)
     if draft.search.sampler == "grid" and not faults.found and conditional.size() is None:
@@ -95,7 +97,7 @@ def _check(document: Document, name: str, changed: Collection[str] = ()) -> _Che
 
 def _assemble(text: str, source: str, checked: _Checked, changed: set[str]) -> BuiltSpace:
     draft = checked.draft
-    if changed or "name" not in checked.document.values:
+    if changed or "name" not in checked.document.values or _is_pretrained(checked.conditional):
         text = f"# {source}, changed: {', '.join(sorted(changed)) or 'nothing'}\n{_text(checked)}"
     places = {
         ".".join(map(str, path)): str(place)
@@ -113,6 +115,10 @@ def _assemble(text: str, source: str, checked: _Checked, changed: set[str]) -> B
         left_out=tuple(checked.point_faults.lines()),
         places=places,
     )
+
+
+def _is_pretrained(conditional: Conditional) -> bool:
+    return any(entry.key == PRETRAINED for entry in conditional.entries)
 
 
 def _text(checked: _Checked) -> str:

@@ -184,10 +184,10 @@ def _path(name: str) -> KeyPath:
     return tuple(name.split("."))
 
 
-def _head_rule(values: Resolved) -> str:
-    d_model, n_heads = values["encoder.d_model"], values["encoder.n_heads"]
+def _size_rule(values: Resolved) -> str:
+    names = ("d_model", "n_heads", "d_word", "norm")
     try:
-        EncoderConfig(d_model=d_model, n_heads=n_heads)
+        EncoderConfig(**{name: values[f"encoder.{name}"] for name in names})
     except ValidationError as error:
         return str(error.errors()[0]["msg"]).removeprefix("Value error, ")
     return ""
@@ -214,7 +214,7 @@ def _weights_rule(values: Resolved) -> str:
 
 
 _RULES: tuple[tuple[tuple[str, ...], Callable[[Resolved], str]], ...] = (
-    (("encoder.d_model", "encoder.n_heads"), _head_rule),
+    (("encoder.d_model", "encoder.n_heads", "encoder.d_word", "encoder.norm"), _size_rule),
     (("sharing.divergence_depth", "sharing.structure", "encoder.n_layers"), _depth_rule),
     (("weighting.weights", "weighting.method"), _weights_rule),
 )

@@ -41,10 +41,11 @@ class DataConfig:
         source: "builtin", a task file in YAML, or a folder: FDU-MTL's, GLUE's or CoNLL's files, or
             one folder per task.
         tasks: Names of the tasks to use, in this order; all of them when empty.
-        tokenizer: "word" (lower-cased, split at white space) or "bpe".
+        tokenizer: "word" (lower-cased, split at white space), "bpe", or a folder or hub name with
+            a tokenizer.json: its words, and its special ones around each text.
         vocabulary_size: Most frequent words kept (word) or merges learnt up to (bpe); None: all.
         min_count: Occurrences in train below which a word is unknown.
-        max_words: Texts are cut after this many words.
+        max_words: Texts are cut after this many words, special ones counted.
         dev_share, test_share: Taken from train where a user's folder has no such file.
         split_seed: Seed of those splits.
         exclude_overlap: Leave out the train rows whose texts are in dev or test of any task.
@@ -54,7 +55,7 @@ class DataConfig:
     source: str = "builtin"
     builtin: CorpusConfig = Field(default_factory=CorpusConfig)
     tasks: tuple[str, ...] = ()
-    tokenizer: Literal["word", "bpe"] = "word"
+    tokenizer: str = "word"
     vocabulary_size: Count | None = None
     min_count: Count = 1
     max_words: Count = 400

@@ -25,9 +25,10 @@ from tokenizers import Tokenizer
 from mtl_core.data.cache import keep
 from mtl_core.data.config import DataConfig
 from mtl_core.data.duplicates import seen_in_train
+from mtl_core.data.pretrained_tokenizer import tokenizer_hash
 from mtl_core.data.targets import encode_targets, n_outputs, value_scale
 from mtl_core.data.task import Corpus, Split, Task
-from mtl_core.data.tokenizer import CLS, build_tokenizer, vocabulary_of
+from mtl_core.data.tokenizer import CLS, build_tokenizer, is_pretrained, vocabulary_of
 from mtl_core.data.word_ids import encode_rows
 from mtl_core.errors import check_names
 
@@ -172,7 +173,8 @@ def encode(corpus: Corpus, config: DataConfig, cache: Path | None = None) -> Enc
     Args:
         cache: Folder of the file; $BRANCHPOINT_CACHE or ~/.cache/branchpoint when None.
     """
-    settings = (config.tokenizer, config.vocabulary_size, config.min_count, config.max_words)
+    name = tokenizer_hash(config) if is_pretrained(config) else config.tokenizer
+    settings = (name, config.vocabulary_size, config.min_count, config.max_words)
     fingerprint = _hash(FORMAT, corpus.content_hash(), *settings)
 
     def write(path: Path) -> None:
@@ -195,7 +197,7 @@ def _write(path: Path, corpus: Corpus, config: DataConfig, fingerprint: str) -> 
     about = {
         "fingerprint": fingerprint,
         "max_words": config.max_words,
-        "vocabulary_size": tokenizer.get_vocab_size(),
+        "vocabulary_size": 1 + max(tokenizer.get_vocab().values()),  # ids may have gaps
         "tasks": [asdict(_info(task)) for task in corpus.tasks],
         "splits": [(task.name, split) for task, split in keys],
         "checksums": [_checksum(split) for split in splits],

@@ -1,17 +1,19 @@
-"""Texts become word ids: whole words as in the published study, or byte-level BPE.
+"""Texts become word ids: whole words as in the published study, byte-level BPE, or as pretrained.
 
-Both lower-case and learn from the texts given (train only, of the study's tasks only), and both
+The first two lower-case and learn from the texts given (train only, of the study's tasks only), and
 number alike on every run: words by how often they occur, most frequent first, ties by spelling.
 Ids 0, 1 and 2 are padding, unknown and <cls>; a text that spells one of these has an unknown word
-there, so that only the program sets them.
+there, so that only the program sets them. A pretrained tokenizer (`pretrained_tokenizer.py`) has
+ids of its own.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from mtl_core.data.config import DataConfig
+from mtl_core.data.pretrained_tokenizer import read_tokenizer
 
 PADDING, UNKNOWN, CLS = 0, 1, 2
 RESERVED = ("<pad>", "<unk>", "<cls>")
@@ -20,12 +22,18 @@ _CHUNK = 4096  # texts encoded at a time: an `Encoding` takes far more memory th
 
 
 def build_tokenizer(texts: Iterable[str], config: DataConfig) -> Tokenizer:
-    """Return the tokenizer of `config.tokenizer`, learnt from `texts`.
+    """Return the tokenizer of `config.tokenizer`, learnt from `texts` unless it is pretrained.
 
     `vocabulary_size` counts without the three reserved ids; `min_count` is for words the
     occurrences below which one is unknown, for BPE those below which two pieces are not merged.
     """
-    return {"word": _word_level, "bpe": _byte_pairs}[config.tokenizer](texts, config)
+    if is_pretrained(config):
+        return read_tokenizer(config)
+    return LEARNT[config.tokenizer](texts, config)
+
+
+def is_pretrained(config: DataConfig) -> bool:
+    return config.tokenizer not in LEARNT
 
 
 def encode_texts(
@@ -33,16 +41,26 @@ def encode_texts(
 ) -> list[list[int]]:
     """Return the ids of each text, cut after `max_words`; a text without words is one unknown.
 
+    A pretrained tokenizer puts its special words around each text and cuts as it was told to.
+
     Args:
         tokenizer: A tokenizer, or its JSON.
     """
     learnt = Tokenizer.from_str(tokenizer) if isinstance(tokenizer, str) else tokenizer
     rows: list[list[int]] = []
+    if not has_reserved_ids(learnt):
+        encoded = map(learnt.encode_batch_fast, _chunks(texts))
+        return [encoding.ids for chunk in encoded for encoding in chunk]
     for chunk in _chunks(texts):
         for encoding in learnt.encode_batch_fast(chunk, add_special_tokens=False):
             ids = encoding.ids[:max_words]
             rows.append([UNKNOWN if word <= CLS else word for word in ids] or [UNKNOWN])
     return rows
+
+
+def has_reserved_ids(tokenizer: Tokenizer) -> bool:
+    """Whether ids 0, 1 and 2 are what they are here: the tokenizer was learnt by this program."""
+    return all(tokenizer.token_to_id(word) == at for at, word in enumerate(RESERVED))
 
 
 def vocabulary_of(tokenizer: Tokenizer | str) -> dict[str, int]:
@@ -96,6 +114,12 @@ def _most_pieces(texts: Iterable[str]) -> int:
     """Return a number of pieces that no merging exceeds; the trainer reserves room for as many."""
     words = {word for text in texts for word in text.split()}
     return 256 + sum(len(word.encode()) for word in words)
+
+
+LEARNT: dict[str, Callable[[Iterable[str], DataConfig], Tokenizer]] = {
+    "word": _word_level,
+    "bpe": _byte_pairs,
+}
 
 
 def _chunks(texts: Sequence[str]) -> Iterator[list[str]]:

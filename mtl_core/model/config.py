@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic.dataclasses import dataclass
 
-from mtl_core.fields import CLOSED, Count, CountOrZero, Share, Switch
+from mtl_core.fields import CLOSED, Count, CountOrZero, Positive, Share, Switch
 
 
 @dataclass(frozen=True, kw_only=True, config=CLOSED)
@@ -12,6 +12,8 @@ class EncoderConfig:
     """The published encoder is the default: pre-norm, ReLU, learned positions (Sun, 2019).
 
     Args:
+        pretrained: Folder or hub name of a pretrained encoder of the BERT family, whose sizes are
+            then those of this one (`pretrained.resolve`); a smaller `n_layers` takes its lowest.
         d_word: Width of the word vectors, which a linear layer brings to `d_model`.
         dropout_embedding: After words, positions and tokens are put together.
         dropout: After attention and inside and after the feed-forward part.
@@ -19,10 +21,16 @@ class EncoderConfig:
         dropout_head: On the sentence vector before the head.
         freeze_words: Keep the word vectors as they start.
         mean_over_padding: S-P averages padding too, as the published code did; for reproduction.
+        norm: "pre": before attention and feed-forward part, and a final one; "post": after them
+            and after the embedding, which then has no projection (BERT).
+        activation: Between the two products of the feed-forward part.
+        norm_eps: Added to the variance in every norm.
+        n_types: Kinds of text that words are marked with; 2 tell the texts of a pair apart.
         precision: Type of the matrix products; "auto" is what is fast on the device
             (`precision.py`).
     """
 
+    pretrained: str | None = None
     n_layers: Count = 4
     d_model: Count = 300
     d_word: Count = 300
@@ -34,6 +42,10 @@ class EncoderConfig:
     dropout_head: Share = 0.5
     freeze_words: Switch = False
     mean_over_padding: Switch = False
+    norm: Literal["pre", "post"] = "pre"
+    activation: Literal["relu", "gelu"] = "relu"
+    norm_eps: Positive = 1e-5
+    n_types: CountOrZero = 0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
     def __post_init__(self) -> None:
@@ -42,6 +54,18 @@ class EncoderConfig:
                 f"d_model {self.d_model} cannot be split over n_heads {self.n_heads}; "
                 f"choose a multiple of {self.n_heads}"
             )
+        if self.norm == "post" and self.d_word != self.d_model:
+            raise ValueError(
+                f"d_word {self.d_word} differs from d_model {self.d_model}; with norm 'post' there "
+                "is no projection between them, so they must be equal"
+            )
+        if self.pretrained is not None and self.mean_over_padding:
+            raise ValueError("mean_over_padding is for the published encoder, not a pretrained one")
+
+    @property
+    def brings_cls(self) -> bool:
+        """Whether every text has a [CLS] of its own, put there by its tokenizer."""
+        return self.pretrained is not None
 
 
 @dataclass(frozen=True, kw_only=True, config=CLOSED)

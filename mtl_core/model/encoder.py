@@ -1,8 +1,9 @@
 """The encoder that runs any sharing plan: the published Transformer with its weights in banks.
 
 Pre-norm layers, a final norm, learned positions, an input projection, ReLU and linear heads (Sun,
-2019). The plan (`plan.py`) says which bank a text uses at each layer, `tables.py` and `words.py`
-which tables of weights that makes, `sentence.py` and `layer.py` what is computed with them.
+2019), or as BERT has them: post-norm layers, a norm of the embedding, GELU. The plan (`plan.py`)
+says which bank a text uses at each layer, `tables.py` and `words.py` which tables of weights that
+makes, `sentence.py` and `layer.py` what is computed with them.
 Shapes: N texts, T positions, D width, E width of word vectors, K tasks, C classes.
 """
 
@@ -38,6 +39,8 @@ class MultiTaskEncoder(nn.Module):
         max_words: Longest text, in words.
         task_names: They and `seed` name the random streams of the initial weights.
         vectors: Given word vectors, (V, E), for the words `found`, (V,) bool; None: for all.
+        given: Weights learnt in an encoder without banks, that all banks start from: one bank of
+            each table, by the table's name (`tables.initial_table`).
     """
 
     word_row: Tensor
@@ -56,6 +59,7 @@ class MultiTaskEncoder(nn.Module):
         reads: Sequence[Reads] = (),
         vectors: np.ndarray | None = None,
         found: np.ndarray | None = None,
+        given: Mapping[str, Tensor] | None = None,
     ) -> None:
         super().__init__()
         self.plan, self.config, self.n_classes = plan, config, tuple(n_classes)
@@ -65,12 +69,14 @@ class MultiTaskEncoder(nn.Module):
         self.frozen: frozenset[str] = frozenset()  # groups that stay as they are
         self._tables_of: dict[str, list[str]] = {}
         self._used: dict[tuple[int, ...], _Used] = {}  # of the tasks of a minibatch
-        ids = word_ids_of_banks(plan, vocabulary_of_tasks)
-        names = names_of_banks(plan.groups[0], task_names)
+        all_known = config.pretrained is not None
+        ids = word_ids_of_banks(plan, vocabulary_of_tasks, all_known=all_known)
+        names = (*names_of_banks(plan.groups[0], task_names), *((),) * all_known)
         streams = [stream(seed, "init", "words", 0, *sorted(of_bank)) for of_bank in names]
         words = initial_words(ids, config.d_word, streams, vectors, found)
         self.words = nn.Parameter(words, requires_grad=not config.freeze_words)
-        rows = torch.from_numpy(word_rows(ids, vocabulary_of_tasks.shape[1]))
+        n_words = vocabulary_of_tasks.shape[1]
+        rows = torch.from_numpy(word_rows(ids, n_words, all_known=all_known))
         self.register_buffer("word_row", rows, persistent=False)
         self._word_row_on_cpu = rows
         for table in list_tables(
@@ -81,7 +87,7 @@ class MultiTaskEncoder(nn.Module):
             task_names=task_names,
             reads=self.reads,
         ):
-            self._add(table.name, initial_table(table, seed=seed))
+            self._add(table.name, initial_table(table, (given or {}).get(table.name), seed=seed))
             self.table_group[table.name] = table.group
             self._tables_of.setdefault(table.group, []).append(table.name)
         mask = torch.arange(max(n_classes)) < torch.tensor(self.n_classes)[:, None]  # (K, C)
@@ -168,7 +174,7 @@ class MultiTaskEncoder(nn.Module):
     def word_places(self, batch: Minibatch) -> Tensor:
         """Return the row of the word table of each word, (N, T), the <cls> word's put first."""
         words = batch.words
-        if self.plan.tokens is Tokens.CLS_WORD:
+        if self.plan.tokens is Tokens.CLS_WORD and not self.config.brings_cls:
             words = F.pad(words, (1, 0), value=CLS_ID)
         rows = self._word_row_on_cpu if words.device.type == "cpu" else self.word_row
         banks = [self.plan.groups[0][task] for task in batch.tasks]

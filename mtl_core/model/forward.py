@@ -51,9 +51,10 @@ def compute_logits(parts: Sequence[Part]) -> list[Tensor]:
     return head_outputs(works, sentence_vectors(works, products_dtype(config, device)))
 
 
-def family(config: EncoderConfig) -> tuple[int | str, ...]:
-    """Return the sizes that models must agree in to go through one pass."""
-    return (config.d_model, config.d_word, config.n_heads, config.d_ff, config.precision)
+def family(config: EncoderConfig) -> tuple[int | float | str, ...]:
+    """Return the sizes and manners that models must agree in to go through one pass."""
+    sizes = (config.d_model, config.d_word, config.n_heads, config.d_ff, config.n_types)
+    return *sizes, config.norm, config.norm_eps, config.activation, config.precision
 
 
 def _work(part: Part) -> Work:

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from mtl_core.model.banks import Tables
 
-_EPS = 1e-5
 _ALIGNMENT = 8  # numbers; a grouped product on a GPU wants rows that are multiples of 16 bytes
 # Numbers of a result. On a CPU, kernels for few rows or few columns round in another way where the
 # result is not aligned; a new tensor always is, and copying one so small costs little.
@@ -47,7 +46,13 @@ def grouped_linear(x: Tensor, weights: Tables, biases: Tables, bounds: Bounds) -
 
 
 def grouped_norm(
-    x: Tensor, weights: Tables, biases: Tables, bounds: Bounds, dtype: torch.dtype
+    x: Tensor,
+    weights: Tables,
+    biases: Tables,
+    bounds: Bounds,
+    dtype: torch.dtype,
+    *,
+    eps: float = 1e-5,
 ) -> Tensor:
     """Return the layer norm of x with the weights of each run, (P, D), as `dtype`.
 
@@ -57,14 +62,14 @@ def grouped_norm(
     """
     width = x.shape[-1:]
     if len(bounds) == 1:
-        return F.layer_norm(x, width, weights[0], biases[0], _EPS).to(dtype)
+        return F.layer_norm(x, width, weights[0], biases[0], eps).to(dtype)
     if as_one(x.device, len(bounds)):
         assert isinstance(weights, Tensor)
         assert isinstance(biases, Tensor)
-        normed = F.layer_norm(x, width, eps=_EPS)
+        normed = F.layer_norm(x, width, eps=eps)
         return torch.addcmul(_spread(biases, bounds), normed, _spread(weights, bounds)).to(dtype)
     pieces = zip(_parts(x, bounds), weights, biases, strict=True)
-    parts = [F.layer_norm(part, width, weight, bias, _EPS) for part, weight, bias in pieces]
+    parts = [F.layer_norm(part, width, weight, bias, eps) for part, weight, bias in pieces]
     return torch.cat(parts).to(dtype)
 
 

@@ -1,4 +1,4 @@
-"""One pre-norm Transformer layer over all positions of a pass (Vaswani et al., 2017).
+"""One Transformer layer over all positions of a pass (Vaswani et al., 2017), pre-norm or post-norm.
 
 Each run of positions has its own bank of weights (`grouped.py`). The stream of a text stays in
 float32; products and what is between them are in the type of the pass.
@@ -8,9 +8,10 @@ Shapes: P positions, N texts, R runs, D width, F inner width.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mtl_core.model.attention import Segment, attend, attend_from
@@ -88,6 +89,9 @@ class LayerWork:
     spans: Sequence[Span]
     n_heads: int
     dtype: torch.dtype
+    norm: Literal["pre", "post"] = "pre"
+    activation: Literal["relu", "gelu"] = "relu"
+    norm_eps: float = 1e-5
     reading: Reading | None = None
 
 
@@ -97,21 +101,55 @@ def run_layer(x: Tensor, work: LayerWork) -> Tensor:
     Args:
         x: (P, D), float32 or wider.
     """
+    return _post_norm(x, work) if work.norm == "post" else _pre_norm(x, work)
+
+
+def _pre_norm(x: Tensor, work: LayerWork) -> Tensor:
+    bounds = work.bounds
+    mixed = _attention(_norm(x, 1, work, bounds, work.dtype), work)
+    if work.reading is not None:
+        x, bounds = x[work.reading.places], work.reading.bounds
+    x = x + mixed.to(x.dtype)
+    return x + _feed_forward(_norm(x, 2, work, bounds, work.dtype), work).to(x.dtype)
+
+
+def _post_norm(x: Tensor, work: LayerWork) -> Tensor:
+    bounds, stream = work.bounds, x.dtype
+    mixed = _attention(x.to(work.dtype), work)
+    if work.reading is not None:
+        x, bounds = x[work.reading.places], work.reading.bounds
+    x = _norm(x + mixed.to(stream), 1, work, bounds, stream)
+    return _norm(x + _feed_forward(x.to(work.dtype), work).to(stream), 2, work, bounds, stream)
+
+
+def _norm(x: Tensor, which: int, work: LayerWork, bounds: Bounds, dtype: torch.dtype) -> Tensor:
+    banks = work.banks
+    weights, biases = (
+        (banks.norm1_weight, banks.norm1_bias)
+        if which == 1
+        else (banks.norm2_weight, banks.norm2_bias)
+    )
+    return grouped_norm(x, weights, biases, bounds, dtype, eps=work.norm_eps)
+
+
+def _attention(x: Tensor, work: LayerWork) -> Tensor:
+    """Return what the positions gather, (P, D), or those that are read alone, (N, D)."""
     banks, bounds, spans = work.banks, work.bounds, work.spans
-    normed = grouped_norm(x, banks.norm1_weight, banks.norm1_bias, bounds, work.dtype)
     if work.reading is None:
-        qkv = grouped_linear(normed, banks.qkv_weight, banks.qkv_bias, bounds)
+        qkv = grouped_linear(x, banks.qkv_weight, banks.qkv_bias, bounds)
         mixed = attend(qkv, work.segments, work.n_heads)
     else:
-        mixed = _attend_from_read(normed, work)
-        x, bounds, spans = x[work.reading.places], work.reading.bounds, work.reading.spans
-    out = grouped_linear(mixed, banks.out_weight, banks.out_bias, bounds)
-    x = x + drop(out, spans).to(x.dtype)
-    normed = grouped_norm(x, banks.norm2_weight, banks.norm2_bias, bounds, work.dtype)
-    inner = grouped_linear(normed, banks.up_weight, banks.up_bias, bounds)  # (P, F)
-    inner = drop(inner.relu_(), spans)
-    out = grouped_linear(inner, banks.down_weight, banks.down_bias, bounds)
-    return x + drop(out, spans).to(x.dtype)
+        mixed = _attend_from_read(x, work)
+        bounds, spans = work.reading.bounds, work.reading.spans
+    return drop(grouped_linear(mixed, banks.out_weight, banks.out_bias, bounds), spans)
+
+
+def _feed_forward(x: Tensor, work: LayerWork) -> Tensor:
+    banks, at = work.banks, work.reading or work
+    inner = grouped_linear(x, banks.up_weight, banks.up_bias, at.bounds)  # (P, F)
+    inner = inner.relu_() if work.activation == "relu" else F.gelu(inner)
+    inner = drop(inner, at.spans)
+    return drop(grouped_linear(inner, banks.down_weight, banks.down_bias, at.bounds), at.spans)
 
 
 def drop(x: Tensor, spans: Sequence[Span]) -> Tensor:

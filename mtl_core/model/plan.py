@@ -168,9 +168,13 @@ class SharingPlan:
         attention = 4 * (d_model * d_model + d_model)
         feed_forward = d_model * d_ff + d_ff + d_ff * d_model + d_model
         layer = attention + feed_forward + 2 * 2 * d_model
-        total = self.n_banks(0) * (config.d_word * d_model + d_model)
-        total += sum(self.n_banks(at) * layer for at in range(1, 1 + self.n_layers))
-        total += sum((1 + max(self.norm_banks(at))) * 2 * d_model for at in self.reading_layers)
+        total = sum(self.n_banks(at) * layer for at in range(1, 1 + self.n_layers))
+        if config.norm == "post":
+            total += self.n_banks(0) * (config.n_types + 2) * d_model
+        else:
+            projection = (config.d_word + 1) * d_model + config.n_types * config.d_word
+            total += self.n_banks(0) * projection
+            total += sum((1 + max(self.norm_banks(at))) * 2 * d_model for at in self.reading_layers)
         widths = [head_width(d_model, of_task) for of_task in reads or [Reads.TEXT] * self.n_tasks]
         heads = sum((w + 1) * count for w, count in zip(widths, n_classes, strict=True))
         return total + self.n_tokens * d_model + heads

@@ -6,7 +6,7 @@ leaves after the layer it reads.
 Shapes: P positions, N texts, T positions of a text, S tokens before the words, D width.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -40,6 +40,8 @@ from mtl_core.model.layout import (
 )
 from mtl_core.model.plan import Readout, Reads, SharingPlan, Tokens, layer_group, norm_group
 from mtl_core.model.pooling import mean_of_words
+from mtl_core.model.tables import embedding_shapes
+from mtl_core.model.token_types import add_other_types, with_first_type
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +68,8 @@ class Work:
 
     @property
     def word_offset(self) -> int:
-        return int(self.plan.tokens is Tokens.CLS_WORD)
+        """Words put before those of the minibatch."""
+        return int(self.plan.tokens is Tokens.CLS_WORD and not self.config.brings_cls)
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ class _Pass:
         self.type = torch.float64 if double else dtype  # of the products
         self.stream = torch.float64 if double else torch.float32  # of a text on its way up
         self.device = works[0].batch.words.device
-        self.n_heads = works[0].config.n_heads
+        self.config = works[0].config  # in its sizes and manners that of all
         self.layer_kinds = layer_kinds(works[0].config, self.stream, self.type)
         self.biases: dict[tuple[tuple[tuple[int, int], ...], int], Tensor | None] = {}
 
@@ -125,28 +128,53 @@ class _Pass:
 
     def _embed(self, blocks: tuple[Block, ...]) -> Stretch:
         """Return words and positions of the texts, brought to the model's width, (P, D)."""
-        group, config = layer_group(0), self.works[0].config
-        shapes = ((config.d_word, config.d_model), (config.d_model,))  # of the projection
-        n_last = sum(prod(shape) for shape in shapes)
-        parts, projections = [], {}
+        group, width = layer_group(0), self.config.d_word
+        shapes = tuple(embedding_shapes(self.config).values())[-2:]  # of the projection, or norm
+        n_last, n_types = sum(prod(shape) for shape in shapes), self.config.n_types
+        parts, types, last = [], [], {}
         for number, work in enumerate(self.works):
             rows = work.banks.rows[group]
-            positions, projections[number] = torch.split(rows, [rows.shape[1] - n_last, n_last], 1)
+            sizes = [rows.shape[1] - n_types * width - n_last, n_types * width, n_last]
+            positions, of_types, last[number] = torch.split(rows, sizes, 1)
             mine = [block for block in blocks if block.part == number]
             banks = [work.banks.place(group, work.plan.groups[0][block.task]) for block in mine]
-            positions = positions.view(len(rows), -1, config.d_word)
+            positions = positions.view(len(rows), -1, width)
+            if n_types:
+                types.append(of_types.view(len(rows), n_types, width))
+                positions = with_first_type(positions, types[-1])
             words = work.banks.rows["words"]
             parts.append(EmbeddedPart(mine, work.word_places, words, positions, banks))
         x = embed(parts)
-        x = drop(x, self._spans(blocks, "dropout_embedding")).to(self.type)
-        found = self._runs(blocks, 0)
+        for work, part, table in zip(self.works, parts, types, strict=False):
+            if (of_words := _types(work)) is not None:
+                x = add_other_types(x, table, of_words, part.blocks, part.of_block)
+        return Stretch(blocks, self._bring_in(x, blocks, last, shapes))
+
+    def _bring_in(
+        self,
+        x: Tensor,
+        blocks: tuple[Block, ...],
+        last: Mapping[int, Tensor],
+        shapes: tuple[tuple[int, ...], ...],
+    ) -> Tensor:
+        """Return the embedding as it enters the layers: projected, or of post-norm models normed.
+
+        Args:
+            last: The tables of that, side by side, of each part.
+            shapes: Theirs.
+        """
+        post, group = self.config.norm == "post", layer_group(0)
+        found, kind = self._runs(blocks, 0), self.stream if post else self.type
         chosen = [
-            (projections[part], self.works[part].banks.place(group, bank))
-            for _, _, (part, bank) in found
+            (last[part], self.works[part].banks.place(group, bank)) for _, _, (part, bank) in found
         ]
-        kinds = Kinds(shapes, (self.type, self.type))
-        weights, biases = unpack(chosen, kinds, as_one=as_one(self.device, len(chosen)))
-        return Stretch(blocks, grouped_linear(x, weights, biases, _bounds(found)).to(self.stream))
+        kinds, one = Kinds(shapes, (kind, kind)), as_one(self.device, len(chosen))
+        weights, biases = unpack(chosen, kinds, as_one=one)
+        bounds, spans = _bounds(found), self._spans(blocks, "dropout_embedding")
+        if post:
+            eps = self.config.norm_eps
+            return drop(grouped_norm(x, weights, biases, bounds, self.stream, eps=eps), spans)
+        return grouped_linear(drop(x, spans).to(self.type), weights, biases, bounds).to(self.stream)
 
     def _enter(self, layer: int, now: Stretch) -> Stretch:
         """Return the blocks with the tokens that enter before this layer."""
@@ -197,8 +225,11 @@ class _Pass:
             bounds=_bounds(found),
             segments=self._segments(part.blocks),
             spans=self._spans(part.blocks, "dropout"),
-            n_heads=self.n_heads,
+            n_heads=self.config.n_heads,
             dtype=self.type,
+            norm=self.config.norm,
+            activation=self.config.activation,
+            norm_eps=self.config.norm_eps,
             reading=reading,
         )
         return run_layer(part.x, work)
@@ -240,11 +271,17 @@ class _Pass:
         return Stretch(place(blocks), part.x.index_select(0, chosen))
 
     def _norm(self, layer: int, part: Stretch) -> Stretch:
-        """Return the positions normed by the bank of the layer they are read at."""
+        """Return the positions normed by the bank of the layer they are read at.
+
+        A post-norm model has no final norm: its last layer ends with one.
+        """
+        if self.config.norm == "post":
+            return part
         width, found = part.x.shape[1], self._runs(part.blocks, layer, norm=True)
         kinds = Kinds(((width,), (width,)), (self.stream, self.stream))
         weights, biases = tables_of(self.works, found, norm_group(layer), kinds)
-        x = grouped_norm(part.x, weights, biases, _bounds(found), part.x.dtype)
+        eps = self.config.norm_eps
+        x = grouped_norm(part.x, weights, biases, _bounds(found), part.x.dtype, eps=eps)
         return Stretch(part.blocks, x)
 
     def _runs(
@@ -360,6 +397,16 @@ def tables_of(
     banks = [(works[part].banks, bank) for _, _, (part, bank) in found]
     chosen: Chosen = [(mine.rows[group], mine.place(group, bank)) for mine, bank in banks]
     return unpack(chosen, kinds, as_one=as_one(chosen[0][0].device, len(found)))
+
+
+def _types(work: Work) -> Tensor | None:
+    """Return 1 for the words of the second text of a pair, else 0, (N, T); None: all are 0."""
+    seconds, places = work.batch.seconds, work.word_places
+    if work.config.n_types < 2 or seconds is None:
+        return None
+    starts = seconds[:, None] + work.word_offset
+    types = np.arange(places.shape[1]) >= starts
+    return torch.from_numpy(types.astype(np.int64)).to(places.device, non_blocking=True)
 
 
 def _bounds(found: Sequence[Run[tuple[int, int]]]) -> Bounds:

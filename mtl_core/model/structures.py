@@ -41,9 +41,18 @@ def stack_pooling(n_tasks: int, n_layers: int, divergence_depth: Depth = None) -
     return SharingPlan(_parting(depths, n_layers), tokens=Tokens.NONE, readout=Readout.MEAN)
 
 
-def stack_cls(n_tasks: int, n_layers: int, divergence_depth: Depth = None) -> SharingPlan:
-    """S-C: as S-P, but one CLS token before the words is read; it enters before the first layer."""
+def stack_cls(
+    n_tasks: int, n_layers: int, divergence_depth: Depth = None, *, text_cls: bool = False
+) -> SharingPlan:
+    """S-C: as S-P, but one CLS token before the words is read; it enters before the first layer.
+
+    Args:
+        text_cls: Texts have a [CLS] of their own, which is read then; no other is put before them.
+    """
     depths = _depths("stack_cls", n_tasks, n_layers, divergence_depth)
+    if text_cls:
+        groups = _parting(depths, n_layers)
+        return SharingPlan(groups, tokens=Tokens.CLS_WORD, readout=Readout.FIRST)
     return SharingPlan(_parting(depths, n_layers), tokens=Tokens.CLS, readout=Readout.TOKEN)
 
 
@@ -76,9 +85,17 @@ STRUCTURES: dict[str, Callable[..., SharingPlan]] = {
 }
 
 
-def build_plan(sharing: SharingConfig, n_tasks: int, n_layers: int) -> SharingPlan:
-    """Return the plan that a configuration names; raises `ConfigError` with what would be right."""
+def build_plan(
+    sharing: SharingConfig, n_tasks: int, n_layers: int, *, text_cls: bool = False
+) -> SharingPlan:
+    """Return the plan that a configuration names; raises `ConfigError` with what would be right.
+
+    Args:
+        text_cls: `EncoderConfig.brings_cls`.
+    """
     check_names([sharing.structure], STRUCTURES, where="sharing.structure")
+    if text_cls and sharing.structure == "stack_cls":
+        return stack_cls(n_tasks, n_layers, sharing.divergence_depth, text_cls=True)
     return STRUCTURES[sharing.structure](n_tasks, n_layers, sharing.divergence_depth)
 
 

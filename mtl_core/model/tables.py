@@ -26,6 +26,7 @@ from mtl_core.model.plan import (
 from mtl_core.seeding import stream
 
 _SPREAD = 0.05
+_APART = 0.02  # spread of tokens around a given vector
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def list_tables(
         names = names_of_banks(plan.groups[layer], task_names)
         for kind, shape in layer_shapes(config).items():
             tables.append(Table(f"layers.{layer}.{kind}", layer_group(layer), layer, shape, names))
-    for layer in plan.reading_layers:
+    for layer in plan.reading_layers if config.norm == "pre" else ():
         names, group = names_of_banks(plan.norm_banks(layer), task_names), norm_group(layer)
         for kind in ("norm_weight", "norm_bias"):
             tables.append(Table(f"norms.{layer}.{kind}", group, layer, (width,), names))
@@ -100,9 +101,20 @@ def names_of_banks(row: Sequence[int], task_names: Sequence[str]) -> tuple[tuple
     return tuple(tuple(n for n, b in pairs if b == bank) for bank in range(1 + max(row)))
 
 
-def initial_table(table: Table, *, seed: int) -> Tensor:
-    """Return a table as it starts, as published: norms 1, biases 0, all else N(0, 0.05)."""
+def initial_table(table: Table, given: Tensor | None = None, *, seed: int) -> Tensor:
+    """Return a table as it starts, as published: norms 1, biases 0, all else N(0, 0.05).
+
+    Args:
+        given: What every bank starts from instead, one bank of such a table; of positions, the
+            first are taken. So whatever was learnt in an encoder without banks (pretrained, or
+            warmed up) is put into those of any plan. Tokens start around it, N(given, 0.02): equal
+            ones would get equal gradients wherever all of them are seen.
+    """
     kind, n_banks = table.name.rpartition(".")[2], len(table.task_names)
+    if given is not None and kind != "tokens":
+        given = given[: table.shape[0]]
+        assert given.shape == table.shape, (table.name, given.shape, table.shape)
+        return given.expand(n_banks, *table.shape).contiguous()
     if kind.endswith("bias"):
         return torch.zeros(n_banks, *table.shape)
     if kind.startswith("norm"):
@@ -112,18 +124,26 @@ def initial_table(table: Table, *, seed: int) -> Tensor:
     for bank, names, count in zip(values, table.task_names, used, strict=True):
         rng = stream(seed, "init", kind, table.layer, *sorted(names))
         bank[..., :count] = rng.standard_normal((*table.shape[:-1], count), dtype=np.float32)
-    values *= np.float32(_SPREAD)
-    return torch.from_numpy(values)
+    values *= np.float32(_SPREAD if given is None else _APART)
+    start = torch.from_numpy(values)
+    return start if given is None else start + given
+
+
+def embedding_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each table of the embedding but words and positions, by name."""
+    width, shapes = config.d_word, dict[str, tuple[int, ...]]()
+    if config.n_types:
+        shapes["types"] = (config.n_types, width)
+    if config.norm == "post":
+        return shapes | {"embedding.norm_weight": (width,), "embedding.norm_bias": (width,)}
+    projection = (width, config.d_model)
+    return shapes | {"projection_weight": projection, "projection_bias": (config.d_model,)}
 
 
 def _embedding_tables(
     plan: SharingPlan, config: EncoderConfig, max_words: int, task_names: Sequence[str]
 ) -> list[Table]:
-    length = max_words + (plan.tokens is Tokens.CLS_WORD)
-    shapes = {
-        "positions": (length, config.d_word),
-        "projection_weight": (config.d_word, config.d_model),
-        "projection_bias": (config.d_model,),
-    }
+    length = max_words + (plan.tokens is Tokens.CLS_WORD and not config.brings_cls)
+    shapes = {"positions": (length, config.d_word), **embedding_shapes(config)}
     names = names_of_banks(plan.groups[0], task_names)
     return [Table(kind, layer_group(0), 0, shape, names) for kind, shape in shapes.items()]

@@ -2,7 +2,10 @@
 
 A bank holds the words that occur in train of the tasks that use it, so a plan that shares little
 does not carry every task's words in every bank. The rows of all banks stand in one table, bank
-after bank. Shapes: G banks of the embedding, V words of the vocabulary, E width of a word vector.
+after bank. Of a pretrained vocabulary, no word is unknown: those that some bank does not hold stand
+once more after all banks, for all of them. None of these is trained by who reads it there, so it is
+as if every bank held every word.
+Shapes: G banks of the embedding, V words of the vocabulary, E width of a word vector.
 """
 
 from collections.abc import Sequence
@@ -17,11 +20,15 @@ PADDING_ID, UNKNOWN_ID, CLS_ID = 0, 1, 2
 _SPREAD = 0.25
 
 
-def word_ids_of_banks(plan: SharingPlan, vocabulary_of_tasks: np.ndarray) -> list[np.ndarray]:
+def word_ids_of_banks(
+    plan: SharingPlan, vocabulary_of_tasks: np.ndarray, *, all_known: bool = False
+) -> list[np.ndarray]:
     """Return the word ids that each bank of the embedding holds, in rising order.
 
     Args:
         vocabulary_of_tasks: Whether a word is in a task's train split, (K, V).
+        all_known: All words have vectors from the start; one more list follows those of the banks,
+            of the words that some bank does not hold.
     """
     banks = np.asarray(plan.groups[0])
     ids = []
@@ -29,18 +36,33 @@ def word_ids_of_banks(plan: SharingPlan, vocabulary_of_tasks: np.ndarray) -> lis
         held = vocabulary_of_tasks[banks == bank].any(axis=0)
         held[[PADDING_ID, UNKNOWN_ID, CLS_ID]] = True
         ids.append(np.flatnonzero(held))
+    if all_known:
+        in_all = np.bincount(np.concatenate(ids), minlength=len(held)) == len(ids)
+        ids.append(np.flatnonzero(~in_all))
     return ids
 
 
-def word_rows(ids_of_banks: list[np.ndarray], vocabulary_size: int) -> np.ndarray:
-    """Return the table row of each word in each bank, (G, V) int32; else that of the unknown."""
+def word_rows(
+    ids_of_banks: list[np.ndarray], vocabulary_size: int, *, all_known: bool = False
+) -> np.ndarray:
+    """Return the table row of each word in each bank, (G, V) int32.
+
+    That of a word that the bank does not hold is the unknown's, or, `all_known`, among those that
+    follow the banks.
+    """
     rows = np.empty((len(ids_of_banks), vocabulary_size), dtype=np.int32)
     start = 0
     for bank, ids in enumerate(ids_of_banks):
         rows[bank] = start + int(np.searchsorted(ids, UNKNOWN_ID))
         rows[bank, ids] = start + np.arange(len(ids))
         start += len(ids)
-    return rows
+    if not all_known:
+        return rows
+    *banks, rest = ids_of_banks
+    for bank, ids in enumerate(banks):
+        missing = np.setdiff1d(rest, ids, assume_unique=True)
+        rows[bank, missing] = rows[-1, missing]
+    return rows[:-1]
 
 
 def initial_words(

@@ -13,10 +13,9 @@ from mtl_core.data.batches import plan_epoch
 from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.plan import SharingPlan, Tokens
-from mtl_core.model.structures import build_plan
 from mtl_core.model.words import word_ids_of_banks
 from mtl_core.training.config import TrialConfig
-from mtl_core.training.models import reads_of_tasks
+from mtl_core.training.models import plan_of, reads_of_tasks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,14 +41,15 @@ class Estimate:
 
 def estimate(corpus: EncodedCorpus, config: TrialConfig, *, seed: int = 0) -> Estimate:
     """Return the estimate of a trial on the corpus."""
-    plan = build_plan(config.sharing, corpus.n_tasks, config.encoder.n_layers)
+    plan = plan_of(config, corpus.n_tasks)
     lengths = [corpus.split(task, "train").lengths for task in range(corpus.n_tasks)]
     steps = plan_epoch(lengths, corpus.names, config.batches, seed=seed, epoch=1)
     trained = [lengths[row.task][row.examples] for step in steps for row in step]
     dev = [corpus.split(task, "dev").lengths for task in range(corpus.n_tasks)]
     forward = sum(flops(plan, config.encoder, of_row) for of_row in trained)
     of_dev = sum(flops(plan, config.encoder, of_task) for of_task in dev)
-    words = word_ids_of_banks(plan, corpus.vocabulary_of_tasks())
+    all_known = config.encoder.pretrained is not None
+    words = word_ids_of_banks(plan, corpus.vocabulary_of_tasks(), all_known=all_known)
     return Estimate(
         steps_per_epoch=len(steps),
         steps=len(steps) * config.training.epochs,

@@ -30,9 +30,8 @@ from mtl_core.data.word_ids import WordIds, encode_rows
 from mtl_core.errors import ConfigError, check_names
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.plan import SharingPlan
-from mtl_core.model.structures import build_plan
 from mtl_core.training.config import TrialConfig
-from mtl_core.training.models import load_parameters, reads_of_tasks
+from mtl_core.training.models import load_parameters, plan_of, reads_of_tasks
 
 FORMAT = 1
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
@@ -74,7 +73,7 @@ def export(
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     tensors[_VOCABULARY] = torch.from_numpy(corpus.vocabulary_of_tasks().astype(np.uint8))
-    plan = build_plan(config.sharing, corpus.n_tasks, config.encoder.n_layers)
+    plan = plan_of(config, corpus.n_tasks)
     values = {
         "format": FORMAT,
         "versions": {"branchpoint": _version("branchpoint"), "torch": torch.__version__},

@@ -19,14 +19,13 @@ from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.forward import compute_logits
 from mtl_core.model.plan import SharingPlan
-from mtl_core.model.structures import build_plan
 from mtl_core.model.tables import list_tables
 from mtl_core.model.words import word_ids_of_banks
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.lane import Lane
 from mtl_core.training.layer_rates import WORDS, frozen_groups
 from mtl_core.training.losses import row_losses
-from mtl_core.training.models import reads_of_tasks
+from mtl_core.training.models import plan_of, reads_of_tasks
 
 _NUMBER = 4  # bytes of a float32
 # On a CPU no allocator tells the peak. It was 1.1 to 2 times what is kept for the backward pass
@@ -69,7 +68,7 @@ class LaneMemory:
         )
 
     def _plan(self, config: TrialConfig) -> SharingPlan:
-        return build_plan(config.sharing, self.corpus.n_tasks, config.encoder.n_layers)
+        return plan_of(config, self.corpus.n_tasks)
 
     def _count_state(self, config: TrialConfig) -> int:
         """Return the bytes of parameters, moments, step counts and the rows of words."""
@@ -89,7 +88,9 @@ class LaneMemory:
         groups = {table.group: len(table.task_names) for table in tables}
         numbers = 3 * sizes[False] + sizes[True]
         numbers += sum(count for group, count in groups.items() if group not in frozen)
-        words = sum(len(ids) for ids in word_ids_of_banks(plan, self._vocabulary))
+        all_known = encoder.pretrained is not None
+        ids = word_ids_of_banks(plan, self._vocabulary, all_known=all_known)
+        words = sum(map(len, ids))
         moving = not encoder.freeze_words and WORDS not in frozen
         numbers += words * encoder.d_word * (3 if moving else 1) + words * moving
         return _NUMBER * (numbers + plan.n_banks(0) * self.corpus.vocabulary_size)

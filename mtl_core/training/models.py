@@ -4,15 +4,21 @@ What is kept of a model is its parameters by name; everything else follows from 
 the tasks and the words of their train splits.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from mtl_core.data.encoded import EncodedCorpus, TaskInfo
+from mtl_core.data.pretrained_tokenizer import TOKENIZER
+from mtl_core.errors import ConfigError
+from mtl_core.model.config import EncoderConfig
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.plan import Reads, SharingPlan, reads_of
+from mtl_core.model.pretrained import WHERE, Pretrained, contradictions, describe
+from mtl_core.model.pretrained_weights import StartingWeights, read_weights
 from mtl_core.model.structures import build_plan
 from mtl_core.training.config import TrialConfig
 
@@ -22,9 +28,26 @@ WordVectors = tuple[np.ndarray, np.ndarray]  # matrix (V, E) float32, found (V,)
 def build_model(
     corpus: EncodedCorpus, config: TrialConfig, *, seed: int, vectors: WordVectors | None = None
 ) -> MultiTaskEncoder:
-    """Return the encoder at the start of its training, on the CPU."""
-    matrix, found = vectors or (None, None)
-    plan = build_plan(config.sharing, corpus.n_tasks, config.encoder.n_layers)
+    """Return the encoder at the start of its training, on the CPU.
+
+    Raises:
+        ConfigError: The pretrained encoder that is asked for is not there, or does not fit.
+    """
+    if config.encoder.pretrained is not None:
+        start = _starting_weights(corpus, config.encoder)
+        words = start.words[: corpus.vocabulary_size].numpy()
+        return _new_model(corpus, config, seed, (words, None), start.tables)
+    return _new_model(corpus, config, seed, vectors or (None, None), None)
+
+
+def _new_model(
+    corpus: EncodedCorpus,
+    config: TrialConfig,
+    seed: int,
+    vectors: tuple[np.ndarray | None, np.ndarray | None],
+    given: Mapping[str, Tensor] | None,
+) -> MultiTaskEncoder:
+    plan, (matrix, found) = plan_of(config, corpus.n_tasks), vectors
     return MultiTaskEncoder(
         plan,
         config.encoder,
@@ -36,7 +59,14 @@ def build_model(
         seed=seed,
         vectors=matrix,
         found=found,
+        given=given,
     )
+
+
+def plan_of(config: TrialConfig, n_tasks: int) -> SharingPlan:
+    """Return the sharing plan of a configuration."""
+    encoder = config.encoder
+    return build_plan(config.sharing, n_tasks, encoder.n_layers, text_cls=encoder.brings_cls)
 
 
 def reads_of_tasks(tasks: Sequence[TaskInfo], plan: SharingPlan) -> tuple[Reads, ...]:
@@ -48,7 +78,7 @@ def restore_model(
     corpus: EncodedCorpus, config: TrialConfig, state: Mapping[str, Tensor]
 ) -> MultiTaskEncoder:
     """Return the encoder with the parameters of `state`, on the CPU, ready to evaluate."""
-    model = build_model(corpus, config, seed=0)
+    model = _new_model(corpus, config, 0, (None, None), None)
     load_parameters(model, state)
     return model.eval()
 
@@ -67,3 +97,39 @@ def load_parameters(model: MultiTaskEncoder, state: Mapping[str, Tensor]) -> Non
     for name, parameter in model.named_parameters():
         assert parameter.shape == state[name].shape, name
         parameter.copy_(state[name])
+
+
+def _starting_weights(corpus: EncodedCorpus, config: EncoderConfig) -> StartingWeights:
+    """Return what the pretrained encoder starts from, after a look at whether it fits."""
+    assert config.pretrained is not None
+    found = describe(config.pretrained)
+    given = {key: getattr(config, key) for key in found.sizes}
+    faults = [f"encoder.{key}: {text}" for key, text in contradictions(found, given).items()]
+    if faults:
+        faults.append(f"{WHERE}: `resolve` of mtl_core.model.pretrained fills these in")
+    if corpus.max_words > found.n_positions:
+        limit = f"{found.folder} has positions for {found.n_positions}"
+        faults.append(f"data.max_words: found {corpus.max_words}, {limit}")
+    tokenizer = Tokenizer.from_str(corpus.tokenizer_json)
+    faults += _vocabulary_faults(corpus, tokenizer, found)
+    if faults:
+        raise ConfigError(faults)
+    return read_weights(found, config, tokenizer.encode("").ids[0])
+
+
+def _vocabulary_faults(
+    corpus: EncodedCorpus, tokenizer: Tokenizer, found: Pretrained
+) -> Iterator[str]:
+    path = found.folder / TOKENIZER
+    if not path.is_file():
+        yield f"{path}: no such file; the encoder's own tokenizer would be right"
+    elif Tokenizer.from_file(str(path)).get_vocab() != tokenizer.get_vocab():
+        yield (
+            f"data.tokenizer: the texts were encoded with another vocabulary than that of {path}; "
+            f"data.tokenizer: {found.folder} would be right"
+        )
+    elif corpus.vocabulary_size > found.n_words:
+        yield (
+            f"{path}: has ids up to {corpus.vocabulary_size - 1}, but the word table of "
+            f"{found.folder} has {found.n_words} rows; the tokenizer of this encoder would be right"
+        )

@@ -1,6 +1,7 @@
 """Small encoders, minibatches, and the same model computed the plain way, one text at a time."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import pytest
@@ -149,7 +150,14 @@ def _text_logits(model: MultiTaskEncoder, words: Tensor, length: int, task: int)
         words, length = torch.cat([torch.tensor([2]), words]), length + 1
     bank = plan.groups[0][task]
     x = p["words"][model.word_row[bank][words].long()] + p["positions"][bank][: len(words)]
-    x = x @ p["projection_weight"][bank] + p["projection_bias"][bank]
+    post, eps = model.config.norm == "post", model.config.norm_eps
+    if model.config.n_types:
+        x = x + p["types"][bank][0]
+    if post:
+        weight, bias = p["embedding.norm_weight"][bank], p["embedding.norm_bias"][bank]
+        x = F.layer_norm(x, x.shape[-1:], weight, bias, eps)
+    else:
+        x = x @ p["projection_weight"][bank] + p["projection_bias"][bank]
     keys = torch.arange(len(words)) < length
     n_tokens = 0
     for layer in range(1, 1 + plan.readout_layer[task]):
@@ -166,9 +174,10 @@ def _text_logits(model: MultiTaskEncoder, words: Tensor, length: int, task: int)
             keys = torch.cat([torch.ones(n_tokens, dtype=torch.bool), keys])
         x = _layer(model, x, keys, layer, plan.groups[layer][task])
     layer = plan.readout_layer[task]
-    norm = plan.norm_banks(layer)[task]
-    weight, bias = p[f"norms.{layer}.norm_weight"], p[f"norms.{layer}.norm_bias"]
-    x = F.layer_norm(x, x.shape[-1:], weight[norm], bias[norm])
+    if not post:
+        norm = plan.norm_banks(layer)[task]
+        weight, bias = p[f"norms.{layer}.norm_weight"], p[f"norms.{layer}.norm_bias"]
+        x = F.layer_norm(x, x.shape[-1:], weight[norm], bias[norm], eps)
     if plan.readout is Readout.MEAN:
         vector = x[n_tokens:].mean(0)
     else:
@@ -181,13 +190,24 @@ def _layer(model: MultiTaskEncoder, x: Tensor, keys: Tensor, layer: int, bank: i
     holder = model.get_submodule(f"layers.{layer}")
     p = {name: table[bank] for name, table in holder.named_parameters()}
     heads, width = model.config.n_heads, x.shape[-1]
-    normed = F.layer_norm(x, (width,), p["norm1_weight"], p["norm1_bias"])
+    post, eps = model.config.norm == "post", model.config.norm_eps
+    norms = [
+        partial(F.layer_norm, normalized_shape=(width,), weight=weight, bias=bias, eps=eps)
+        for weight, bias in (
+            (p["norm1_weight"], p["norm1_bias"]),
+            (p["norm2_weight"], p["norm2_bias"]),
+        )
+    ]
+    normed = x if post else norms[0](x)
     qkv = (normed @ p["qkv_weight"] + p["qkv_bias"]).view(len(x), 3, heads, -1)
     query, key, value = qkv.permute(1, 2, 0, 3)  # (H, T, D / H)
     scores = query @ key.transpose(1, 2) / (width // heads) ** 0.5
     weights = scores.masked_fill(~keys, -torch.inf).softmax(-1)
     mixed = (weights @ value).transpose(0, 1).reshape(len(x), width)
     x = x + mixed @ p["out_weight"] + p["out_bias"]
-    normed = F.layer_norm(x, (width,), p["norm2_weight"], p["norm2_bias"])
-    inner = (normed @ p["up_weight"] + p["up_bias"]).relu()
-    return x + inner @ p["down_weight"] + p["down_bias"]
+    x = norms[0](x) if post else x
+    normed = x if post else norms[1](x)
+    inner = normed @ p["up_weight"] + p["up_bias"]
+    inner = F.gelu(inner) if model.config.activation == "gelu" else inner.relu()
+    x = x + inner @ p["down_weight"] + p["down_bias"]
+    return norms[1](x) if post else x

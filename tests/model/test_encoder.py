@@ -59,6 +59,22 @@ def test_a_batch_of_many_tasks_gives_what_the_plan_says_text_by_text(
     torch.testing.assert_close(logits, plain_logits(model, batch), atol=1e-9, rtol=1e-9)
 
 
+def test_a_post_norm_model_of_the_bert_kind_gives_what_the_plan_says_text_by_text(
+    plan: SharingPlan,
+    config: EncoderConfig,
+    make_model: MakeModel,
+    make_batch: MakeBatch,
+    plain_logits: Callable,
+) -> None:
+    kind = replace(config, d_word=12, norm="post", activation="gelu", norm_eps=1e-3, n_types=2)
+    model, batch = make_model(plan, kind), make_batch([2, 0, 1, 3, 0], sizes=(2, 3, 1, 2, 1))
+
+    logits = model.eval()(batch)
+
+    torch.testing.assert_close(logits, plain_logits(model, batch), atol=1e-9, rtol=1e-9)
+    assert model.count_parameters() == plan.n_parameters(kind, model.n_classes)
+
+
 def test_no_text_is_changed_by_padding_or_by_its_neighbours(
     plan: SharingPlan, make_model: MakeModel, make_batch: MakeBatch
 ) -> None:

@@ -24,6 +24,17 @@ def test_a_word_that_a_bank_lacks_is_its_unknown() -> None:
     assert rows.dtype == np.int32
 
 
+def test_where_all_words_are_known_those_that_a_bank_lacks_stand_after_all_banks() -> None:
+    ids = word_ids_of_banks(PLAN, VOCABULARY, all_known=True)
+
+    rows = word_rows(ids, 7, all_known=True)
+
+    assert ids[2].tolist() == [3, 4, 5, 6]
+    held = np.concatenate(ids)
+    assert held[rows].tolist() == [list(range(7))] * 2
+    assert rows.tolist() == [[0, 1, 2, 3, 10, 4, 12], [5, 6, 7, 9, 8, 11, 12]]
+
+
 def test_given_vectors_are_taken_where_found_and_padding_is_zero() -> None:
     ids = word_ids_of_banks(PLAN, VOCABULARY)
     vectors = np.arange(7, dtype=np.float32)[:, None].repeat(2, axis=1) + 10

@@ -1,0 +1,189 @@
+"""The weights of a pretrained encoder, under the names of our tables and without banks.
+
+Read from `model.safetensors`, whole or in shards, as transformers writes it for an encoder or for a
+model with a head (names begin with "bert." then). What goes on from here is of no family: one bank
+of each table, which `MultiTaskEncoder` puts into the banks of any plan.
+Shapes: V words, D width, F inner width.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from mtl_core.errors import ConfigError
+from mtl_core.model.config import EncoderConfig
+from mtl_core.model.pretrained import Pretrained
+
+T = TypeVar("T")
+
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+_BERT_LAYER = {
+    "q": "attention.self.query",
+    "k": "attention.self.key",
+    "v": "attention.self.value",
+    "out": "attention.output.dense",
+    "norm1": "attention.output.LayerNorm",
+    "up": "intermediate.dense",
+    "down": "output.dense",
+    "norm2": "output.LayerNorm",
+}
+_DISTILBERT_LAYER = {
+    "q": "attention.q_lin",
+    "k": "attention.k_lin",
+    "v": "attention.v_lin",
+    "out": "attention.out_lin",
+    "norm1": "sa_layer_norm",
+    "up": "ffn.lin1",
+    "down": "ffn.lin2",
+    "norm2": "output_layer_norm",
+}
+# Files that were converted from TensorFlow call the two parts of a norm so.
+_OLD_NAMES = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartingWeights:
+    """What every bank starts from.
+
+    Args:
+        words: Word vectors, (V, D).
+        tables: One bank of each other table, by the table's name.
+    """
+
+    words: Tensor
+    tables: Mapping[str, Tensor]
+
+
+def read_weights(found: Pretrained, config: EncoderConfig, cls_id: int) -> StartingWeights:
+    """Return the weights of the lowest `config.n_layers` layers, float32.
+
+    Args:
+        config: Of the sizes of `found`.
+        cls_id: Word that a text begins with.
+
+    Raises:
+        ConfigError: There are no weights, or one is missing or of another shape.
+    """
+    reader = _Reader(found.folder, found.family)
+    tables = dict(_embedding_tables(reader, found, config))
+    words = reader.read("embeddings.word_embeddings.weight", (found.n_words, config.d_model))
+    names = _DISTILBERT_LAYER if found.family == "distilbert" else _BERT_LAYER
+    layers = "transformer.layer" if found.family == "distilbert" else "encoder.layer"
+    for layer in range(config.n_layers):
+        prefix = f"{layers}.{layer}."
+        for kind, table in _layer_tables(reader, prefix, names, config):
+            tables[f"layers.{layer + 1}.{kind}"] = table
+    reader.raise_any()
+    return StartingWeights(
+        words=words, tables=tables | {"tokens": _cls(words, tables, cls_id, config)}
+    )
+
+
+def _cls(words: Tensor, tables: Mapping[str, Tensor], cls_id: int, config: EncoderConfig) -> Tensor:
+    """Return the [CLS] at the first position as it enters the layers, (D,).
+
+    Tokens start there: the layers know a vector that is put before the words and gathers from them
+    as this one, while one near zero is like nothing they have seen.
+    """
+    start = words[cls_id] + tables["positions"][0]
+    if "types" in tables:
+        start = start + tables["types"][0]
+    weight, bias = tables["embedding.norm_weight"], tables["embedding.norm_bias"]
+    return F.layer_norm(start, start.shape, weight, bias, config.norm_eps)
+
+
+def _embedding_tables(
+    reader: "_Reader", found: Pretrained, config: EncoderConfig
+) -> Iterator[tuple[str, Tensor]]:
+    width, first = config.d_model, found.first_position
+    shape = (first + found.n_positions, width)
+    yield "positions", reader.read("embeddings.position_embeddings.weight", shape)[first:]
+    if config.n_types:
+        shape = (config.n_types, width)
+        yield "types", reader.read("embeddings.token_type_embeddings.weight", shape)
+    yield "embedding.norm_weight", reader.read("embeddings.LayerNorm.weight", (width,))
+    yield "embedding.norm_bias", reader.read("embeddings.LayerNorm.bias", (width,))
+
+
+def _layer_tables(
+    reader: "_Reader", prefix: str, names: Mapping[str, str], config: EncoderConfig
+) -> Iterator[tuple[str, Tensor]]:
+    width, inner = config.d_model, config.d_ff
+
+    def linear(part: str, n_in: int, n_out: int) -> tuple[Tensor, Tensor]:
+        name = prefix + names[part]
+        weight = reader.read(f"{name}.weight", (n_out, n_in))
+        return weight.t(), reader.read(f"{name}.bias", (n_out,))
+
+    pairs = [linear(part, width, width) for part in "qkv"]
+    yield "qkv_weight", torch.cat([weight for weight, _ in pairs], 1)  # (D, 3 D)
+    yield "qkv_bias", torch.cat([bias for _, bias in pairs])
+    for part, sizes in (("out", (width, width)), ("up", (width, inner)), ("down", (inner, width))):
+        weight, bias = linear(part, *sizes)
+        yield f"{part}_weight", weight
+        yield f"{part}_bias", bias
+    for part in ("norm1", "norm2"):
+        for kind in ("weight", "bias"):
+            yield f"{part}_{kind}", reader.read(f"{prefix}{names[part]}.{kind}", (width,))
+
+
+class _Reader:
+    """Reads tensors by name from one file or several, and notes what is wrong with them."""
+
+    def __init__(self, folder: Path, family: str) -> None:
+        self._folder, self._faults = folder, list[str]()
+        names = dict(_names(folder))  # file of each tensor
+        prefix = f"{family}."
+        self._there = {name.removeprefix(prefix): (name, path) for name, path in names.items()}
+
+    def read(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        """Return the tensor; zeros, and a fault, where it is missing or has another shape."""
+        old = next((name.replace(n, o) for n, o in _OLD_NAMES.items() if name.endswith(n)), name)
+        stored, path = self._there.get(name) or self._there.get(old) or (None, self._folder)
+        if stored is None:
+            self._faults.append(f"{path}: has no weight {name}, of shape {list(shape)}")
+            return torch.zeros(shape)
+        tensor = _opened(path, lambda file: file.get_tensor(stored))
+        if tensor.shape != shape:
+            wanted = f"{list(shape)} would be right, as {self._folder / 'config.json'} says"
+            self._faults.append(f"{path}: {name} has the shape {list(tensor.shape)}, {wanted}")
+            return torch.zeros(shape)
+        return tensor.float()
+
+    def raise_any(self) -> None:
+        if self._faults:
+            more = [f"and {len(self._faults) - 5} more such faults"] if self._faults[5:] else []
+            raise ConfigError([*self._faults[:5], *more])
+
+
+def _names(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the name of each tensor, and the file that holds it."""
+    if (folder / INDEX).is_file():
+        try:
+            shards = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
+        except (ValueError, KeyError) as error:
+            raise ConfigError(f"{folder / INDEX}: not an index of weights ({error!r})") from None
+        yield from ((name, folder / file) for name, file in shards.items())
+        return
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise ConfigError(
+            f"{path}: no such file; AutoModel.from_pretrained(DIR).save_pretrained(DIR) of "
+            "transformers writes it, from weights in another format too"
+        )
+    yield from ((name, path) for name in _opened(path, lambda file: list(file.keys())))
+
+
+def _opened(path: Path, use: Callable[[Any], T]) -> T:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return use(file)
+    except (OSError, SafetensorError) as error:
+        raise ConfigError(f"{path}: cannot be read as weights ({error})") from None

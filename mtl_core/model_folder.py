@@ -1,0 +1,52 @@
+"""A pretrained model's folder: a local one, or one that the Hugging Face hub has under a name.
+
+A name is looked up in the hub's local cache first, and downloaded only where it is not there. What
+cannot be had is a `ConfigError` that says what to run where.
+"""
+
+import re
+from pathlib import Path
+
+from mtl_core.errors import ConfigError
+
+_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")  # NAME, or OWNER/NAME
+_FILES = ["config.json", "tokenizer.json", "*.safetensors", "*.safetensors.index.json"]
+
+
+def folder_of(name: str, where: str) -> Path:
+    """Return the folder of a model.
+
+    Args:
+        name: A folder, or a name on the hub.
+        where: Names the key in messages.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists() or not _NAME.fullmatch(name):
+        found = "a file" if folder.exists() else "no such folder"
+        raise ConfigError(
+            f"{where}: found {name!r}, {found}; a folder with config.json, tokenizer.json and "
+            "model.safetensors, or a name on the Hugging Face hub would be right"
+        )
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise ConfigError(_advice(name, where, "huggingface_hub is not installed")) from None
+    try:
+        return Path(snapshot_download(name, allow_patterns=_FILES, local_files_only=True))
+    except Exception:  # it is not in the cache; the library raises many kinds
+        pass
+    try:
+        return Path(snapshot_download(name, allow_patterns=_FILES))
+    except Exception as error:  # offline, no such name, no right to it
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ConfigError(_advice(name, where, reason)) from None
+
+
+def _advice(name: str, where: str, reason: str) -> str:
+    return (
+        f"{where}: found {name!r}, which is no folder here and cannot be had from the Hugging Face "
+        f"hub ({reason}); run `hf download {name} --local-dir DIR` where there is a network "
+        '(pip install "branchpoint[hub]"), and name DIR instead'
+    )
