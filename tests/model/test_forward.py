@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mtl_core.data.batches import Minibatch
+from mtl_core.model import precision
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.forward import Part, compute_logits, family
@@ -167,17 +168,25 @@ def test_the_precision_asked_for_is_taken(config: EncoderConfig) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tiles", "vectors", "least"), [(True, True, 128), (False, True, 64), (False, False, None)]
+    ("tiles", "vectors", "intel", "least"),
+    [
+        (True, True, True, 128),
+        (False, True, False, 64),
+        (False, True, True, None),  # slower there than float32
+        (False, False, False, None),
+    ],
 )
 def test_a_cpu_takes_bfloat16_from_the_width_at_which_it_pays(
     tiles: bool,
     vectors: bool,
+    intel: bool,
     least: int | None,
     config: EncoderConfig,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: vectors)
+    monkeypatch.setattr(precision, "_is_intel", lambda: intel)
 
     widths = [60, 64, 120, 128, 300]
     found = [
