@@ -5,6 +5,7 @@ where it has one, else with the `<cls>` word between the two. Of a tagged text t
 and the first piece of each stands for it (Devlin et al., 2019).
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,7 +44,7 @@ def encode_rows(tokenizer: Tokenizer, rows: Split, kind: str, max_words: int) ->
 
 def _tagged(tokenizer: Tokenizer, rows: Split, max_words: int) -> WordIds:
     special = tokenizer.post_processor is not None
-    with_cut = _cutting(tokenizer, max_words)
+    with_cut = _cutting(_with_spaces(tokenizer), max_words)
     found = with_cut.encode_batch(
         [text.split(" ") for text in rows.texts], is_pretokenized=True, add_special_tokens=special
     )
@@ -59,6 +60,15 @@ def _tagged(tokenizer: Tokenizer, rows: Split, max_words: int) -> WordIds:
             or [-1]
         )
     return WordIds(ids, [len(of_text) for of_text in ids], starts)
+
+
+def _with_spaces(tokenizer: Tokenizer) -> Tokenizer:
+    """Return a copy that takes each word as one in the midst of a text, as RoBERTa has seen them."""
+    values = json.loads(tokenizer.to_str())
+    before = values["pre_tokenizer"]
+    if before and before["type"] == "ByteLevel":
+        before["add_prefix_space"] = True
+    return Tokenizer.from_str(json.dumps(values))
 
 
 def _joined(tokenizer: Tokenizer, rows: Split, max_words: int) -> WordIds:

@@ -78,3 +78,15 @@ def test_a_template_puts_a_pair_together_and_keeps_its_end() -> None:
     tokens = [tokenizer.id_to_token(at) for at in found.ids[0]]
     assert tokens == ["<cls>", "a", "b", "<pad>", "e", "<pad>"]
     assert found.seconds == [4]
+
+
+def test_a_byte_level_tokenizer_sees_the_space_before_each_word() -> None:
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    tokenizer = build_tokenizer(["bcd bcd abc"], DataConfig(tokenizer="bpe"))
+    in_text = encode_rows(tokenizer, rows("abc bcd"), "classification", 9).ids[0]
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)  # as RoBERTa's is saved
+
+    tagged = encode_rows(tokenizer, rows("abc bcd"), "tagging", 9).ids[0]
+
+    assert tagged == in_text
