@@ -63,7 +63,7 @@ def _tagged(tokenizer: Tokenizer, rows: Split, max_words: int) -> WordIds:
 
 
 def _with_spaces(tokenizer: Tokenizer) -> Tokenizer:
-    """Return a copy that takes each word as one in the midst of a text, as RoBERTa has seen them."""
+    """Return a copy that takes each word as one in the midst of a text, as RoBERTa saw them."""
     values = json.loads(tokenizer.to_str())
     before = values["pre_tokenizer"]
     if before and before["type"] == "ByteLevel":
