@@ -9,6 +9,7 @@ order depends on which other tasks there are. Shapes: K tasks, N texts of a step
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from mtl_core.data.cutting import (
 from mtl_core.data.encoded import EncodedCorpus, EncodedSplit
 from mtl_core.data.sampling import draw_examples, examples_per_task
 from mtl_core.data.targets import MISSING, WITH_CLASSES
+from mtl_core.data.wide import Ngrams, WideFeatures
 from mtl_core.seeding import stream
 
 
@@ -39,6 +41,31 @@ class Row:
 
 Step = tuple[Row, ...]
 Streams = Callable[..., np.random.Generator]
+
+
+@dataclass(frozen=True)
+class WideTexts:
+    """The n-grams of a minibatch's texts (`wide.py`), text after text.
+
+    Args:
+        ngrams: Numbers of the n-grams, (M,) int64.
+        values: (M,) float32.
+        starts: First n-gram of each text, (N,) int64.
+        sizes: Number of n-grams of each row; they sum to M.
+    """
+
+    ngrams: Tensor
+    values: Tensor
+    starts: Tensor
+    sizes: tuple[int, ...]
+
+    def to(self, device: str | torch.device) -> "WideTexts":
+        return WideTexts(
+            ngrams=self.ngrams.to(device, non_blocking=True),
+            values=self.values.to(device, non_blocking=True),
+            starts=self.starts.to(device, non_blocking=True),
+            sizes=self.sizes,
+        )
 
 
 @dataclass(frozen=True)
@@ -57,6 +84,7 @@ class Minibatch:
         seconds: Where the second text of each pair begins, (N,) int32 on the CPU; None where no
             task of the step has pairs.
         all_labelled: Whether each text, or word, is known to have its label.
+        wide: The texts' n-grams, where a model looks at them.
     """
 
     words: Tensor
@@ -67,12 +95,19 @@ class Minibatch:
     n_labels: tuple[int, ...] = ()
     seconds: np.ndarray | None = None
     all_labelled: bool = True
+    wide: WideTexts | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of words and n-grams."""
+        return self.words.nbytes + (0 if self.wide is None else 3 * self.wide.values.nbytes)
 
     def to(self, device: str | torch.device) -> "Minibatch":
         return replace(
             self,
             words=self.words.to(device, non_blocking=True),
             labels=self.labels.to(device, non_blocking=True),
+            wide=None if self.wide is None else self.wide.to(device),
         )
 
 
@@ -110,8 +145,10 @@ def evaluation_steps(lengths: Sequence[np.ndarray], *, token_budget: int = 8192)
     return steps
 
 
-def collate(corpus: EncodedCorpus, split: str, step: Step) -> Minibatch:
-    """Return the texts of a step, padded with 0 to the longest of them."""
+def collate(
+    corpus: EncodedCorpus, split: str, step: Step, wide: WideFeatures | None = None
+) -> Minibatch:
+    """Return the texts of a step, padded with 0 to the longest of them, with their n-grams."""
     splits = [corpus.split(row.task, split) for row in step]
     starts = [part.offsets[row.examples] for part, row in zip(splits, step, strict=True)]
     lengths = [part.lengths[row.examples] for part, row in zip(splits, step, strict=True)]
@@ -137,7 +174,38 @@ def collate(corpus: EncodedCorpus, split: str, step: Step) -> Minibatch:
         n_labels=() if kinds <= {"classification"} else tuple(map(len, labels)),
         seconds=np.concatenate(seconds) if of_pairs else None,
         all_labelled=bool(min(part.min() for part in labels) > MISSING),
+        wide=None if wide is None else _collate_wide(wide, split, step),
     )
+
+
+def _collate_wide(wide: WideFeatures, split: str, step: Step) -> WideTexts:
+    ngrams, values, counts = [], [], []
+    for row in step:
+        part = wide.split(row.task, split)
+        starts = part.offsets[row.examples]
+        counts.append(part.offsets[row.examples + 1] - starts)
+        places = spans(starts, counts[-1])
+        ngrams.append(part.ngrams[places])
+        values.append(part.values[places])
+    return wide_texts(np.concatenate(ngrams), np.concatenate(values), counts)
+
+
+def wide_texts(ngrams: np.ndarray, values: np.ndarray, counts: Sequence[np.ndarray]) -> WideTexts:
+    """Return the n-grams of texts, which are so many for each text of each row."""
+    ends = np.cumsum(np.concatenate(counts))
+    return WideTexts(
+        ngrams=torch.from_numpy(ngrams.astype(np.int64)),
+        values=torch.from_numpy(values),
+        starts=torch.from_numpy(ends - np.concatenate(counts)),
+        sizes=tuple(int(of_row.sum()) for of_row in counts),
+    )
+
+
+def read_wide(ngrams: Ngrams, ids: Sequence[Sequence[int]]) -> WideTexts:
+    """Return the n-grams of new texts of one task, given by their word ids."""
+    words = np.fromiter(chain.from_iterable(ids), dtype=np.int32)
+    found = ngrams.read(words, np.cumsum([0, *map(len, ids)], dtype=np.int64))
+    return wide_texts(found.ngrams, found.values, [np.diff(found.offsets)])
 
 
 def _targets(split: EncodedSplit, examples: np.ndarray) -> np.ndarray:

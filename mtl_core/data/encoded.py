@@ -140,6 +140,10 @@ class EncodedCorpus:
             self._splits[task, split] = _view(self._file.get_batch(place))
         return self._splits[task, split]
 
+    def splits(self, task: int) -> tuple[str, ...]:
+        """Return the splits that the `task`-th task has."""
+        return tuple(split for name, split in self._about["splits"] if name == self.names[task])
+
     def select(self, names: Sequence[str]) -> "EncodedCorpus":
         """Return the corpus of these tasks alone, in this order."""
         return EncodedCorpus(self.path, names)

@@ -11,10 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from mtl_core.model.wide import WideLookup
 
 
 @dataclass(frozen=True)
@@ -23,17 +26,19 @@ class Narrowed:
 
     Args:
         used: Bank or row numbers in use of each group, sorted, int64.
-        tables: A leaf for each group: its used banks, (used, S), or words, (used, E). It is a view
-            of the model's own where the used ones stand together, so writing to it writes to the
-            model; else a copy.
-        places: Place of each used bank in `tables`, by group (not for the words).
+        tables: A leaf for each group: its used banks, (used, S), or words, (used, E), or n-grams,
+            (used, C). It is a view of the model's own where the used ones stand together, so
+            writing to it writes to the model; else a copy.
+        places: Place of each used bank in `tables`, by group (not for words and n-grams).
         word_places: Row of `tables["words"]` for each word of the minibatch, (N, T).
+        wide: Rows of `tables["wide"]` for the n-grams of the minibatch, if the model has any.
     """
 
     used: Mapping[str, Tensor]
     tables: dict[str, Tensor]
     places: Mapping[str, Mapping[int, int]]
     word_places: Tensor
+    wide: "WideLookup | None" = None
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,11 @@ class EncoderConfig:
         activation: Between the two products of the feed-forward part.
         norm_eps: Added to the variance in every norm.
         n_types: Kinds of text that words are marked with; 2 tell the texts of a pair apart.
+        wide: Let each head see the text's n-grams beside the sentence vector (`wide.py`).
+        wide_ngrams: Words of the longest n-grams.
+        wide_buckets: Rows of a bank's table, into which its n-grams are hashed.
+        wide_sharing: A weight for all tasks with the same label set, one per task, or both.
+        dropout_wide: On whole n-grams of a text.
         precision: Type of the matrix products; "auto" is what is fast on the device
             (`precision.py`).
     """
@@ -46,6 +51,11 @@ class EncoderConfig:
     activation: Literal["relu", "gelu"] = "relu"
     norm_eps: Positive = 1e-5
     n_types: CountOrZero = 0
+    wide: Switch = False
+    wide_ngrams: Count = 2
+    wide_buckets: Count = 2**18
+    wide_sharing: Literal["shared", "per_task", "both"] = "both"
+    dropout_wide: Share = 0.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
     def __post_init__(self) -> None:
@@ -66,6 +76,16 @@ class EncoderConfig:
     def brings_cls(self) -> bool:
         """Whether every text has a [CLS] of its own, put there by its tokenizer."""
         return self.pretrained is not None
+
+    @property
+    def wide_layout(self) -> tuple[int, str]:
+        """What decides how the weights of n-grams are laid out."""
+        return self.wide_buckets, self.wide_sharing
+
+    @property
+    def ngrams_seen(self) -> int:
+        """Words of the longest n-grams that heads see; 0: they see none."""
+        return self.wide_ngrams if self.wide else 0
 
 
 @dataclass(frozen=True, kw_only=True, config=CLOSED)

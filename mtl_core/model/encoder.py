@@ -8,6 +8,7 @@ Shapes: N texts, T positions, D width, E width of word vectors, K tasks, C class
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from mtl_core.model.dropout import draw_seed
 from mtl_core.model.forward import Part, compute_logits
 from mtl_core.model.plan import Reads, SharingPlan, Tokens, head_width
 from mtl_core.model.tables import initial_table, list_tables, names_of_banks
+from mtl_core.model.wide import WideLayout, WideLookup, look_up
 from mtl_core.model.words import CLS_ID, initial_words, word_ids_of_banks, word_rows
 from mtl_core.seeding import stream
 
@@ -41,9 +43,11 @@ class MultiTaskEncoder(nn.Module):
         vectors: Given word vectors, (V, E), for the words `found`, (V,) bool; None: for all.
         given: Weights learnt in an encoder without banks, that all banks start from: one bank of
             each table, by the table's name (`tables.initial_table`).
+        wide: Where the weights of n-grams stand, if `config.wide`.
     """
 
     word_row: Tensor
+    wide_row: Tensor
     class_mask: Tensor
 
     def __init__(
@@ -60,6 +64,7 @@ class MultiTaskEncoder(nn.Module):
         vectors: np.ndarray | None = None,
         found: np.ndarray | None = None,
         given: Mapping[str, Tensor] | None = None,
+        wide: WideLayout | None = None,
     ) -> None:
         super().__init__()
         self.plan, self.config, self.n_classes = plan, config, tuple(n_classes)
@@ -79,6 +84,7 @@ class MultiTaskEncoder(nn.Module):
         rows = torch.from_numpy(word_rows(ids, n_words, all_known=all_known))
         self.register_buffer("word_row", rows, persistent=False)
         self._word_row_on_cpu = rows
+        self._add_wide(wide)
         for table in list_tables(
             plan,
             config,
@@ -143,25 +149,32 @@ class MultiTaskEncoder(nn.Module):
             used_words, device = torch.unique(joined).long(), self.words.device
             used_words, joined = (t.to(device, non_blocking=True) for t in (used_words, joined))
         used = used | {"words": used_words}
+        lookups: Sequence[WideLookup | None] = [None] * len(batches)
+        if self.wide_layout is not None:
+            used["wide"], rows["wide"], lookups = self._narrow_wide(batches)
         parts = torch.split(joined.flatten(), [of.numel() for of in of_words])
         return [
-            Narrowed(used, rows, places, part.view(of.shape))
-            for part, of in zip(parts, of_words, strict=True)
+            Narrowed(used, rows, places, part.view(of.shape), lookup)
+            for part, of, lookup in zip(parts, of_words, lookups, strict=True)
         ]
 
     def banks(self) -> Banks:
         """Return all banks; where gradients are taken, of the parameters."""
+        by_row = {"words": self.words}
+        if self.wide_layout is not None:
+            by_row["wide"] = self.wide
         if not torch.is_grad_enabled():
-            return Banks(self.rows | {"words": self.words})
+            return Banks(self.rows | by_row)
         tables = {
             group: torch.cat([self.get_parameter(name).flatten(1) for name in names], dim=1)
             for group, names in self._tables_of.items()
         }
-        return Banks(tables | {"words": self.words})
+        return Banks(tables | by_row)
 
     def count_parameters(self) -> int:
-        """Return the trainable parameters, without word vectors, positions and padded classes."""
-        left_out = ("words", "positions")
+        """Return the trainable parameters, without word vectors, weights of n-grams, positions and
+        padded classes."""
+        left_out = ("words", "wide", "positions")
         counts = {name: p.numel() for name, p in self.named_parameters() if p.requires_grad}
         widths = [head_width(self.config.d_model, of_task) for of_task in self.reads]
         heads = sum((w + 1) * n for w, n in zip(widths, self.n_classes, strict=True))
@@ -182,6 +195,33 @@ class MultiTaskEncoder(nn.Module):
             return rows[banks[0]][words]
         parts = torch.split(words, list(batch.sizes))
         return torch.cat([rows[bank][part] for bank, part in zip(banks, parts, strict=True)])
+
+    def wide_lookup(self, batch: Minibatch) -> WideLookup:
+        """Return the rows of the table of n-grams that the texts sum."""
+        assert self.wide_layout is not None
+        on_cpu = batch.words.device.type == "cpu"
+        row_of = self.wide_layout.row_of if on_cpu else self.wide_row
+        return look_up(self.wide_layout, row_of, batch)
+
+    def _narrow_wide(self, batches: Sequence[Minibatch]) -> tuple[Tensor, Tensor, list[WideLookup]]:
+        """Return which rows of n-grams are used, them as a leaf, and the lookups in it."""
+        lookups = [self.wide_lookup(batch) for batch in batches]
+        used, leaf, places = narrow_words(self.wide, torch.cat([of.rows for of in lookups]))
+        parts = torch.split(places, [len(of.rows) for of in lookups])
+        device = self.wide.device
+        return (
+            used,
+            leaf,
+            [replace(of.to(device), rows=part) for of, part in zip(lookups, parts, strict=True)],
+        )
+
+    def _add_wide(self, layout: WideLayout | None) -> None:
+        assert (layout is not None) == self.config.wide
+        self.wide_layout = layout
+        if layout is not None:
+            self.wide = nn.Parameter(torch.zeros(layout.n_rows, max(self.n_classes)))
+            self.register_buffer("wide_row", layout.row_of, persistent=False)
+            self.table_group["wide"] = "wide"
 
     def _add(self, name: str, table: Tensor) -> None:
         """Register a table under its dotted name."""

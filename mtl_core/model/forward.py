@@ -18,6 +18,7 @@ from mtl_core.model.dropout import Noise
 from mtl_core.model.heads import head_outputs
 from mtl_core.model.precision import products_dtype
 from mtl_core.model.sentence import Work, sentence_vectors
+from mtl_core.model.wide import of_items, wide_logits
 
 if TYPE_CHECKING:
     from mtl_core.model.encoder import MultiTaskEncoder
@@ -48,7 +49,9 @@ def compute_logits(parts: Sequence[Part]) -> list[Tensor]:
     """
     config, device = parts[0].model.config, parts[0].batch.words.device
     works = [_work(part) for part in parts]
-    return head_outputs(works, sentence_vectors(works, products_dtype(config, device)))
+    deep = head_outputs(works, sentence_vectors(works, products_dtype(config, device)))
+    of_parts = zip(deep, parts, works, strict=True)
+    return [_with_wide(outputs, part, work) for outputs, part, work in of_parts]
 
 
 def family(config: EncoderConfig) -> tuple[int | float | str, ...]:
@@ -75,3 +78,14 @@ def _work(part: Part) -> Work:
         reads=model.reads,
         n_outputs=model.n_classes,
     )
+
+
+def _with_wide(outputs: Tensor, part: Part, work: Work) -> Tensor:
+    """Return the outputs of one part with what the n-grams of its texts add to them, (I, C)."""
+    if part.model.wide_layout is None:
+        return outputs
+    lookup = part.narrowed.wide if part.narrowed else part.model.wide_lookup(part.batch)
+    assert lookup is not None
+    table = work.banks.rows["wide"]
+    of_texts = wide_logits(table, lookup, work.noise, work.config.dropout_wide)
+    return outputs + of_items(of_texts, part.batch, work.reads)

@@ -17,6 +17,9 @@ class TrainingConfig:
 
     Args:
         word_learning_rate: Learning rate of the word vectors; None: a tenth of `learning_rate`.
+        wide_learning_rate: Learning rate of the weights of n-grams; None: ten times
+            `learning_rate`, since a linear model on TF-IDF wants large weights.
+        wide_weight_decay: Of the weights of n-grams; None: as `weight_decay`.
         lr_schedule: What the learning rate does after the warm-up, down to 0 at the last step.
         warmup: Share of all steps over which the learning rates rise from 0.
         clip_norm: Largest norm of all gradients together; None: no clipping.
@@ -32,7 +35,9 @@ class TrainingConfig:
     optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: Positive = 5e-4
     word_learning_rate: PositiveOrZero | None = None
+    wide_learning_rate: PositiveOrZero | None = None
     weight_decay: PositiveOrZero = 0.0
+    wide_weight_decay: PositiveOrZero | None = None
     lr_schedule: Literal["constant", "linear", "cosine"] = "constant"
     warmup: Share = 0.0
     clip_norm: Positive | None = 1.0

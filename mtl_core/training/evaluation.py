@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mtl_core.data.batches import Minibatch, collate, evaluation_steps, spans
 from mtl_core.data.encoded import EncodedCorpus, EncodedSplit, TaskInfo
+from mtl_core.data.wide import wide_features
 from mtl_core.metrics import ACCURACY, Answers, Metric, get_metric
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.forward import Part, compute_logits
@@ -82,24 +83,31 @@ class SplitBatches:
         self.corpus, self.split, self.device = corpus, split, device
         self.parts = [corpus.split(task, split) for task in range(corpus.n_tasks)]
         self.steps = evaluation_steps([part.lengths for part in self.parts])
-        self._kept: dict[int, Minibatch] = {}
+        self._kept: dict[tuple[int, int], Minibatch] = {}
         self._bytes_kept = 0
 
-    def take(self, number: int) -> Minibatch:
-        if number in self._kept:
-            return self._kept[number]
-        batch = collate(self.corpus, self.split, self.steps[number]).to(self.device)
-        self._bytes_kept += batch.words.nbytes
+    def take(self, number: int, ngrams: int = 0) -> Minibatch:
+        """Return a minibatch, with the n-grams of up to `ngrams` words."""
+        key = (number, ngrams)
+        if key in self._kept:
+            return self._kept[key]
+        wide = wide_features(self.corpus, ngrams) if ngrams else None
+        batch = collate(self.corpus, self.split, self.steps[number], wide).to(self.device)
+        self._bytes_kept += batch.nbytes
         if self._bytes_kept <= _BYTES_KEPT:
-            self._kept[number] = batch
+            self._kept[key] = batch
         return batch
 
 
 class Evaluation:
-    """How far one model has come through a split; `place` is its next minibatch."""
+    """How far one model has come through a split; `place` is its next minibatch.
 
-    def __init__(self, batches: SplitBatches) -> None:
-        self.batches, self.place = batches, 0
+    Args:
+        ngrams: Words of the longest n-grams that its heads see; 0: they see none.
+    """
+
+    def __init__(self, batches: SplitBatches, ngrams: int = 0) -> None:
+        self.batches, self.place, self.ngrams = batches, 0, ngrams
         self._predicted: list[Tensor] = []
 
     @property
@@ -107,7 +115,7 @@ class Evaluation:
         return self.place == len(self.batches.steps)
 
     def next_batch(self) -> Minibatch:
-        return self.batches.take(self.place)
+        return self.batches.take(self.place, self.ngrams)
 
     def note(self, outputs: Tensor) -> None:
         """Take in the outputs of that minibatch, (I, C), and go on to the next."""
@@ -223,7 +231,7 @@ def evaluate(
     model: MultiTaskEncoder, corpus: EncodedCorpus, split: str, device: str | torch.device = "cpu"
 ) -> dict[str, TaskEvaluation]:
     """Return the evaluation of every task by name; the model is put back as it was."""
-    evaluation = Evaluation(SplitBatches(corpus, split, device))
+    evaluation = Evaluation(SplitBatches(corpus, split, device), model.config.ngrams_seen)
     was_training = model.training
     while not evaluation.done:
         advance([model], [evaluation])

@@ -1,6 +1,7 @@
 """A trained model as a folder that anyone can load: weights, configuration, tokenizer.
 
-    model.safetensors   the parameters, and which words the train split of each task has
+    model.safetensors   the parameters, and which words the train split of each task has; of a
+                        model whose heads see n-grams these too, with their idf
     config.json         configuration, sharing plan, tasks with their labels, what it was made of
     tokenizer.json      of the `tokenizers` library
 
@@ -23,19 +24,23 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from mtl_core.data.batches import Minibatch, evaluation_steps
+from mtl_core.data.batches import Minibatch, evaluation_steps, read_wide
 from mtl_core.data.encoded import EncodedCorpus, TaskInfo, task_info
 from mtl_core.data.task import LABEL_SEPARATOR, Split
+from mtl_core.data.wide import Ngrams, wide_features
 from mtl_core.data.word_ids import WordIds, encode_rows
 from mtl_core.errors import ConfigError, check_names
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.plan import SharingPlan
+from mtl_core.model.wide import lay_out, outputs
+from mtl_core.training.checkpoint import pack, unpack
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.models import load_parameters, plan_of, reads_of_tasks
 
 FORMAT = 1
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 _VOCABULARY = "vocabulary_of_tasks"  # among the weights, (K, V) as bytes
+_NGRAMS = "ngrams"  # among the weights
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,9 @@ def export(
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     tensors[_VOCABULARY] = torch.from_numpy(corpus.vocabulary_of_tasks().astype(np.uint8))
+    if config.encoder.wide:
+        arrays = wide_features(corpus, config.encoder.wide_ngrams).ngrams.as_arrays()
+        tensors |= pack(_NGRAMS, {n: torch.from_numpy(np.array(a)) for n, a in arrays.items()})
     plan = plan_of(config, corpus.n_tasks)
     values = {
         "format": FORMAT,
@@ -100,9 +108,13 @@ class Predictor:
     """A loaded model; `tasks` are the names it knows, `about` what was said of it."""
 
     def __init__(
-        self, model: MultiTaskEncoder, values: Mapping[str, Any], tokenizer: Tokenizer
+        self,
+        model: MultiTaskEncoder,
+        values: Mapping[str, Any],
+        tokenizer: Tokenizer,
+        ngrams: Ngrams | None = None,
     ) -> None:
-        self.model, self._tokenizer = model.eval(), tokenizer
+        self.model, self._tokenizer, self._ngrams = model.eval(), tokenizer, ngrams
         self.about: dict[str, Any] = values["about"]
         self.config: dict[str, Any] = values["config"]
         self.infos = {task["name"]: task_info(task) for task in values["tasks"]}
@@ -136,7 +148,7 @@ class Predictor:
         found = encode_rows(self._tokenizer, rows, info.kind, self._max_words)
         said: list[Prediction] = [Prediction(label="", probabilities={})] * len(texts)
         with torch.no_grad():
-            for examples, batch in _minibatches(self.tasks.index(task), found):
+            for examples, batch in _minibatches(self.tasks.index(task), found, self._ngrams):
                 sizes = [1] * len(examples)
                 if info.kind == "tagging":
                     sizes = batch.lengths.tolist()
@@ -210,8 +222,11 @@ def load(folder: str | Path) -> Predictor:
         if values["format"] != FORMAT:
             raise ConfigError(f"{folder / CONFIG}: format {values['format']}, must be {FORMAT}")
         tensors = load_file(folder / WEIGHTS)
-        model = _model(values, tensors.pop(_VOCABULARY), tensors)
-        return Predictor(model, values, _tokenizer(folder / TOKENIZER))
+        encoder = TrialConfig.from_dict(values["config"]).encoder
+        arrays = {name: tensor.numpy() for name, tensor in unpack(_NGRAMS, tensors).items()}
+        ngrams = Ngrams.of_arrays(encoder.wide_ngrams, arrays) if encoder.wide else None
+        model = _model(values, tensors.pop(_VOCABULARY), tensors, ngrams)
+        return Predictor(model, values, _tokenizer(folder / TOKENIZER), ngrams)
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
@@ -235,25 +250,33 @@ def _check_files(folder: Path) -> None:
 
 
 def _model(
-    values: Mapping[str, Any], vocabulary: Tensor, state: Mapping[str, Tensor]
+    values: Mapping[str, Any],
+    vocabulary: Tensor,
+    state: Mapping[str, Tensor],
+    ngrams: Ngrams | None,
 ) -> MultiTaskEncoder:
+    encoder = TrialConfig.from_dict(values["config"]).encoder
     tasks = [task_info(task) for task in values["tasks"]]
+    label_sets = [outputs(task.kind, task.labels) for task in tasks]
     plan = SharingPlan.from_json(json.dumps(values["plan"]))
     model = MultiTaskEncoder(
         plan,
-        TrialConfig.from_dict(values["config"]).encoder,
+        encoder,
         n_classes=[task.n_outputs for task in tasks],
         reads=reads_of_tasks(tasks, plan),
         vocabulary_of_tasks=vocabulary.numpy().astype(np.bool_),
         max_words=values["max_words"],
         task_names=[task.name for task in tasks],
         seed=0,
+        wide=None if ngrams is None else lay_out(ngrams, *encoder.wide_layout, label_sets),
     )
     load_parameters(model, state)
     return model
 
 
-def _minibatches(task: int, found: WordIds) -> Iterator[tuple[np.ndarray, Minibatch]]:
+def _minibatches(
+    task: int, found: WordIds, ngrams: Ngrams | None
+) -> Iterator[tuple[np.ndarray, Minibatch]]:
     """Yield minibatches of texts of like length, each with the places of its texts in `found`."""
     lengths = np.array([len(of_text) for of_text in found.ids], dtype=np.int64)
     seconds = np.array(found.seconds, dtype=np.int32)
@@ -271,6 +294,9 @@ def _minibatches(task: int, found: WordIds) -> Iterator[tuple[np.ndarray, Miniba
                 tasks=(task,),
                 sizes=(len(examples),),
                 seconds=seconds[examples],
+                wide=None
+                if ngrams is None
+                else read_wide(ngrams, [found.ids[e] for e in examples]),
             ),
         )
 

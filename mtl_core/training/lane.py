@@ -251,7 +251,7 @@ class Lane:
         self._seconds = self._evaluation_seconds = 0.0
 
     def _start_evaluation(self) -> None:
-        self._evaluation = Evaluation(self._around.dev)
+        self._evaluation = Evaluation(self._around.dev, self.config.encoder.ngrams_seen)
 
     def _end_epoch(self, evaluation: Evaluation) -> EpochResult:
         names = self._around.corpus.names

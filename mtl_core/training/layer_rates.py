@@ -10,7 +10,7 @@ from collections.abc import Collection
 from mtl_core.model.plan import layer_group
 from mtl_core.training.config import TrainingConfig
 
-WORDS = "words"  # the group of the word vectors
+WORDS, WIDE = "words", "wide"  # groups of which an update moves some rows: words, n-grams
 
 
 def learning_rates(
@@ -20,7 +20,10 @@ def learning_rates(
     below = {layer_group(layer): n_layers - layer for layer in range(n_layers + 1)}
     below[WORDS] = n_layers
     rate, words = training.learning_rate, training.word_learning_rate
-    full = dict.fromkeys(groups, rate) | {WORDS: rate / 10 if words is None else words}
+    wide = training.wide_learning_rate
+    full = dict.fromkeys(groups, rate)
+    full[WORDS] = rate / 10 if words is None else words
+    full[WIDE] = rate * 10 if wide is None else wide
     return {group: full[group] * training.layer_decay ** below.get(group, 0) for group in groups}
 
 

@@ -25,7 +25,7 @@ from mtl_core.training.config import TrialConfig
 from mtl_core.training.lane import Lane
 from mtl_core.training.layer_rates import WORDS, frozen_groups
 from mtl_core.training.losses import row_losses
-from mtl_core.training.models import plan_of, reads_of_tasks
+from mtl_core.training.models import plan_of, reads_of_tasks, wide_layout
 
 _NUMBER = 4  # bytes of a float32
 # On a CPU no allocator tells the peak. It was 1.1 to 2 times what is kept for the backward pass
@@ -91,6 +91,8 @@ class LaneMemory:
         all_known = encoder.pretrained is not None
         ids = word_ids_of_banks(plan, self._vocabulary, all_known=all_known)
         words = sum(map(len, ids))
+        if layout := wide_layout(self.corpus, encoder):
+            numbers += layout.n_rows * (3 * max(self.corpus.n_classes) + 1) + layout.row_of.numel()
         moving = not encoder.freeze_words and WORDS not in frozen
         numbers += words * encoder.d_word * (3 if moving else 1) + words * moving
         return _NUMBER * (numbers + plan.n_banks(0) * self.corpus.vocabulary_size)

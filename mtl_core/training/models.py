@@ -5,6 +5,7 @@ the tasks and the words of their train splits.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -14,12 +15,14 @@ from torch import Tensor
 from mtl_core.data.encoded import EncodedCorpus, TaskInfo
 from mtl_core.data.pretrained_tokenizer import TOKENIZER
 from mtl_core.errors import ConfigError
+from mtl_core.data.wide import Ngrams, wide_features
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.plan import Reads, SharingPlan, reads_of
 from mtl_core.model.pretrained import WHERE, Pretrained, contradictions, describe
 from mtl_core.model.pretrained_weights import StartingWeights, read_weights
 from mtl_core.model.structures import build_plan
+from mtl_core.model.wide import LabelSets, WideLayout, lay_out, outputs
 from mtl_core.training.config import TrialConfig
 
 WordVectors = tuple[np.ndarray, np.ndarray]  # matrix (V, E) float32, found (V,) bool
@@ -60,6 +63,7 @@ def _new_model(
         vectors=matrix,
         found=found,
         given=given,
+        wide=wide_layout(corpus, config.encoder),
     )
 
 
@@ -67,6 +71,23 @@ def plan_of(config: TrialConfig, n_tasks: int) -> SharingPlan:
     """Return the sharing plan of a configuration."""
     encoder = config.encoder
     return build_plan(config.sharing, n_tasks, encoder.n_layers, text_cls=encoder.brings_cls)
+
+
+def wide_layout(corpus: EncodedCorpus, config: EncoderConfig) -> WideLayout | None:
+    """Return where the weights of the corpus's n-grams stand; None where heads see none.
+
+    Models of one process share the layout.
+    """
+    if not config.wide:
+        return None
+    label_sets = tuple(outputs(task.kind, task.labels) for task in corpus.tasks)
+    features = wide_features(corpus, config.wide_ngrams)
+    return _layout(features.ngrams, *config.wide_layout, label_sets)
+
+
+@lru_cache(maxsize=8)
+def _layout(ngrams: Ngrams, n_buckets: int, sharing: str, label_sets: LabelSets) -> WideLayout:
+    return lay_out(ngrams, n_buckets, sharing, label_sets)
 
 
 def reads_of_tasks(tasks: Sequence[TaskInfo], plan: SharingPlan) -> tuple[Reads, ...]:

@@ -55,13 +55,20 @@ class BankAdam:
 
     Args:
         tables: Parameters by name, banks first; they are updated in place.
-        by_row: Tables whose banks are so many that they are gathered (the words).
+        by_row: Tables whose banks are so many that they are gathered (words, n-grams).
+        decays: Weight decay of those of these tables that have one of their own.
     """
 
     def __init__(
-        self, tables: Mapping[str, Tensor], settings: AdamSettings, *, by_row: Collection[str] = ()
+        self,
+        tables: Mapping[str, Tensor],
+        settings: AdamSettings,
+        *,
+        by_row: Collection[str] = (),
+        decays: Mapping[str, float] | None = None,
     ) -> None:
         self.settings = settings
+        self.decays = dict(decays or {})
         self.by_row = frozenset(by_row)
         self.tables = {name: table.detach() for name, table in tables.items()}
         self.means = {name: torch.zeros_like(table) for name, table in self.tables.items()}
@@ -171,7 +178,12 @@ def _clipping_scales(moves: Sequence[Move]) -> list[Tensor | None]:
 def _rows(move: Move, name: str, scale: Tensor | None) -> list[Rows]:
     """Return the rows of a table that move, in runs of those that stand together."""
     optimizer, gradient, banks = move.optimizer, move.gradients[name], move.banks[name]
-    pace = _pace(optimizer.settings, move.learning_rates[name], scale)
+    decay = optimizer.decays.get(name, optimizer.settings.weight_decay)
+    rate = move.learning_rates[name]
+    if optimizer.settings.decoupled:
+        pace = Pace(rate, scale, shrink=1 - rate * decay)
+    else:
+        pace = Pace(rate, scale, decay=decay)
     state, gradient = optimizer.rows_of(name), gradient.reshape(len(gradient), -1)
     if isinstance(banks, Tensor):
         return [Rows(state, banks, gradient, pace)]
@@ -182,12 +194,6 @@ def _rows(move: Move, name: str, scale: Tensor | None) -> list[Rows]:
             found.append(Rows(state, where, gradient[start:stop], pace))
             start = stop
     return found
-
-
-def _pace(settings: AdamSettings, rate: float, scale: Tensor | None) -> Pace:
-    if settings.decoupled:
-        return Pace(rate, scale, shrink=1 - rate * settings.weight_decay)
-    return Pace(rate, scale, decay=settings.weight_decay)
 
 
 def _move_banks(move: Move, scale: Tensor | None) -> None:

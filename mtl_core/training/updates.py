@@ -19,13 +19,14 @@ from torch import Tensor
 
 from mtl_core.data.batches import Step, collate
 from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.data.wide import WideFeatures, wide_features
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.forward import Part, compute_logits
 from mtl_core.seeding import derive_seed
 from mtl_core.training.checkpoint import pack, unpack
 from mtl_core.training.config import TrainingConfig, TrialConfig
 from mtl_core.training.device_memory import is_memory_error
-from mtl_core.training.layer_rates import WORDS, frozen_groups, learning_rates
+from mtl_core.training.layer_rates import WIDE, WORDS, frozen_groups, learning_rates
 from mtl_core.training.losses import row_losses, shared_gradients
 from mtl_core.training.optimizer import (
     AdamSettings,
@@ -63,7 +64,16 @@ class Updater:
         trainable = {group: rows for group, rows in model.rows.items() if group not in model.frozen}
         if model.words.requires_grad:
             trainable[WORDS] = model.words
-        self.optimizer = BankAdam(trainable, _adam_settings(config.training), by_row=[WORDS])
+        self.wide: WideFeatures | None = None
+        if config.encoder.wide:
+            trainable[WIDE] = model.wide
+            self.wide = wide_features(corpus, config.encoder.wide_ngrams)
+        self.optimizer = BankAdam(
+            trainable,
+            _adam_settings(config.training),
+            by_row=[WORDS, WIDE],
+            decays=_decays(config.training),
+        )
         self._rates = learning_rates(config.training, model.plan.n_layers, trainable)
         self._learned = dict(weighting.named_parameters())
         self.weighting_optimizer = BankAdam(self._learned, AdamSettings())
@@ -85,7 +95,7 @@ class Updater:
         """Return what this model brings to the forward passes of its next steps."""
         for parameter in self._learned.values():
             parameter.grad = None  # of a pass that broke off
-        batches = [collate(self.corpus, "train", step) for step in steps]
+        batches = [collate(self.corpus, "train", step, self.wide) for step in steps]
         return [
             Part(
                 model=self.model,
@@ -114,9 +124,12 @@ class Updater:
         assert narrowed is not None
         given = {name: leaf.grad for name, leaf in narrowed.tables.items()}
         gradients = {name: gradient for name, gradient in given.items() if gradient is not None}
-        banks = {group: tuple(places) for group, places in narrowed.places.items()}
+        banks: dict[str, Sequence[int] | Tensor] = {
+            group: tuple(places) for group, places in narrowed.places.items()
+        }
+        banks |= {group: narrowed.used[group] for group in (WORDS, WIDE) if group in narrowed.used}
         rates = {group: rate * factor for group, rate in self._rates.items()}
-        found = [Move(self.optimizer, gradients, banks | {WORDS: narrowed.used[WORDS]}, rates)]
+        found = [Move(self.optimizer, gradients, banks, rates)]
         if self._learned:
             rate = self.training.learning_rate * factor
             found.append(self._move_of_weighting(_tasks(parts), rate))
@@ -283,3 +296,8 @@ def _adam_settings(training: TrainingConfig) -> AdamSettings:
         weight_decay=training.weight_decay,
         clip_norm=training.clip_norm,
     )
+
+
+def _decays(training: TrainingConfig) -> dict[str, float]:
+    given = training.wide_weight_decay
+    return {} if given is None else {WIDE: given}

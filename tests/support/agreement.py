@@ -55,6 +55,8 @@ def assert_weights_agree(found: Mapping[str, Tensor], reference: Reference) -> N
     """
     training, width = reference.config.training, reference.config.encoder.d_model
     largest = max(training.learning_rate, training.word_learning_rate or 0.0)
+    if reference.config.encoder.wide:
+        largest = max(largest, training.wide_learning_rate or 10 * training.learning_rate)
     wanted = reference.tables()
     for name, table in found.items():
         mine, theirs = table.double().clone(), wanted[name]

@@ -17,7 +17,7 @@ from mtl_core.weighting.methods import METHODS
 COMMON = {"d_model": 8, "d_word": 6, "n_heads": 2, "d_ff": 10}
 OTHER = {"d_model": 6, "d_word": 5, "n_heads": 3, "d_ff": 8}  # a pass has lanes of like sizes
 NO_DROPOUT = dict.fromkeys(
-    ("dropout", "dropout_embedding", "dropout_attention", "dropout_head"), 0.0
+    ("dropout", "dropout_embedding", "dropout_attention", "dropout_head", "dropout_wide"), 0.0
 )
 
 
@@ -61,9 +61,17 @@ def trials(draw: st.DrawFn, names: tuple[str, ...]) -> Trial:
 
 def switches() -> st.SearchStrategy[dict[str, Any]]:
     rarely = st.integers(0, 4).map(lambda at: at == 4)
-    return st.fixed_dictionaries({"freeze_words": rarely, "mean_over_padding": rarely}).map(
-        lambda of: of | NO_DROPOUT
+    # In few buckets n-grams of one text may cancel: Adam makes steps of the rounding that is left.
+    wide = st.fixed_dictionaries(
+        {
+            "wide": st.booleans(),
+            "wide_ngrams": st.sampled_from([2, 1, 3]),
+            "wide_sharing": st.sampled_from(["both", "shared", "per_task"]),
+        }
     )
+    return st.tuples(
+        st.fixed_dictionaries({"freeze_words": rarely, "mean_over_padding": rarely}), wide
+    ).map(lambda of: of[0] | of[1] | NO_DROPOUT)
 
 
 def weightings(names: tuple[str, ...]) -> st.SearchStrategy[dict[str, Any]]:
@@ -97,7 +105,9 @@ def trainings() -> st.SearchStrategy[dict[str, Any]]:
             "optimizer": st.sampled_from(["adam", "adamw"]),
             "learning_rate": st.sampled_from([1e-3, 5e-3, 2e-2]),
             "word_learning_rate": st.sampled_from([None, 0.0, 1e-3, 2e-2]),
+            "wide_learning_rate": st.sampled_from([None, 1e-3, 3e-2]),
             "weight_decay": st.sampled_from([0.0, 0.01, 0.3]),
+            "wide_weight_decay": st.sampled_from([None, None, 0.0, 0.1]),
             "lr_schedule": st.sampled_from(["constant", "linear", "cosine"]),
             "warmup": st.sampled_from([0.0, 0.3]),
             "clip_norm": st.sampled_from([None, 0.1, 1.0]),

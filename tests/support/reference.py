@@ -127,6 +127,9 @@ class Reference:
 
     def _learning_rate(self, key: Key) -> float:
         training = self.config.training
+        if key[0] == "wide":
+            given = training.wide_learning_rate
+            return training.learning_rate * 10 if given is None else given
         if key[0] != "word":
             return training.learning_rate
         given = training.word_learning_rate
@@ -145,9 +148,10 @@ class Reference:
         if key not in self.optimizers:
             training = self.config.training
             kind = torch.optim.AdamW if training.optimizer == "adamw" else torch.optim.Adam
-            self.optimizers[key] = kind(
-                self.model.banks[key].parameters(), weight_decay=training.weight_decay
-            )
+            of_wide, decay = training.wide_weight_decay, training.weight_decay
+            if key[0] == "wide" and of_wide is not None:
+                decay = of_wide
+            self.optimizers[key] = kind(self.model.banks[key].parameters(), weight_decay=decay)
         return self.optimizers[key]
 
     def _variance_optimizer(self, task: int) -> torch.optim.Optimizer:

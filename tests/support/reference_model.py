@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
+from reference_ngrams import ReferenceNgrams
 from torch import Tensor, nn
 
 from mtl_core.data.encoded import EncodedCorpus
@@ -34,6 +35,7 @@ class ReferenceModel:
         self.plan, self.config = start.plan, encoder
         self.words_of_bank = _words_of_banks(corpus, self.plan.groups[0])
         self.banks = _make_banks(start, self.words_of_bank)
+        self.wide = ReferenceNgrams(corpus, start) if encoder.wide else None
         self.touched: set[Key] = set()
         for key, bank in self.banks.items():
             _copy(start, key, bank.double(), _to_bank)
@@ -50,7 +52,7 @@ class ReferenceModel:
             longest: Words of the longest text of its minibatch; padding up to there is averaged too
                 where the configuration asks for it, as the published code did.
         """
-        plan, n_keys = self.plan, len(words)
+        plan, n_keys, text = self.plan, len(words), words
         if self.config.mean_over_padding:
             words = words + [PADDING] * (longest - len(words))
         if plan.tokens is Tokens.CLS_WORD:
@@ -67,7 +69,10 @@ class ReferenceModel:
             vector = x[len(tokens) :].mean(dim=0)
         else:
             vector = x[task if plan.tokens is Tokens.ALL else 0]
-        return self._bank("head", task)(vector)
+        logits = self._bank("head", task)(vector)
+        for row, value in self.wide.of_text(text, task) if self.wide else ():
+            logits = logits + value * self._bank("wide", row).value[: len(logits)]
+        return logits
 
     def _embed(self, words: list[int], bank: int) -> Tensor:
         embedding = self._bank("embedding", bank)
@@ -155,6 +160,8 @@ def _make_banks(model: MultiTaskEncoder, words_of_bank: list[list[int]]) -> dict
     for task, layer in enumerate(plan.readout_layer):
         banks["norm", layer, plan.groups[layer][task]] = nn.LayerNorm(config.d_model)
         banks["head", task] = nn.Linear(config.d_model, model.n_classes[task])
+    for row in range(model.wide_layout.n_rows if model.wide_layout else 0):
+        banks["wide", row] = Vector(max(model.n_classes))
     n_tokens = {Tokens.CLS: 1 + max(plan.groups[0]), Tokens.OWN: plan.n_tasks}
     n_tokens[Tokens.ALL] = plan.n_tasks
     for token in range(n_tokens.get(plan.tokens, 0)):
@@ -168,7 +175,9 @@ def _make_banks(model: MultiTaskEncoder, words_of_bank: list[list[int]]) -> dict
 def _copy(model: MultiTaskEncoder, key: Key, bank: nn.Module, way: Way) -> None:
     """Copy one bank out of the encoder's tables, or into them."""
     p, kind = {n: t.detach() for n, t in model.named_parameters()}, key[0]
-    if kind == "word":
+    if kind == "wide":
+        way(p["wide"][key[1]], bank.value)
+    elif kind == "word":
         row = int(model.word_row[key[1], key[2]])
         way(p["words"][row], bank.value)
     elif kind == "token":

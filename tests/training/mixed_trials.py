@@ -16,12 +16,16 @@ def mixed_trials(make_config: Make) -> list[TrialConfig]:
             encoder={"dropout_attention": 0.3},
             training={"lr_schedule": "cosine", "warmup": 0.1, "weight_decay": 0.01},
         ),
-        make_config(sharing={"structure": "single_task"}, batches={"regime": "joint"}),
+        make_config(
+            sharing={"structure": "single_task"},
+            batches={"regime": "joint"},
+            encoder={"wide": True, "wide_sharing": "per_task", "wide_buckets": 16},
+        ),
         make_config(
             sharing={"structure": "stack_cls", "divergence_depth": 1},
             weighting={"method": "dwa"},
-            encoder={"n_layers": 3, "dropout": 0.4},
-            training={"learning_rate": 2e-2},
+            encoder={"n_layers": 3, "dropout": 0.4, "wide": True, "dropout_wide": 0.3},
+            training={"learning_rate": 2e-2, "wide_weight_decay": 0.01},
         ),
         make_config(
             sharing={"structure": "layerwise_implicit"},
@@ -42,6 +46,7 @@ def mixed_trials(make_config: Make) -> list[TrialConfig]:
         ),
         make_config(
             sharing={"structure": "layerwise_implicit", "divergence_depth": 1},
+            encoder={"wide": True, "wide_ngrams": 1, "wide_sharing": "shared"},
             batches={"sampling": "temperature", "regime": "joint"},
             training={"clip_norm": None, "lr_schedule": "linear"},
         ),

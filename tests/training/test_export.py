@@ -35,11 +35,19 @@ def folder(encoded: EncodedCorpus, make_config: Make, tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
+WIDE = {"wide": True, "wide_buckets": 32, "dropout_wide": 0.2}
+
+
+@pytest.mark.parametrize("encoder", [{}, WIDE], ids=["deep", "wide"])
 @pytest.mark.parametrize("structure", sorted(STRUCTURES))
 def test_a_loaded_model_predicts_as_the_trainer_did(
-    structure: str, encoded: EncodedCorpus, make_config: Make, tmp_path: Path
+    structure: str,
+    encoder: dict[str, object],
+    encoded: EncodedCorpus,
+    make_config: Make,
+    tmp_path: Path,
 ) -> None:
-    config = make_config(sharing={"structure": structure})
+    config = make_config(sharing={"structure": structure}, encoder=encoder)
     trainer = Trainer(encoded, config, seed=3)
     list(trainer.epochs())
     best = trainer.best["average"]

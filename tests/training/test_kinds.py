@@ -11,6 +11,7 @@ from mixed_corpus import mixed_corpus
 from mtl_core.data.batches import Row, collate
 from mtl_core.data.config import DataConfig
 from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.wide import wide_features
 from mtl_core.errors import ConfigError
 from mtl_core.model.forward import Part, compute_logits
 from mtl_core.model.structures import STRUCTURES
@@ -117,6 +118,46 @@ def test_the_outputs_are_those_of_each_text_alone(
 
     wanted = torch.cat([compute_logits([Part(model=model, batch=text)])[0] for text in alone])
     torch.testing.assert_close(together, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_ngrams_add_to_each_text_and_to_no_tag(
+    mixed: EncodedCorpus, make_config: MakeConfig
+) -> None:
+    config = make_config(encoder={"wide": True})
+    model = build_model(mixed, config, seed=3).eval()
+    step = tuple(Row(task, np.arange(3)) for task in (4, 1, 3, 4, 2))
+    batch = collate(mixed, "train", step, wide_features(mixed, 2))
+    before = model(batch).detach()
+    with torch.no_grad():
+        model.wide[:-1] = torch.randn(model.wide[:-1].shape)
+
+    found = model(batch).detach() - before
+
+    texts = (batch.lengths[:3].sum() + torch.tensor([0, 9])).tolist()  # where they begin and end
+    is_text = torch.zeros(len(found), dtype=torch.bool)
+    is_text[texts[0] : texts[0] + 6] = is_text[-3:] = True
+    assert found[is_text][:, 0].ne(0).all()
+    assert found[~is_text].nan_to_num().eq(0).all()  # of classes that a task lacks: -inf
+
+
+@pytest.mark.parametrize("sharing", ["shared", "both"])
+def test_all_kinds_train_with_ngrams_and_their_last_row_stays_zero(
+    sharing: str, mixed: EncodedCorpus, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = make_config(
+        encoder={"wide": True, "wide_sharing": sharing},
+        batches={"regime": "joint", "batch_size": 10},
+        training={"epochs": 3, "wide_learning_rate": 0.1},
+    )
+    trainer = Trainer(mixed, config, seed=1)
+
+    results = list(trainer.epochs())
+
+    assert results[-1].loss < results[0].loss
+    assert trainer.model.wide[:-1].any()
+    assert not trainer.model.wide[-1].any()
+    export(tmp_path / "model", trainer.best["average"].state, config, mixed)
+    assert load(tmp_path / "model").predict("topic", ["w1 w2"])[0].label in mixed.tasks[0].labels
 
 
 def test_a_head_of_pairs_reads_both_means_their_distance_and_their_product(

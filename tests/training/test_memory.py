@@ -18,7 +18,8 @@ Make = Callable[..., TrialConfig]
 
 
 def state_bytes(lane: Lane) -> int:
-    tensors = [*lane.model.parameters(), lane.model.word_row]
+    rows = [t for name, t in lane.model.named_buffers() if name.endswith("_row")]
+    tensors = [*lane.model.parameters(), *rows]
     return sum(t.nbytes for t in tensors) + sum(
         t.nbytes for t in lane.updater.optimizer.state_dict().values()
     )
