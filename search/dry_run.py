@@ -16,6 +16,7 @@ from rich.table import Table
 
 from mtl_core.data.batches import plan_epoch
 from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.own_vectors import vectors_path
 from mtl_core.data.readers import read_corpus
 from mtl_core.model.drawing import plan_table
 from mtl_core.seeding import stream
@@ -69,7 +70,7 @@ def show_plan(
     space.validate_for(corpus.names)
     Place(Path(out) / space.name, existing, space, corpus).check()
     encoded = encode(corpus, space.data)
-    covered = check_vectors(space, encoded)
+    covered = check_vectors(space, encoded, vectors_path(corpus, encoded, space.data))
     console = Console()
     for text in space.left_out:
         console.print(text, markup=False, highlight=False)

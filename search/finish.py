@@ -21,7 +21,9 @@ from torch import Tensor
 from mtl_core.answers import Answered
 from mtl_core.baselines import SCORED, Baseline, baseline_names, baselines
 from mtl_core.data.encoded import EncodedCorpus, EncodedSplit
+from mtl_core.data.own_vectors import vectors_path
 from mtl_core.data.task import Corpus
+from mtl_core.data.vectors import vectors_for
 from mtl_core.errors import ConfigError
 from mtl_core.metrics import ACCURACY, get_metric
 from mtl_core.training.config import TrialConfig
@@ -49,6 +51,7 @@ class _Study:
 
     space: Space
     record: StudyRecord
+    corpus: Corpus
     encoded: EncodedCorpus
     folder: Path
     device: str
@@ -77,6 +80,7 @@ def finish(
     study = _Study(
         space=space,
         record=record,
+        corpus=corpus,
         encoded=encoded,
         folder=folder,
         device=device,
@@ -144,12 +148,8 @@ def _weights(study: _Study, trial: TrialRecord, epoch: int) -> dict[str, Tensor]
 
 
 def _vectors(study: _Study) -> Any:
-    source = study.space.data.vectors
-    if source is None:
-        return None
-    from mtl_core.data.vectors import vectors_for
-
-    return vectors_for(study.encoded, Path(source))
+    path = vectors_path(study.corpus, study.encoded, study.space.data)
+    return None if path is None else vectors_for(study.encoded, path)
 
 
 def _test(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mtl_core.data.config import DataConfig
+from mtl_core.data.config import OWN, DataConfig
 from mtl_core.errors import ConfigError, suggest
 from mtl_core.training.config import TrialConfig
 from mtl_core.yaml_lines import read_file
@@ -123,6 +123,8 @@ class Space(BuiltSpace):
         for key in _HOW_LONG_AND_WHERE:
             del search[key]
         data = {**asdict(self.settings), "source": None, "vectors": bool(self.settings.vectors)}
+        if self.settings.vectors != OWN:
+            del data["own_vectors"]
         entries = {
             entry.key: [
                 [type(a.domain).__name__, asdict(a.domain), a.when] for a in entry.alternatives

@@ -122,8 +122,8 @@ def _settings(cls: type[Any], raw: Any, path: tuple[str, ...], faults: Faults) -
     """Return an instance of a section that is not searched; its default where it has faults."""
     before = len(faults.found)
     prefix = ".".join(path)
-    keys = {key.name.rpartition(".")[2]: key for key in keys_of(cls, prefix)}
-    direct = {short: key for short, key in keys.items() if key.name == f"{prefix}.{short}"}
+    keys = {key.name.removeprefix(f"{prefix}."): key for key in keys_of(cls, prefix)}
+    direct = {short: key for short, key in keys.items() if "." not in short}
     clean: dict[str, Any] = {}
     for short, value in _section(raw, path, faults).items():
         inside = (*path, short)

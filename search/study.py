@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from mtl_core.baselines import baseline_names, baselines
 from mtl_core.data.audit import audit
+from mtl_core.data.config import OWN
 from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.own_vectors import vectors_path
 from mtl_core.data.readers import read_corpus
 from mtl_core.data.synthetic import PLANTED_TRUTH, planted_truth
 from mtl_core.data.task import Corpus
@@ -170,14 +172,18 @@ def run_search(
     place = Place(Path(out) / asked.name, existing, asked, corpus)
     place.check()
     encoded = encode(corpus, asked.data)
-    covered = check_vectors(asked, encoded)
+    if asked.data.vectors == OWN:
+        shown.say("training word vectors on the study's own texts, unless they are in the cache")
+    vectors = vectors_path(corpus, encoded, asked.data)
+    covered = check_vectors(asked, encoded, vectors)
     for text in (*asked.left_out, *([] if covered is None else [f"word vectors for {covered}"])):
         shown.say(text)
     with place.opened(shown.say) as record:
         study = Study(place.folder, record)
         try:
             _write_question(study, asked, corpus, encoded, covered)
-            _search(study, asked, corpus, encoded, address=address, shown=shown)
+            sources = _Sources(corpus, encoded, vectors)
+            _search(study, asked, sources, address=address, shown=shown)
         finally:
             shown.close()
     return study
@@ -191,16 +197,15 @@ def open_study(folder: str | Path) -> Study:
     return Study(path, StudyRecord.load(path / JOURNAL))
 
 
-def check_vectors(space: Space, encoded: EncodedCorpus) -> Coverage | None:
-    """Return how much of the corpus the space's word vectors cover; None where it has none.
+def check_vectors(space: Space, encoded: EncodedCorpus, path: Path | None) -> Coverage | None:
+    """Return how much of the corpus the word vectors of `path` cover; None where there is none.
 
     Raises:
         ConfigError: The file is at fault, or its vectors are not as wide as the encoder's.
     """
-    path = space.data.vectors
     if path is None:
         return None
-    matrix, found = vectors_for(encoded, Path(path))
+    matrix, found = vectors_for(encoded, path)
     chosen = combinations(space.conditional, ("encoder.d_word",))
     widths = {values.get("encoder.d_word", EncoderConfig().d_word) for values in chosen}
     wrong = sorted(widths - {matrix.shape[1]})
@@ -231,17 +236,26 @@ def _write_question(
         write_text(study.folder / PLANTED_TRUTH, json.dumps(truth, indent=1) + "\n")
 
 
+@dataclass(frozen=True)
+class _Sources:
+    """What a search learns from; `vectors` is the file of the word vectors to start from."""
+
+    corpus: Corpus
+    encoded: EncodedCorpus
+    vectors: Path | None
+
+
 def _search(
     study: Study,
     space: Space,
-    corpus: Corpus,
-    encoded: EncodedCorpus,
+    sources: _Sources,
     *,
     address: str | None,
     shown: Progress,
 ) -> None:
     from search.tuner import run_trials
 
+    corpus, encoded, vectors = sources.corpus, sources.encoded, sources.vectors
     wanted = any(name not in study.record.baselines for name in baseline_names(corpus))
     ahead = Ahead(lambda: baselines(corpus) if wanted else ())
     reason = run_trials(
@@ -249,6 +263,7 @@ def _search(
         encoded.path,
         study.record,
         study.folder,
+        vectors=vectors,
         address=address,
         progress=shown,
         all_begun=ahead.begin,

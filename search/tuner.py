@@ -41,6 +41,7 @@ def run_trials(
     record: StudyRecord,
     folder: Path,
     *,
+    vectors: Path | None = None,
     address: str | None = None,
     progress: Progress | None = None,
     trainable: type | None = None,
@@ -52,6 +53,7 @@ def run_trials(
         encoded_path: The encoded corpus, on a disk that all engines see, like `folder`.
         record: The study's record, open for writing; "ended" is written at the end.
         folder: The study's folder.
+        vectors: File of the word vectors to start from, on such a disk too.
         address: Ray cluster to join; None starts Ray on this machine.
         trainable: What trains, in place of `SearchTrial`.
         all_begun: Called when there are no more trials to begin, and lanes fall empty.
@@ -79,6 +81,7 @@ def run_trials(
                     encoded=Path(encoded_path),
                     record=record,
                     folder=Path(folder),
+                    vectors=vectors,
                     progress=shown,
                     stop=stop,
                     trainable=trainable,
@@ -108,6 +111,7 @@ class _Run:
     encoded: Path
     record: StudyRecord
     folder: Path
+    vectors: Path | None
     progress: Progress
     stop: "StopSwitch"
     trainable: type | None
@@ -205,7 +209,7 @@ class _Run:
             encoded=str(self.encoded.resolve()),
             folder=str(self.folder.resolve()),
             tasks=self.record.tasks,
-            vectors=_absolute(self.space.data.vectors),
+            vectors=None if self.vectors is None else str(self.vectors.resolve()),
             threads=max(1, int(search.cpus_per_trial)),
             gpu=on_gpu,
             memory_share=MEMORY_SHARE * share,
@@ -218,10 +222,6 @@ def calibration_configs(space: Space, count: int) -> list[dict[str, Any]]:
     drawn = (space.sample(rng) for _ in range(count))
     values = islice(chain(space.points, drawn), min(count, CALIBRATED))
     return [space.configure(dict(chosen)).as_dict() for chosen in values]
-
-
-def _absolute(path: str | None) -> str | None:
-    return None if path is None else str(Path(path).resolve())
 
 
 def _name(trial: Any) -> str:

@@ -11,6 +11,8 @@ from pydantic.dataclasses import dataclass
 
 from mtl_core.fields import CLOSED, Count, CountOrZero, Positive, Share, Switch
 
+OWN = "own"  # in place of the path of a file with vectors
+
 
 @dataclass(frozen=True, kw_only=True, config=CLOSED)
 class CorpusConfig:
@@ -34,6 +36,23 @@ class CorpusConfig:
 
 
 @dataclass(frozen=True, kw_only=True, config=CLOSED)
+class OwnVectorsConfig:
+    """Word vectors that are trained on the study's own texts (`own_vectors.py`).
+
+    Args:
+        dimension: Width of the vectors, which `encoder.d_word` must be.
+        window: Words to either side that a word is to foretell.
+        min_count: Occurrences below which a word gets no vector.
+    """
+
+    dimension: Count = 128
+    epochs: Count = 5
+    window: Count = 5
+    min_count: Count = 2
+    seed: CountOrZero = 0
+
+
+@dataclass(frozen=True, kw_only=True, config=CLOSED)
 class DataConfig:
     """Where the tasks are and how their texts become numbers.
 
@@ -49,7 +68,9 @@ class DataConfig:
         dev_share, test_share: Taken from train where a user's folder has no such file.
         split_seed: Seed of those splits.
         exclude_overlap: Leave out the train rows whose texts are in dev or test of any task.
-        vectors: GloVe or word2vec text file (plain or .gz) to start the word vectors from.
+        vectors: GloVe or word2vec text file (plain or .gz) to start the word vectors from, or
+            "own": vectors trained on the train texts and on texts without labels beside them.
+        own_vectors: How these are trained.
     """
 
     source: str = "builtin"
@@ -64,6 +85,7 @@ class DataConfig:
     split_seed: CountOrZero = 0
     exclude_overlap: Switch = False
     vectors: str | None = None
+    own_vectors: OwnVectorsConfig = Field(default_factory=OwnVectorsConfig)
 
 
 @dataclass(frozen=True, kw_only=True, config=CLOSED)

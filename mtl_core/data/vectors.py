@@ -17,7 +17,9 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from mtl_core.data.arrays import open_arrays
 from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.data.own_vectors import ENDING
 from mtl_core.data.tokenizer import CLS
 from mtl_core.errors import ConfigError
 
@@ -80,7 +82,13 @@ def vectors_for(corpus: EncodedCorpus, path: Path) -> tuple[NDArray[np.float32],
     """Return `read_vectors` for all ids of a corpus, (V, E) and (V,).
 
     Of BPE the last ids need not begin a word, so V is the corpus's and not the vocabulary's.
+
+    Args:
+        path: A text file, or one that `own_vectors.py` made for this corpus.
     """
+    if path.name.endswith(ENDING):
+        arrays = open_arrays(path)
+        return arrays["matrix"], arrays["found"].view(np.bool_)
     return read_vectors(path, corpus.vocabulary(), n_words=corpus.vocabulary_size)
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from mtl_core.errors import ConfigError
 from search.config import EarlyStoppingConfig, SearchConfig
 from search.dry_run import expected_epochs, plan_pictures, show_plan
 from search.space import load_space
@@ -42,6 +43,20 @@ def test_a_dry_run_shows_size_plans_trials_epochs_and_time_and_writes_nothing(
     assert "Nothing was started" in shown
     assert "a lane each" in shown
     assert [path.name for path in tmp_path.iterdir()] == ["cache"]
+
+
+def test_a_dry_run_trains_the_vectors_that_are_the_studys_own_and_says_what_they_cover(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("gensim", reason="gensim trains the vectors")
+    monkeypatch.setenv("BRANCHPOINT_CACHE", str(tmp_path / "cache"))
+    own = ["data.vectors=own", "data.own_vectors={dimension: 24, epochs: 1}"]
+
+    show_plan(str(SPACES / "sanity.yaml"), out=str(tmp_path), overrides=[*own, "d_word=24"])
+
+    assert "word vectors for" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match=r"encoder\.d_word: 24 would be right"):
+        show_plan(str(SPACES / "sanity.yaml"), out=str(tmp_path), overrides=own)
 
 
 def test_a_dry_run_says_how_many_lanes_there_are_where_they_are_fixed(

@@ -1,0 +1,97 @@
+"""Vectors of the study's own texts: reproducible, kept, and blind to dev and test."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mtl_core.data import own_vectors
+from mtl_core.data.config import DataConfig
+from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.own_vectors import texts_to_learn, vectors_path
+from mtl_core.data.readers import read_corpus
+from mtl_core.data.task import Corpus
+from mtl_core.data.vectors import vectors_for
+
+pytest.importorskip("gensim", reason="gensim trains the vectors")
+
+SETTINGS = {"dimension": 8, "min_count": 3}
+
+
+def make_folder(folder: Path, *, held_out: str, unlabelled: str) -> DataConfig:
+    """Write a task whose words go in pairs: `a1` with `b1`, and so on."""
+    (folder / "books").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    rows = [
+        f"{' '.join(f'a{n} b{n}' for n in rng.integers(0, 6, 5))}\t{at % 2}\n" for at in range(60)
+    ]
+    for split, text in (("train", "".join(rows)), ("dev", held_out), ("test", held_out)):
+        (folder / "books" / f"{split}.tsv").write_text(f"text\tlabel\n{text}")
+    (folder / "books" / "unlabelled.txt").write_text(unlabelled)
+    return DataConfig(source=str(folder), vectors="own", own_vectors=SETTINGS)  # type: ignore[arg-type]
+
+
+def prepare(config: DataConfig, cache: Path) -> tuple[Corpus, EncodedCorpus]:
+    corpus = read_corpus(config)
+    return corpus, encode(corpus, config, cache)
+
+
+def learn(config: DataConfig, cache: Path) -> tuple[np.ndarray, np.ndarray]:
+    corpus, encoded = prepare(config, cache)
+    path = vectors_path(corpus, encoded, config)
+    assert path is not None
+    return vectors_for(encoded, path)
+
+
+def test_vectors_are_the_same_on_every_run(tmp_path: Path) -> None:
+    config = make_folder(tmp_path / "data", held_out="a1 b1\t0\na2 b2\t1\n", unlabelled="a1 b1\n")
+
+    first, second = (learn(config, tmp_path / cache) for cache in ("one", "two"))
+
+    np.testing.assert_array_equal(first[0], second[0])
+    assert first[0].shape == (12 + 3, 8)
+    assert first[1][3:].all()
+    assert not first[1][:3].any()
+
+
+def test_vectors_are_trained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = make_folder(tmp_path / "data", held_out="a1 b1\t0\na2 b2\t1\n", unlabelled="a1 b1\n")
+    learn(config, tmp_path / "cache")
+    monkeypatch.setattr(own_vectors, "_train", lambda *_: pytest.fail("trained again"))
+
+    learn(config, tmp_path / "cache")
+
+
+def test_other_settings_and_other_texts_are_other_vectors(tmp_path: Path) -> None:
+    held_out = "a1 b1\t0\na2 b2\t1\n"
+    config = make_folder(tmp_path / "data", held_out=held_out, unlabelled="a1 b1\n")
+    more = make_folder(tmp_path / "more", held_out=held_out, unlabelled="a1 b3\n")
+    seed = DataConfig(**{**vars(config), "own_vectors": {**SETTINGS, "seed": 1}})
+
+    paths = {
+        vectors_path(*prepare(of, tmp_path / "cache"), of) for of in (config, more, seed, config)
+    }
+
+    assert len(paths) == 3
+
+
+def test_dev_and_test_texts_are_never_learnt_from(tmp_path: Path) -> None:
+    first = make_folder(
+        tmp_path / "first", held_out="a1 b2\t0\na2 a3\t1\n", unlabelled="a1 b1\nA1 b2!\na2 a3\n"
+    )
+    second = make_folder(tmp_path / "second", held_out="b5 b5\t0\nb4\t1\n", unlabelled="a1 b1\n")
+
+    texts = [texts_to_learn(*prepare(of, tmp_path / "cache")) for of in (first, second)]
+    vectors = [learn(of, tmp_path / "cache")[0] for of in (first, second)]
+
+    assert len(texts[0]) == 60 + 1
+    assert [text.tolist() for text in texts[0]] == [text.tolist() for text in texts[1]]
+    np.testing.assert_array_equal(*vectors)
+
+
+def test_a_path_is_a_path(tmp_path: Path) -> None:
+    config = make_folder(tmp_path / "data", held_out="a1\t0\na2\t1\n", unlabelled="a1 b1\n")
+    corpus, encoded = prepare(config, tmp_path / "cache")
+
+    assert vectors_path(corpus, encoded, DataConfig(vectors="glove.txt")) == Path("glove.txt")
+    assert vectors_path(corpus, encoded, DataConfig()) is None
