@@ -14,8 +14,8 @@ from torch import Tensor
 
 from mtl_core.data.encoded import EncodedCorpus, TaskInfo
 from mtl_core.data.pretrained_tokenizer import TOKENIZER
-from mtl_core.errors import ConfigError
 from mtl_core.data.wide import Ngrams, wide_features
+from mtl_core.errors import ConfigError
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.plan import Reads, SharingPlan, reads_of
