@@ -207,6 +207,19 @@ def _depth_rule(values: Resolved) -> str:
     return f"{where} and n_layers is {n_layers}, 0 to {limit} would be right"
 
 
+def _token_rule(key: str) -> Callable[[Resolved], str]:
+    def rule(values: Resolved) -> str:
+        structure, found = values["sharing.structure"], values[key]
+        if structure == "layerwise_explicit" or found == trial_keys()[key].default:
+            return ""
+        return (
+            f"found {show(found)} where structure is {structure}, which has no tokens of other "
+            "tasks; a `when` with layerwise_explicit would be right"
+        )
+
+    return rule
+
+
 def _weights_rule(values: Resolved) -> str:
     if values["weighting.method"] == "static" and values["weighting.weights"] is None:
         return "found no weights where method is static, a weight by task name would be right"
@@ -216,5 +229,7 @@ def _weights_rule(values: Resolved) -> str:
 _RULES: tuple[tuple[tuple[str, ...], Callable[[Resolved], str]], ...] = (
     (("encoder.d_model", "encoder.n_heads", "encoder.d_word", "encoder.norm"), _size_rule),
     (("sharing.divergence_depth", "sharing.structure", "encoder.n_layers"), _depth_rule),
+    (("sharing.token_attention", "sharing.structure"), _token_rule("sharing.token_attention")),
+    (("sharing.other_tokens", "sharing.structure"), _token_rule("sharing.other_tokens")),
     (("weighting.weights", "weighting.method"), _weights_rule),
 )

@@ -34,6 +34,9 @@ class Segment(NamedTuple):
         first_text: The number of texts before them.
         bias: What is added to the scores of a key, 0 or, where it is padding, -inf, (texts, T).
         noise: Drops a `share` of the weights.
+        hidden: What is added besides to the scores of the first S keys where a later position
+            asks, 0 or -inf, (texts, S); a query that stands apart is none.
+        gates: What is added to the scores of the first S keys, with a gradient, (texts, S).
     """
 
     start: int
@@ -43,6 +46,8 @@ class Segment(NamedTuple):
     bias: Tensor | None
     noise: Noise | None = None
     share: float = 0.0
+    hidden: Tensor | None = None
+    gates: Tensor | None = None
 
 
 def attend(qkv: Tensor, segments: Sequence[Segment], n_heads: int) -> Tensor:
@@ -72,7 +77,7 @@ def _attend(
     """The same for both; the arguments are those of `_Attention`."""
     slow = [_fused_is_slow(packed, segment) for segment in segments]
     if all(slow):
-        return _Attention.apply(packed, apart, segments, n_heads)  # type: ignore[no-untyped-call]
+        return _by_chunks(packed, apart, segments, n_heads)
     if len(segments) == 1:  # a split would copy all gradients
         return _fused(packed, apart, segments[0], n_heads)
     parts = torch.split(packed, [segment.texts * segment.width for segment in segments])
@@ -83,10 +88,18 @@ def _attend(
     for segment, part, query, is_slow in zip(segments, parts, queries, slow, strict=True):
         if is_slow:
             alone = (segment._replace(start=0, first_text=0),)
-            outs.append(_Attention.apply(part, query, alone, n_heads))  # type: ignore[no-untyped-call]
+            outs.append(_by_chunks(part, query, alone, n_heads))
         else:
             outs.append(_fused(part, query, segment, n_heads))
     return torch.cat(outs) if len(outs) > 1 else outs[0]
+
+
+def _by_chunks(
+    packed: Tensor, apart: Tensor | None, segments: tuple[Segment, ...], n_heads: int
+) -> Tensor:
+    gates = [segment.gates for segment in segments]
+    segments = tuple(segment._replace(gates=None) for segment in segments)
+    return _Attention.apply(packed, apart, segments, n_heads, *gates)  # type: ignore[no-untyped-call]
 
 
 def _fused_is_slow(x: Tensor, segment: Segment) -> bool:
@@ -100,23 +113,50 @@ def _fused(part: Tensor, query: Tensor | None, segment: Segment, n_heads: int) -
     heads = part.view(segment.texts, segment.width, n_parts, n_heads, -1)
     *first, key, value = heads.permute(2, 0, 3, 1, 4).unbind()  # each (texts, H, T, d)
     own = first[0] if query is None else query.view(segment.texts, n_heads, 1, -1)
-    bias = None if segment.bias is None else segment.bias[:, None, None]
-    out = F.scaled_dot_product_attention(own, key, value, attn_mask=bias)
+    bias = _with_first(segment.bias, segment.gates, segment.width)
+    if segment.hidden is None or query is not None:
+        out = _kernel(own, key, value, bias)
+    else:  # a bias of each query and key would be as large as the weights of a head
+        n_first = segment.hidden.shape[1]
+        of_first = _kernel(own[:, :, :n_first], key, value, bias)
+        bias = _with_first(bias, segment.hidden, segment.width)
+        out = torch.cat([of_first, _kernel(own[:, :, n_first:], key, value, bias)], dim=2)
     return out.transpose(1, 2).reshape(-1, out.shape[1] * out.shape[3])
 
 
+def _kernel(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+    mask = None if bias is None else bias[:, None, None]
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+
+
+def _with_first(bias: Tensor | None, first: Tensor | None, width: int) -> Tensor | None:
+    """Return the bias of all keys with that of the first ones added, (texts, width)."""
+    if first is None:
+        return bias
+    padded = F.pad(first, (0, width - first.shape[1]))
+    return padded if bias is None else bias + padded
+
+
 class _Attention(torch.autograd.Function):
-    """Of packed queries, keys and values, or of packed keys and values with queries apart."""
+    """Of packed queries, keys and values, or of packed keys and values with queries apart.
+
+    The gates of the segments are arguments of their own, since they get gradients.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, packed: Tensor, apart: Tensor | None, segments: tuple[Segment, ...], n_heads: int
+        ctx: Any,
+        packed: Tensor,
+        apart: Tensor | None,
+        segments: tuple[Segment, ...],
+        n_heads: int,
+        *gates: Tensor | None,
     ) -> Tensor:
         out = packed.new_empty(len(packed), packed.shape[1] // 3)
         out = out if apart is None else torch.empty_like(apart)
         heads = _Heads(n_heads, out.shape[1] // n_heads, apart is not None)
         kept: list[Tensor] = []
-        for segment in segments:
+        for segment, of_gates in zip(segments, gates, strict=True):
             width = _padded(segment.width, packed)
             queries, keys = packed if apart is None else apart, slice(heads.first_key, None)
             taken = [
@@ -124,7 +164,8 @@ class _Attention(torch.autograd.Function):
                 heads.take(packed, segment, keys, keys=True, width=width),
             ]
             query, key, value = _parts(taken)
-            bias = _bias(segment, width, n_heads, like=packed)
+            bias = _bias(segment, of_gates, n_heads, width, like=packed)
+            hidden = None if heads.one_query else _of_heads(segment.hidden, n_heads)
             shape = (len(key), query.shape[1], width)
             weights = packed.new_empty(shape)
             used = weights if segment.noise is None else torch.empty_like(weights)
@@ -134,6 +175,9 @@ class _Attention(torch.autograd.Function):
                 top = scores if bias is None else bias[some, None]
                 turned, beta = key[some].transpose(1, 2), int(bias is not None)
                 torch.baddbmm(top, query[some], turned, beta=beta, alpha=heads.scale, out=scores)
+                if hidden is not None:
+                    n_first = hidden.shape[1]
+                    scores[:, n_first:, :n_first].add_(hidden[some, None])
                 torch.softmax(scores, -1, out=weights[some])
                 if segment.noise is not None:
                     segment.noise.write_kept(segment.share, out=used[some])
@@ -146,6 +190,7 @@ class _Attention(torch.autograd.Function):
                 kept += [*taken, weights, used]
         ctx.save_for_backward(out, *kept)
         ctx.segments, ctx.heads, ctx.shape = segments, heads, packed.shape
+        ctx.n_gates = [0 if of_gates is None else of_gates.shape[1] for of_gates in gates]
         return out
 
     @staticmethod
@@ -154,6 +199,7 @@ class _Attention(torch.autograd.Function):
         heads: _Heads = ctx.heads
         of_packed = out.new_empty(ctx.shape)
         of_queries = torch.empty_like(out) if heads.one_query else of_packed
+        of_gates: list[Tensor | None] = []
         for number, segment in enumerate(ctx.segments):
             *taken, weights, used = kept[number * _KEPT : (number + 1) * _KEPT]
             query, key, value = _parts(taken)
@@ -163,16 +209,22 @@ class _Attention(torch.autograd.Function):
             if segment.noise is not None:
                 gradient.mul_(kept_scale(segment.share))
             of_query, of_key, of_value = (torch.empty_like(part) for part in (query, key, value))
+            n_gates = ctx.n_gates[number]
+            of_first = key.new_empty(len(key), n_gates)  # of the scores of the first keys, summed
             for some, of_scores in _chunks(weights.shape, like=out):
                 torch.bmm(gradient[some], value[some].transpose(1, 2), out=of_scores)
                 of_scores.mul_(used[some]).addcmul_(weights[some], inner[some], value=-1)
+                if n_gates:
+                    torch.sum(of_scores[:, :, :n_gates], 1, out=of_first[some])
                 heads.scaled(of_scores, key[some], out=of_query[some])
                 heads.scaled(of_scores.transpose(1, 2), query[some], out=of_key[some])
                 torch.bmm(used[some].transpose(1, 2), gradient[some], out=of_value[some])
+            by_text = of_first.view(segment.texts, heads.n_heads, n_gates)
+            of_gates.append(by_text.sum(1) if n_gates else None)
             heads.put(of_query, segment, of_queries)
             heads.put(of_key, segment, of_packed, heads.first_key, keys=True)
             heads.put(of_value, segment, of_packed, heads.first_key + 1, keys=True)
-        return of_packed, of_queries if heads.one_query else None, None, None
+        return of_packed, of_queries if heads.one_query else None, None, None, *of_gates
 
 
 def _chunks(shape: Sequence[int], *, like: Tensor) -> Iterator[tuple[slice, Tensor]]:
@@ -260,17 +312,23 @@ def _padded(width: int, like: Tensor) -> int:
     return padded if padded <= max(_LEAST_KEYS, _MOST_PADDING * width) else width
 
 
-def _bias(segment: Segment, width: int, n_heads: int, *, like: Tensor) -> Tensor | None:
+def _bias(
+    segment: Segment, gates: Tensor | None, n_heads: int, width: int, *, like: Tensor
+) -> Tensor | None:
     """Return what is added to the scores of each key of each head, (texts x H, width)."""
     missing = width - segment.width
-    if segment.bias is not None:
-        padded = F.pad(segment.bias, (0, missing), value=-torch.inf) if missing else segment.bias
-        return padded.repeat_interleave(n_heads, 0)
+    bias = _with_first(segment.bias, gates, segment.width)
+    if bias is not None:
+        return _of_heads(F.pad(bias, (0, missing), value=-torch.inf) if missing else bias, n_heads)
     if not missing:
         return None
     bias = like.new_zeros(width)
     bias[segment.width :] = -torch.inf
     return bias.expand(segment.texts * n_heads, width)
+
+
+def _of_heads(bias: Tensor | None, n_heads: int) -> Tensor | None:
+    return None if bias is None else bias.repeat_interleave(n_heads, 0)
 
 
 def _parts(taken: Sequence[Tensor]) -> list[Tensor]:

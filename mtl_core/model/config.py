@@ -96,7 +96,13 @@ class SharingConfig:
         structure: A name of `structures.STRUCTURES`.
         divergence_depth: Layers that all tasks compute alike: one number, or one per task; None is
             the published form. `single_task` has none.
+        token_attention: Task tokens that the words attend to in `layerwise_explicit`: those of
+            "all" tasks as published, the "own", or "none".
+        other_tokens: What the tokens of other tasks are to a task in `layerwise_explicit`: "free"
+            as published, "detached" from its loss, or "gated" by learned gates.
     """
 
     structure: str = "stack_pooling"
     divergence_depth: CountOrZero | tuple[CountOrZero, ...] | None = None
+    token_attention: Literal["all", "own", "none"] = "all"
+    other_tokens: Literal["free", "detached", "gated"] = "free"

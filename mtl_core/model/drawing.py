@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mtl_core.model.plan import NOT_REACHED, Readout, SharingPlan, Tokens
+from mtl_core.model.token_access import OtherTokens, TokenAttention
 
 ENTERS, READS, ABSENT = "▸", "◆", "·"
 _WIDTH = 100  # columns of a narrow terminal
@@ -79,10 +80,20 @@ def plan_svg(plan: SharingPlan, names: Sequence[str]) -> str:
 def _caption(plan: SharingPlan, names: Sequence[str] | None) -> str:
     marks = f"{READS} {_READOUTS[plan.readout]}"
     if plan.tokens is not Tokens.NONE:
-        marks = f"{ENTERS} {_TOKENS[plan.tokens]}  {marks}"
+        marks = f"{ENTERS} {_TOKENS[plan.tokens]}{_reach(plan)}  {marks}"
     if names is None:
         return marks
     return marks + "\n" + ", ".join(f"{task} {name}" for task, name in enumerate(names, start=1))
+
+
+def _reach(plan: SharingPlan) -> str:
+    """Say how far tokens reach, where that is not as published."""
+    said = []
+    if plan.token_attention is not TokenAttention.ALL:
+        said.append(f"words see {plan.token_attention.value}")
+    if plan.other_tokens is not OtherTokens.FREE:
+        said.append(f"others {plan.other_tokens.value}")
+    return f" ({', '.join(said)})" if said else ""
 
 
 def _layer_name(layer: int) -> str:

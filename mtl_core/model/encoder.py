@@ -22,6 +22,7 @@ from mtl_core.model.dropout import draw_seed
 from mtl_core.model.forward import Part, compute_logits
 from mtl_core.model.plan import Reads, SharingPlan, Tokens, head_width
 from mtl_core.model.tables import initial_table, list_tables, names_of_banks
+from mtl_core.model.token_access import OtherTokens
 from mtl_core.model.wide import WideLayout, WideLookup, look_up
 from mtl_core.model.words import CLS_ID, initial_words, word_ids_of_banks, word_rows
 from mtl_core.seeding import stream
@@ -160,7 +161,7 @@ class MultiTaskEncoder(nn.Module):
 
     def banks(self) -> Banks:
         """Return all banks; where gradients are taken, of the parameters."""
-        by_row = {"words": self.words}
+        by_row = self.unmoved()
         if self.wide_layout is not None:
             by_row["wide"] = self.wide
         if not torch.is_grad_enabled():
@@ -170,6 +171,12 @@ class MultiTaskEncoder(nn.Module):
             for group, names in self._tables_of.items()
         }
         return Banks(tables | by_row)
+
+    def unmoved(self) -> dict[str, Tensor]:
+        """Return what a pass reads besides the banks that it uses."""
+        if self.plan.other_tokens is OtherTokens.DETACHED:
+            return {"words": self.words, "detached_tokens": self.rows["tokens"].detach()}
+        return {"words": self.words}
 
     def count_parameters(self) -> int:
         """Return the trainable parameters, without word vectors, weights of n-grams, positions and

@@ -65,7 +65,7 @@ def _work(part: Part) -> Work:
     if part.narrowed is None:
         banks, places = model.banks(), model.word_places(part.batch)
     else:
-        rows = {"words": model.words} | part.narrowed.tables
+        rows = model.unmoved() | part.narrowed.tables
         banks, places = Banks(rows, part.narrowed.places), part.narrowed.word_places
     return Work(
         plan=model.plan,

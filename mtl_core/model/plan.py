@@ -16,6 +16,7 @@ from typing import Any
 
 from mtl_core.errors import ConfigError, check_names
 from mtl_core.model.config import EncoderConfig
+from mtl_core.model.token_access import OtherTokens, TokenAttention
 
 NOT_REACHED = -1  # bank of a task at the layers above the one it reads
 
@@ -73,6 +74,8 @@ class SharingPlan:
         groups: Bank of each task at each layer, shape (1 + L, K).
         token_depth: Layers that a task's words pass before its tokens enter; empty: 0 for all.
         readout_layer: Layer after which a task's sentence vector is read; empty: L for all.
+        token_attention, other_tokens: How far the tokens of other tasks reach, where they enter
+            (`token_access.py`).
     """
 
     groups: tuple[tuple[int, ...], ...]
@@ -80,6 +83,8 @@ class SharingPlan:
     readout: Readout = Readout.MEAN
     token_depth: tuple[int, ...] = ()
     readout_layer: tuple[int, ...] = ()
+    token_attention: TokenAttention = TokenAttention.ALL
+    other_tokens: OtherTokens = OtherTokens.FREE
 
     def __post_init__(self) -> None:
         groups = tuple(tuple(row) for row in self.groups)
@@ -90,6 +95,10 @@ class SharingPlan:
             object.__setattr__(self, name, value)
         self.validate()
         object.__setattr__(self, "groups", _canonical(groups, layer))
+        if n_tasks == 1:  # no others
+            object.__setattr__(self, "other_tokens", OtherTokens.FREE)
+            if self.token_attention is TokenAttention.OWN:
+                object.__setattr__(self, "token_attention", TokenAttention.ALL)
 
     @property
     def n_layers(self) -> int:
@@ -105,6 +114,11 @@ class SharingPlan:
         if self.tokens is Tokens.CLS:
             return self.n_banks(0)
         return self.n_tasks if self.tokens in (Tokens.OWN, Tokens.ALL) else 0
+
+    @property
+    def n_gates(self) -> int:
+        """Learned gates of a task, one for the token of each other."""
+        return self.n_tasks - 1 if self.other_tokens is OtherTokens.GATED else 0
 
     @property
     def reading_layers(self) -> tuple[int, ...]:
@@ -136,7 +150,10 @@ class SharingPlan:
 
     def used_banks(self, tasks: Iterable[int]) -> dict[str, tuple[int, ...]]:
         """Return the banks that sequences of `tasks` use, by group: "embedding", "layer1", ...,
-        "norm4" (the final norm after layer 4), "tokens", "heads"."""
+        "norm4" (the final norm after layer 4), "tokens", "token_gates" if there are any, "heads".
+
+        Tokens that are detached are read and not used.
+        """
         rows = {layer_group(layer): row for layer, row in enumerate(self.groups)}
         rows |= {norm_group(layer): self.norm_banks(layer) for layer in self.reading_layers}
         chosen = sorted(set(tasks))
@@ -144,7 +161,11 @@ class SharingPlan:
             group: tuple(sorted({row[k] for k in chosen} - {NOT_REACHED}))
             for group, row in rows.items()
         }
-        used["tokens"] = tuple(sorted({token for k in chosen for token in self.tokens_of(k)}))
+        detached = self.other_tokens is OtherTokens.DETACHED
+        tokens = chosen if detached else {token for k in chosen for token in self.tokens_of(k)}
+        used["tokens"] = tuple(sorted(tokens))
+        if self.n_gates:
+            used["token_gates"] = tuple(chosen)
         used["heads"] = tuple(chosen)
         return used
 
@@ -158,6 +179,8 @@ class SharingPlan:
             readout=self.readout,
             token_depth=tuple(self.token_depth[k] for k in order),
             readout_layer=tuple(self.readout_layer[k] for k in order),
+            token_attention=self.token_attention,
+            other_tokens=self.other_tokens,
         )
 
     def n_parameters(
@@ -175,19 +198,25 @@ class SharingPlan:
             projection = (config.d_word + 1) * d_model + config.n_types * config.d_word
             total += self.n_banks(0) * projection
             total += sum((1 + max(self.norm_banks(at))) * 2 * d_model for at in self.reading_layers)
+        total += self.n_tasks * self.n_gates
         widths = [head_width(d_model, of_task) for of_task in reads or [Reads.TEXT] * self.n_tasks]
         heads = sum((w + 1) * count for w, count in zip(widths, n_classes, strict=True))
         return total + self.n_tokens * d_model + heads
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return {
+        """Return plain JSON values; how far tokens reach is left out where it is as published."""
+        values: dict[str, Any] = {
             "groups": [list(row) for row in self.groups],
             "tokens": self.tokens.value,
             "readout": self.readout.value,
             "token_depth": list(self.token_depth),
             "readout_layer": list(self.readout_layer),
         }
+        if self.token_attention is not TokenAttention.ALL:
+            values["token_attention"] = self.token_attention.value
+        if self.other_tokens is not OtherTokens.FREE:
+            values["other_tokens"] = self.other_tokens.value
+        return values
 
     def to_json(self) -> str:
         return json.dumps(self.as_dict(), separators=(",", ":"), sort_keys=True)
@@ -262,6 +291,16 @@ def _token_faults(plan: SharingPlan) -> list[str]:
             f"readout: found {plan.readout.value!r}, with tokens {plan.tokens.value!r} "
             f"must be {' or '.join(repr(a.value) for a in allowed)}"
         )
+    if plan.tokens is not Tokens.ALL:
+        for name, value, published in (
+            ("token_attention", plan.token_attention, TokenAttention.ALL),
+            ("other_tokens", plan.other_tokens, OtherTokens.FREE),
+        ):
+            if value is not published:
+                faults.append(
+                    f"{name}: found {value.value!r}, with tokens {plan.tokens.value!r} "
+                    f"must be {published.value!r}"
+                )
     return faults
 
 
@@ -281,19 +320,40 @@ def _readout_faults(plan: SharingPlan) -> list[str]:
     return faults
 
 
+_ENUMS: dict[str, type[Enum]] = {
+    "tokens": Tokens,
+    "readout": Readout,
+    "token_attention": TokenAttention,
+    "other_tokens": OtherTokens,
+}
+_OPTIONAL: dict[str, Any] = {
+    "token_attention": TokenAttention.ALL.value,
+    "other_tokens": OtherTokens.FREE.value,
+}
+
+
 def _read_json(text: str) -> SharingPlan:
     try:
         values = json.loads(text)
     except json.JSONDecodeError as error:
         raise ConfigError(f"sharing plan: not JSON ({error})") from None
     fields = ("groups", "tokens", "readout", "token_depth", "readout_layer")
-    if not isinstance(values, dict) or set(values) != set(fields):
+    if not isinstance(values, dict) or set(values) - set(_OPTIONAL) != set(fields):
         raise ConfigError(f"sharing plan: must be an object of {', '.join(fields)}")
-    check_names([str(values["tokens"])], [t.value for t in Tokens], where="sharing plan, tokens")
-    check_names([str(values["readout"])], [r.value for r in Readout], where="sharing plan, readout")
+    values = _OPTIONAL | values
+    for name, kind in _ENUMS.items():
+        check_names([str(values[name])], [e.value for e in kind], where=f"sharing plan, {name}")
     try:
         groups = tuple(tuple(row) for row in values["groups"])
         depth, layer = tuple(values["token_depth"]), tuple(values["readout_layer"])
     except TypeError:
         raise ConfigError("sharing plan: groups must be a list of lists, depths lists") from None
-    return SharingPlan(groups, Tokens(values["tokens"]), Readout(values["readout"]), depth, layer)
+    return SharingPlan(
+        groups,
+        Tokens(values["tokens"]),
+        Readout(values["readout"]),
+        depth,
+        layer,
+        TokenAttention(values["token_attention"]),
+        OtherTokens(values["other_tokens"]),
+    )

@@ -41,6 +41,7 @@ from mtl_core.model.layout import (
 from mtl_core.model.plan import Readout, Reads, SharingPlan, Tokens, layer_group, norm_group
 from mtl_core.model.pooling import mean_of_words
 from mtl_core.model.tables import embedding_shapes
+from mtl_core.model.token_access import OtherTokens, TokenAttention, gate_scores, is_hidden
 from mtl_core.model.token_types import add_other_types, with_first_type
 
 
@@ -106,6 +107,7 @@ class _Pass:
         self.config = works[0].config  # in its sizes and manners that of all
         self.layer_kinds = layer_kinds(works[0].config, self.stream, self.type)
         self.biases: dict[tuple[tuple[tuple[int, int], ...], int], Tensor | None] = {}
+        self.gates: dict[tuple[int, int], Tensor] = {}  # of a part and a task
 
     def run(self) -> Stretch:
         now = self._embed(_blocks(self.works))
@@ -199,10 +201,18 @@ class _Pass:
     def _tokens(self, block: Block) -> Tensor:
         """Return the tokens that enter before the words of a block's texts, (S, D)."""
         work = self.works[block.part]
+        if work.plan.other_tokens is OtherTokens.DETACHED:
+            return self._own_among_detached(block)
         tokens = work.plan.tokens_of(block.task)
         numbers = [work.banks.place("tokens", token) for token in tokens]
         table = work.banks.rows["tokens"]
         return table if numbers == list(range(len(table))) else table[numbers]
+
+    def _own_among_detached(self, block: Block) -> Tensor:
+        banks, task = self.works[block.part].banks, block.task
+        place, all_tokens = banks.place("tokens", task), banks.rows["detached_tokens"]
+        own = banks.rows["tokens"][place : place + 1]
+        return torch.cat([all_tokens[:task], own, all_tokens[task + 1 :]])
 
     def _token_mask(self, blocks: Sequence[Block]) -> Tensor | None:
         """Return the dropout of the tokens that have entered, those of all texts in turn."""
@@ -306,13 +316,14 @@ class _Pass:
     def _segments(self, blocks: Sequence[Block]) -> list[Segment]:
         """Return the texts by width; with dropout those of one part, so that it draws its own."""
 
-        def alike(block: Block) -> tuple[int, int, int | None]:
+        def alike(block: Block) -> tuple[int, int, int | None, bool, bool]:
             work = self.works[block.part]
             drops = work.noise is not None and work.config.dropout_attention
-            return block.n_tokens, block.n_words, block.part if drops else None
+            part = block.part if drops else None
+            return block.n_tokens, block.n_words, part, self._hides(block), self._is_gated(block)
 
         segments, first = [], 0
-        for start, end, (n_tokens, n_words, part) in runs(blocks, alike):
+        for start, end, (n_tokens, n_words, part, hides, gated) in runs(blocks, alike):
             width = n_tokens + n_words
             texts = (end - start) // width
             noise = None if part is None else self.works[part].noise
@@ -326,6 +337,8 @@ class _Pass:
                     bias=self._bias(inside, n_tokens, n_words),
                     noise=noise,
                     share=0.0 if part is None else self.works[part].config.dropout_attention,
+                    hidden=self._hidden(inside) if hides else None,
+                    gates=self._gates(inside) if gated else None,
                 )
             )
             first += texts
@@ -342,6 +355,33 @@ class _Pass:
                 bias = np.where(place < lengths[:, None], 0.0, -np.inf)
                 self.biases[key] = torch.from_numpy(bias).to(self.device, self.type)
         return self.biases[key]
+
+    def _hides(self, block: Block) -> bool:
+        attention = self.works[block.part].plan.token_attention
+        return block.n_tokens > 0 and attention is not TokenAttention.ALL
+
+    def _hidden(self, blocks: Sequence[Block]) -> Tensor:
+        """Return -inf for the tokens that a text's words do not attend to, else 0, (texts, S)."""
+        plans = [self.works[block.part].plan for block in blocks]
+        rows = [
+            is_hidden(plan.token_attention, block.task, block.n_tokens)
+            for plan, block in zip(plans, blocks, strict=True)
+        ]
+        of_texts = np.repeat(np.array(rows), [block.texts for block in blocks], axis=0)
+        return torch.from_numpy(np.where(of_texts, -np.inf, 0.0)).to(self.device, self.type)
+
+    def _is_gated(self, block: Block) -> bool:
+        return block.n_tokens > 0 and self.works[block.part].plan.n_gates > 0
+
+    def _gates(self, blocks: Sequence[Block]) -> Tensor:
+        """Return what the gates add to the scores of the tokens, (texts, S)."""
+        for block in blocks:
+            if (block.part, block.task) not in self.gates:
+                banks = self.works[block.part].banks
+                gates = banks.rows["token_gates"][banks.place("token_gates", block.task)]
+                self.gates[block.part, block.task] = gate_scores(gates, block.task).to(self.type)
+        scores = [self.gates[block.part, block.task].expand(block.texts, -1) for block in blocks]
+        return torch.cat(scores) if len(scores) > 1 else scores[0]
 
     def _lengths(self, block: Block) -> np.ndarray:
         """Return the words of each text, its <cls> word counted."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from mtl_core.errors import ConfigError, check_names
 from mtl_core.model.config import SharingConfig
 from mtl_core.model.plan import Readout, SharingPlan, Tokens
+from mtl_core.model.token_access import OtherTokens, TokenAttention
 
 Depth = int | Sequence[int] | None
 
@@ -66,14 +67,28 @@ def layerwise_implicit(n_tasks: int, n_layers: int, divergence_depth: Depth = No
     return SharingPlan(groups, tokens=Tokens.OWN, readout=Readout.TOKEN, token_depth=depths)
 
 
-def layerwise_explicit(n_tasks: int, n_layers: int, divergence_depth: Depth = None) -> SharingPlan:
+def layerwise_explicit(
+    n_tasks: int,
+    n_layers: int,
+    divergence_depth: Depth = None,
+    *,
+    token_attention: TokenAttention = TokenAttention.ALL,
+    other_tokens: OtherTokens = OtherTokens.FREE,
+) -> SharingPlan:
     """L-E: as L-I, but the tokens of all tasks enter, and a task reads its own.
 
     Its token can attend to the others', so tasks see what the others would look for.
     """
     depths = _depths("layerwise_explicit", n_tasks, n_layers, divergence_depth)
     groups = ((0,) * n_tasks,) * (1 + n_layers)
-    return SharingPlan(groups, tokens=Tokens.ALL, readout=Readout.TOKEN, token_depth=depths)
+    return SharingPlan(
+        groups,
+        tokens=Tokens.ALL,
+        readout=Readout.TOKEN,
+        token_depth=depths,
+        token_attention=token_attention,
+        other_tokens=other_tokens,
+    )
 
 
 STRUCTURES: dict[str, Callable[..., SharingPlan]] = {
@@ -94,9 +109,30 @@ def build_plan(
         text_cls: `EncoderConfig.brings_cls`.
     """
     check_names([sharing.structure], STRUCTURES, where="sharing.structure")
+    options = token_options(sharing)
+    if options and sharing.structure != "layerwise_explicit":
+        raise ConfigError(
+            [
+                f"sharing.{name}: found {value.value!r}, but only layerwise_explicit has the "
+                f"tokens of all tasks, not {sharing.structure}; leave it out"
+                for name, value in options.items()
+            ]
+        )
     if text_cls and sharing.structure == "stack_cls":
         return stack_cls(n_tasks, n_layers, sharing.divergence_depth, text_cls=True)
-    return STRUCTURES[sharing.structure](n_tasks, n_layers, sharing.divergence_depth)
+    return STRUCTURES[sharing.structure](n_tasks, n_layers, sharing.divergence_depth, **options)
+
+
+def token_options(sharing: SharingConfig) -> dict[str, TokenAttention | OtherTokens]:
+    """Return how far tokens reach, where that is not as published."""
+    attention = TokenAttention(sharing.token_attention)
+    others = OtherTokens(sharing.other_tokens)
+    options: dict[str, TokenAttention | OtherTokens] = {}
+    if attention is not TokenAttention.ALL:
+        options["token_attention"] = attention
+    if others is not OtherTokens.FREE:
+        options["other_tokens"] = others
+    return options
 
 
 def deepest(structure: str, n_layers: int) -> int | None:

@@ -35,8 +35,8 @@ class Table:
 
     Args:
         name: Its dotted name in the module.
-        group: Group of its banks: "embedding", "layer1", ..., "norm4", "tokens", "heads" or
-            "pair_heads".
+        group: Group of its banks: "embedding", "layer1", ..., "norm4", "tokens", "token_gates",
+            "heads" or "pair_heads".
         layer: Layer it belongs to; 0 for what belongs to none.
         shape: Shape of one bank.
         task_names: Names of the tasks that use each bank, (G, tasks).
@@ -79,6 +79,8 @@ def list_tables(
     if plan.n_tokens:
         names = names_of_banks(plan.groups[0], task_names) if plan.tokens is Tokens.CLS else alone
         tables.append(Table("tokens", "tokens", 0, (width,), names))
+    if plan.n_gates:
+        tables.append(Table("token_gate_bias", "token_gates", 0, (plan.n_gates,), alone))
     tables += _head_tables("head", width, alone, counts)
     if Reads.PAIR in reads:
         tables += _head_tables("pair_head", head_width(width, Reads.PAIR), alone, counts)

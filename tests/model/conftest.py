@@ -1,7 +1,9 @@
 """Small encoders, minibatches, and the same model computed the plain way, one text at a time."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import product
 
 import numpy as np
 import pytest
@@ -13,7 +15,8 @@ from mtl_core.data.batches import Minibatch
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.plan import Readout, SharingPlan, Tokens
-from mtl_core.model.structures import STRUCTURES, deepest
+from mtl_core.model.structures import STRUCTURES, deepest, layerwise_explicit
+from mtl_core.model.token_access import OtherTokens, TokenAttention
 
 NAMES = ("books", "dvd", "kitchen", "toys")
 N_CLASSES = (2, 3, 2, 5)
@@ -30,6 +33,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "plan" in metafunc.fixturenames:
         plans = {f"{name}-{depth}": STRUCTURES[name](K, L, depth) for name, depth in _forms()}
         plans |= {f"random-{seed}": random_plan(seed) for seed in range(20)}
+        for attention, others in product(TokenAttention, OtherTokens):
+            plan = replace(layerwise_explicit(K, L, 1), token_attention=attention)
+            name = f"tokens-{attention.value}-{others.value}"
+            plans[name] = replace(plan, other_tokens=others)
         metafunc.parametrize("plan", plans.values(), ids=plans.keys())
 
 
@@ -170,9 +177,13 @@ def _text_logits(model: MultiTaskEncoder, words: Tensor, length: int, task: int)
                 Tokens.ALL: range(plan.n_tasks),
             }[plan.tokens]
             n_tokens = len(tokens)
-            x = torch.cat([p["tokens"][token][None] for token in tokens] + [x])
+            entering = [p["tokens"][token][None] for token in tokens]
+            if plan.other_tokens is OtherTokens.DETACHED:
+                entering = [t if k == task else t.detach() for k, t in enumerate(entering)]
+            x = torch.cat([*entering, x])
             keys = torch.cat([torch.ones(n_tokens, dtype=torch.bool), keys])
-        x = _layer(model, x, keys, layer, plan.groups[layer][task])
+        bias = _bias(model, keys, n_tokens, task)
+        x = _layer(model, x, bias, layer, plan.groups[layer][task])
     layer = plan.readout_layer[task]
     if not post:
         norm = plan.norm_banks(layer)[task]
@@ -186,7 +197,29 @@ def _text_logits(model: MultiTaskEncoder, words: Tensor, length: int, task: int)
     return torch.where(torch.arange(len(logits)) < model.n_classes[task], logits, -torch.inf)
 
 
-def _layer(model: MultiTaskEncoder, x: Tensor, keys: Tensor, layer: int, bank: int) -> Tensor:
+def _bias(model: MultiTaskEncoder, keys: Tensor, n_tokens: int, task: int) -> Tensor:
+    """Return what is added to the score of each key (column) for each that asks, (T, T)."""
+    plan = model.plan
+    bias = torch.zeros(len(keys), len(keys), dtype=torch.float64)
+    bias[:, ~keys] = -torch.inf
+    if plan.tokens is not Tokens.ALL or not n_tokens:
+        return bias
+    others = [token for token in range(n_tokens) if token != task]
+    if plan.token_attention is not TokenAttention.ALL:
+        bias[n_tokens:, others] = -torch.inf
+    if plan.token_attention is TokenAttention.NONE:
+        bias[n_tokens:, task] = -torch.inf
+    if plan.other_tokens is OtherTokens.GATED and others:
+        gates = model.get_parameter("token_gate_bias")[task]
+        opened = torch.zeros_like(bias)
+        for token, gate in zip(others, gates, strict=True):
+            column = torch.arange(len(keys)) == token
+            opened = opened + column * torch.log(torch.sigmoid(10 * gate - 4))
+        bias = bias + opened
+    return bias
+
+
+def _layer(model: MultiTaskEncoder, x: Tensor, bias: Tensor, layer: int, bank: int) -> Tensor:
     holder = model.get_submodule(f"layers.{layer}")
     p = {name: table[bank] for name, table in holder.named_parameters()}
     heads, width = model.config.n_heads, x.shape[-1]
@@ -202,7 +235,7 @@ def _layer(model: MultiTaskEncoder, x: Tensor, keys: Tensor, layer: int, bank: i
     qkv = (normed @ p["qkv_weight"] + p["qkv_bias"]).view(len(x), 3, heads, -1)
     query, key, value = qkv.permute(1, 2, 0, 3)  # (H, T, D / H)
     scores = query @ key.transpose(1, 2) / (width // heads) ** 0.5
-    weights = scores.masked_fill(~keys, -torch.inf).softmax(-1)
+    weights = (scores + bias).softmax(-1)
     mixed = (weights @ value).transpose(0, 1).reshape(len(x), width)
     x = x + mixed @ p["out_weight"] + p["out_bias"]
     x = norms[0](x) if post else x

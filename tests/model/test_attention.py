@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mtl_core.model import attention
@@ -10,6 +11,7 @@ from mtl_core.model.dropout import Noise, kept_scale
 
 H, WIDTH = 2, 6
 WIDTHS, TEXTS = (8, 1, 5), (4, 3, 2)
+S = 2  # tokens
 N, P = sum(TEXTS), sum(n * t for n, t in zip(TEXTS, WIDTHS, strict=True))
 CPU = torch.device("cpu")
 
@@ -37,6 +39,12 @@ def from_parts(qkv: Tensor, segments: list[Segment]) -> Tensor:
         scores = query @ key.transpose(2, 3) / (WIDTH // H) ** 0.5
         if segment.bias is not None:
             scores = scores + segment.bias[:, None, None]
+        if segment.gates is not None:
+            scores = scores + F.pad(segment.gates, (0, segment.width - S))[:, None, None]
+        if segment.hidden is not None:
+            later = torch.arange(segment.width) >= S
+            hidden = F.pad(segment.hidden, (0, segment.width - S))[:, None, None]
+            scores = torch.where(later[:, None], scores + hidden, scores)
         weights = scores.softmax(-1)
         if segment.noise is not None:
             drawn = attention._padded(segment.width, qkv)  # for keys that pad a vector too
@@ -68,6 +76,63 @@ def test_attention_and_its_gradient_are_those_of_its_parts(
     (gradient,) = torch.autograd.grad((out * weight).sum(), qkv)
     (expected_gradient,) = torch.autograd.grad((expected * weight).sum(), qkv)
     torch.testing.assert_close(gradient, expected_gradient, atol=1e-12, rtol=1e-9)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4])
+@pytest.mark.parametrize("padded", [True, False])
+@pytest.mark.parametrize("gated", [True, False])
+@pytest.mark.parametrize("chunk", [1 << 18, 2 * 8 * 8, 1])
+def test_first_keys_are_hidden_from_later_queries_and_gated_with_a_gradient(
+    qkv: Tensor,
+    share: float,
+    padded: bool,
+    gated: bool,
+    chunk: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(attention, "_CHUNK", chunk)
+    gates = [torch.randn(texts, S, dtype=torch.float64, requires_grad=gated) for texts in TEXTS]
+    weight, leaves = torch.randn(P, WIDTH, dtype=torch.float64), [qkv]
+    leaves += [gates[0], gates[2]] if gated else []
+
+    out = attend(qkv, with_tokens(make_segments(share, padded), gates), H)
+    expected = from_parts(qkv, with_tokens(make_segments(share, padded), gates))
+
+    torch.testing.assert_close(out, expected, atol=1e-12, rtol=1e-9)
+    found = torch.autograd.grad((out * weight).sum(), leaves)
+    wanted = torch.autograd.grad((expected * weight).sum(), leaves)
+    for gradient, expected_gradient in zip(found, wanted, strict=True):
+        torch.testing.assert_close(gradient, expected_gradient, atol=1e-12, rtol=1e-9)
+
+
+def test_a_query_apart_sees_hidden_keys_as_far_as_their_gates_are_open(qkv: Tensor) -> None:
+    gates = [torch.randn(texts, S, dtype=torch.float64, requires_grad=True) for texts in TEXTS]
+    segments = with_tokens(make_segments(0.0, True), gates)
+    first = torch.cat([torch.arange(s.texts) * s.width + s.start for s in segments])
+    query, key_value = qkv.split([WIDTH, 2 * WIDTH], dim=-1)
+
+    for drops in (False, True):  # both ways to compute it
+        noise = Noise(CPU, seed=0) if drops else None
+        apart = [s._replace(noise=noise) for s in segments]
+        one = attend_from(query[first], key_value, apart, H)
+        among_all = from_parts(qkv, segments)[first]
+
+        torch.testing.assert_close(one, among_all, atol=1e-12, rtol=1e-9)
+        found = torch.autograd.grad(one.square().sum(), [gates[0], gates[2], qkv])
+        wanted = torch.autograd.grad(among_all.square().sum(), [gates[0], gates[2], qkv])
+        for gradient, expected in zip(found, wanted, strict=True):
+            torch.testing.assert_close(gradient, expected, atol=1e-12, rtol=1e-9)
+        query, key_value = qkv.split([WIDTH, 2 * WIDTH], dim=-1)
+
+
+def with_tokens(segments: list[Segment], gates: list[Tensor]) -> list[Segment]:
+    """Return the segments, those with room for them with S tokens, the first of each hidden."""
+    changed = []
+    for segment, of_segment in zip(segments, gates, strict=True):
+        hidden = torch.tensor([-torch.inf, 0.0], dtype=torch.float64).repeat(segment.texts, 1)
+        wide = segment.width > S
+        changed.append(segment._replace(hidden=hidden, gates=of_segment) if wide else segment)
+    return changed
 
 
 def test_keys_are_padded_to_whole_vectors_where_that_adds_little() -> None:

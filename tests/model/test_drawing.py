@@ -10,6 +10,7 @@ from rich.table import Table
 from mtl_core.model.drawing import plan_svg, plan_table
 from mtl_core.model.plan import Readout, SharingPlan, Tokens
 from mtl_core.model.structures import STRUCTURES, layerwise_explicit, single_task, stack_pooling
+from mtl_core.model.token_access import OtherTokens, TokenAttention
 
 SVG = "{http://www.w3.org/2000/svg}"
 LONG = [f"department of task {task}" for task in range(16)]
@@ -94,6 +95,16 @@ def test_the_svg_is_one_picture_with_every_cell_and_escaped_names() -> None:
     assert texts.count("▸0◆") == 3
     assert len(list(root.iter(f"{SVG}rect"))) == 1 + 3 * 3
     assert "href" not in svg
+
+
+def test_the_caption_says_how_far_tokens_reach() -> None:
+    plan = layerwise_explicit(
+        3, 2, token_attention=TokenAttention.OWN, other_tokens=OtherTokens.GATED
+    )
+
+    svg = plan_svg(plan, ["a", "b", "c"])
+
+    assert "the tokens of all tasks (words see own, others gated)" in svg
 
 
 def test_the_svg_holds_all_it_draws() -> None:

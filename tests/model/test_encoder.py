@@ -17,6 +17,7 @@ from mtl_core.model.config import EncoderConfig
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.plan import SharingPlan
 from mtl_core.model.structures import STRUCTURES, deepest
+from mtl_core.model.token_access import OtherTokens
 
 K, L = 4, 3
 LISTS = {
@@ -102,7 +103,10 @@ def test_a_task_gives_gradient_to_the_banks_of_its_plan_and_to_no_other(
     expected |= {f"norm{at}": {plan.norm_banks(at)[task]} - {-1} for at in plan.reading_layers}
     expected |= {"embedding": {plan.groups[0][task]}, "heads": {task}}
     if plan.n_tokens:
-        expected["tokens"] = set(plan.tokens_of(task))
+        detached = plan.other_tokens is OtherTokens.DETACHED
+        expected["tokens"] = {task} if detached else set(plan.tokens_of(task))
+    if plan.other_tokens is OtherTokens.GATED:
+        expected["token_gates"] = {task}
     assert banks_with_gradient(model) == expected
 
 

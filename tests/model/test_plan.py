@@ -1,12 +1,14 @@
 """The sharing plan: its checks, its canonical form, what it counts, and JSON."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from mtl_core.errors import ConfigError
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.plan import NOT_REACHED, Readout, SharingPlan, Tokens
+from mtl_core.model.token_access import OtherTokens, TokenAttention
 
 TREE = ((0, 0, 0), (0, 0, 1), (0, 1, 2))
 
@@ -45,6 +47,16 @@ def test_json_brings_back_the_plan() -> None:
     assert SharingPlan.from_json(plan.to_json()) == plan
 
 
+def test_how_far_tokens_reach_is_written_where_it_is_not_as_published() -> None:
+    published = SharingPlan(TREE, Tokens.ALL, Readout.TOKEN)
+    plan = replace(published, token_attention=TokenAttention.OWN, other_tokens=OtherTokens.DETACHED)
+
+    reach = {"token_attention": "own", "other_tokens": "detached"}
+    assert plan.as_dict() == published.as_dict() | reach
+    assert SharingPlan.from_json(plan.to_json()) == plan
+    assert plan.permute([2, 0, 1]).other_tokens is OtherTokens.DETACHED
+
+
 def test_lists_are_taken_for_tuples() -> None:
     plan = SharingPlan([[0, 0], [0, 1]], token_depth=[0, 0])  # type: ignore[arg-type]
 
@@ -70,6 +82,8 @@ def test_what_is_no_plan_in_json_is_refused(text: str, message: str) -> None:
     [
         ("tokens", "alll", "sharing plan, tokens: unknown 'alll', did you mean 'all'"),
         ("readout", "tokn", "readout: unknown 'tokn', did you mean 'token'"),
+        ("token_attention", "owm", "token_attention: unknown 'owm', did you mean 'own'"),
+        ("other_tokens", "gate", "other_tokens: unknown 'gate', did you mean 'gated'"),
         ("groups", [1, 2], "must be a list of lists"),
         ("groups", [[0, 0, 0], [0, 0, "a"]], "must hold whole numbers only"),
         ("groups", [[0, 0, 0], [0, 0, True]], "must hold whole numbers only"),
@@ -110,6 +124,14 @@ def test_a_wrong_value_in_json_is_refused(key: str, value: object, message: str)
             "readout_layer of task 0: found 0, must be 1 to 2",
         ),
         ({"readout_layer": (1, 1, 0)}, "no task reads above layer 1"),
+        (
+            {"token_attention": TokenAttention.OWN},
+            "token_attention: found 'own', with tokens 'none' must be 'all'",
+        ),
+        (
+            {"tokens": Tokens.OWN, "other_tokens": OtherTokens.GATED},
+            "other_tokens: found 'gated', with tokens 'own' must be 'free'",
+        ),
     ],
 )
 def test_a_plan_that_cannot_run_is_refused(fields: dict[str, object], message: str) -> None:

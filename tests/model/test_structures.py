@@ -16,6 +16,7 @@ from mtl_core.model.structures import (
     stack_cls,
     stack_pooling,
 )
+from mtl_core.model.token_access import OtherTokens, TokenAttention
 
 WITH_DEPTH = sorted(set(STRUCTURES) - {"single_task"})
 
@@ -131,3 +132,22 @@ def test_single_task_refuses_a_depth() -> None:
 def test_an_unknown_structure_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(ConfigError, match="unknown 'stack_pool', did you mean 'stack_pooling'"):
         build_plan(SharingConfig(structure="stack_pool"), 3, 4)
+
+
+def test_how_far_tokens_reach_is_part_of_layerwise_explicit_alone() -> None:
+    reach = {"token_attention": "own", "other_tokens": "gated"}
+
+    plan = build_plan(SharingConfig(structure="layerwise_explicit", **reach), 3, 2)
+
+    wanted = layerwise_explicit(
+        3, 2, token_attention=TokenAttention.OWN, other_tokens=OtherTokens.GATED
+    )
+    assert plan == wanted
+    with pytest.raises(ConfigError) as raised:
+        build_plan(SharingConfig(structure="layerwise_implicit", **reach), 3, 2)
+    assert raised.value.faults == (
+        "sharing.token_attention: found 'own', but only layerwise_explicit has the tokens of all "
+        "tasks, not layerwise_implicit; leave it out",
+        "sharing.other_tokens: found 'gated', but only layerwise_explicit has the tokens of all "
+        "tasks, not layerwise_implicit; leave it out",
+    )

@@ -49,6 +49,18 @@ def faults_of(text: str) -> list[str]:
             ],
         ),
         (
+            "sharing:\n  structure: layerwise_implicit\n  token_attention: own\n"
+            "  other_tokens: {choice: [free, gated]}\n",
+            [
+                "x.yaml:3: sharing.token_attention: found 'own' where structure is "
+                "layerwise_implicit, which has no tokens of other tasks; a `when` with "
+                "layerwise_explicit would be right",
+                "x.yaml:4: sharing.other_tokens: found 'gated' where structure is "
+                "layerwise_implicit, which has no tokens of other tasks; a `when` with "
+                "layerwise_explicit would be right",
+            ],
+        ),
+        (
             "encoder:\n  d_model: {choice: [48, 60]}\n  n_heads: {choice: [6, 8]}\n",
             [
                 "x.yaml:2: encoder.d_model: d_model 60 cannot be split over n_heads 8; "

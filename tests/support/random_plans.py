@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from mtl_core.model.plan import Readout, SharingPlan, Tokens
 from mtl_core.model.structures import STRUCTURES, deepest
+from mtl_core.model.token_access import OtherTokens, TokenAttention
 
 NAMED = tuple(sorted(STRUCTURES))  # now: a test may put others there for a while
 FREE = (Tokens.CLS, Tokens.OWN, Tokens.ALL)
@@ -23,7 +24,22 @@ def plans(draw: st.DrawFn, n_tasks: int, n_layers: int) -> SharingPlan:
     groups = draw(st.lists(row.map(tuple), min_size=1 + n_layers, max_size=1 + n_layers))
     fitting = {Tokens.NONE: Readout.MEAN, Tokens.CLS_WORD: Readout.FIRST}
     readout = fitting.get(tokens) or draw(st.sampled_from([Readout.MEAN, Readout.TOKEN]))
-    return SharingPlan(tuple(groups), tokens, readout, tuple(depths), tuple(reads))
+    access = draw(accesses()) if tokens is Tokens.ALL else ("all", "free")
+    return SharingPlan(
+        tuple(groups),
+        tokens,
+        readout,
+        tuple(depths),
+        tuple(reads),
+        TokenAttention(access[0]),
+        OtherTokens(access[1]),
+    )
+
+
+def accesses() -> st.SearchStrategy[tuple[str, str]]:
+    """Return how far the tokens of other tasks reach."""
+    attention = st.sampled_from(["all", "own", "none"])
+    return st.tuples(attention, st.sampled_from(["free", "detached", "gated"]))
 
 
 @st.composite
@@ -35,4 +51,7 @@ def named(draw: st.DrawFn, n_tasks: int, n_layers: int) -> dict[str, Any]:
         return {"structure": name}
     depth = st.integers(0, high)
     each = st.lists(depth, min_size=n_tasks, max_size=n_tasks)
-    return {"structure": name, "divergence_depth": draw(st.none() | depth | each)}
+    values = {"structure": name, "divergence_depth": draw(st.none() | depth | each)}
+    if name == "layerwise_explicit":
+        values["token_attention"], values["other_tokens"] = draw(accesses())
+    return values

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.plan import NOT_REACHED, Readout, Tokens
+from mtl_core.model.token_access import OtherTokens, TokenAttention
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.models import build_model
 
@@ -53,6 +54,7 @@ class ReferenceModel:
                 where the configuration asks for it, as the published code did.
         """
         plan, n_keys, text = self.plan, len(words), words
+        bias: dict[tuple[bool, int], Tensor] = {}
         if self.config.mean_over_padding:
             words = words + [PADDING] * (longest - len(words))
         if plan.tokens is Tokens.CLS_WORD:
@@ -62,7 +64,8 @@ class ReferenceModel:
         for layer in range(1, 1 + plan.readout_layer[task]):
             if tokens and layer == plan.token_depth[task] + 1:
                 x, n_keys = torch.cat([torch.stack(tokens), x]), n_keys + len(tokens)
-            x = self._bank("layer", layer, plan.groups[layer][task])(x, n_keys)
+                bias = self._token_bias(task)
+            x = self._bank("layer", layer, plan.groups[layer][task])(x, n_keys, bias)
         at = plan.readout_layer[task]
         x = self._bank("norm", at, plan.groups[at][task])(x)
         if plan.readout is Readout.MEAN:
@@ -89,7 +92,26 @@ class ReferenceModel:
             numbers = [task]
         elif self.plan.tokens is Tokens.ALL:
             numbers = range(self.plan.n_tasks)
+        if self.plan.other_tokens is OtherTokens.DETACHED:
+            others = [self.banks["token", number].value.detach() for number in numbers]
+            return [*others[:task], self._bank("token", task).value, *others[task + 1 :]]
         return [self._bank("token", number).value for number in numbers]
+
+    def _token_bias(self, task: int) -> dict[tuple[bool, int], Tensor]:
+        """Return what is added to a token's score, by whether a word asks and the token's place."""
+        plan, bias = self.plan, {}
+        if plan.tokens is not Tokens.ALL:
+            return {}
+        gates = self._bank("gate", task).value if plan.n_gates else None
+        for token in range(plan.n_tasks):
+            own, open_to = token == task, torch.zeros((), dtype=torch.float64)
+            if gates is not None and not own:
+                gate = gates[token - (token > task)]
+                open_to = torch.log(1 / (1 + torch.exp(4 - 10 * gate)))
+            seen = {TokenAttention.ALL: True, TokenAttention.OWN: own, TokenAttention.NONE: False}
+            bias[False, token] = open_to
+            bias[True, token] = open_to if seen[plan.token_attention] else open_to - torch.inf
+        return bias
 
     def _bank(self, *key: str | int) -> nn.Module:
         self.touched.add(key)
@@ -107,15 +129,26 @@ class Layer(nn.Module):
         self.value, self.out = nn.Linear(d_model, d_model), nn.Linear(d_model, d_model)
         self.up, self.down = nn.Linear(d_model, d_ff), nn.Linear(d_ff, d_model)
 
-    def forward(self, x: Tensor, n_keys: int) -> Tensor:
-        """Return the layer's output, (T, D); positions from `n_keys` on are no keys."""
+    def forward(self, x: Tensor, n_keys: int, bias: dict[tuple[bool, int], Tensor]) -> Tensor:
+        """Return the layer's output, (T, D); positions from `n_keys` on are no keys.
+
+        Args:
+            bias: Added to the scores of the tokens, by whether a word asks and the token's place.
+        """
+        n_tokens = len(bias) // 2
+        rows = [
+            [bias.get((query >= n_tokens, key), x.new_zeros(())) for key in range(n_keys)]
+            for query in range(len(x))
+        ]
+        added = torch.stack([torch.stack(row) for row in rows])
         normed = self.norm1(x)
         q, k, v = self.query(normed), self.key(normed[:n_keys]), self.value(normed[:n_keys])
         width = x.shape[1] // self.n_heads
         heads = []
         for head in range(self.n_heads):
             part = slice(head * width, (head + 1) * width)
-            weights = torch.softmax(q[:, part] @ k[:, part].T / math.sqrt(width), dim=1)
+            scores = q[:, part] @ k[:, part].T / math.sqrt(width)
+            weights = torch.softmax(scores + added, dim=1)
             heads.append(weights @ v[:, part])
         x = x + self.out(torch.cat(heads, dim=1))
         return x + self.down(torch.relu(self.up(self.norm2(x))))
@@ -131,7 +164,7 @@ class Embedding(nn.Module):
 
 
 class Vector(nn.Module):
-    """One word vector, or one token before the words."""
+    """One word vector, one token before the words, or the gates of a task."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -166,6 +199,8 @@ def _make_banks(model: MultiTaskEncoder, words_of_bank: list[list[int]]) -> dict
     n_tokens[Tokens.ALL] = plan.n_tasks
     for token in range(n_tokens.get(plan.tokens, 0)):
         banks["token", token] = Vector(config.d_model)
+    for task in range(plan.n_tasks if plan.n_gates else 0):
+        banks["gate", task] = Vector(plan.n_gates)
     return banks
 
 
@@ -182,6 +217,8 @@ def _copy(model: MultiTaskEncoder, key: Key, bank: nn.Module, way: Way) -> None:
         way(p["words"][row], bank.value)
     elif kind == "token":
         way(p["tokens"][key[1]], bank.value)
+    elif kind == "gate":
+        way(p["token_gate_bias"][key[1]], bank.value)
     elif kind == "embedding":
         way(p["positions"][key[1]], bank.positions)
         way(p["projection_weight"][key[1]].T, bank.projection.weight)
