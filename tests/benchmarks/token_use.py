@@ -1,0 +1,128 @@
+"""What use a trained model makes of its task tokens: attention to them, gradients, distances.
+
+Attention is computed a second time from the queries and keys of each layer, on dev texts, without
+dropout. Shapes: P positions, H heads, T positions of a text, S tokens before the words, D width.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from mtl_core.data.batches import Minibatch
+from mtl_core.model import layer
+from mtl_core.model.attention import Segment
+from mtl_core.model.encoder import MultiTaskEncoder
+from mtl_core.model.plan import Tokens
+from mtl_core.training.evaluation import SplitBatches
+from mtl_core.training.losses import row_losses
+
+
+@dataclass
+class TokenUse:
+    """Shares of attention by layer, of all dev minibatches looked at, one number each.
+
+    Args:
+        words_to_own, words_to_others: What a word gives to tokens.
+        own_to_others, own_to_words: What the task's token gives; the rest goes to itself.
+        gradient: Norm of the gradient of the tokens of the others over that of the own, by
+            minibatch.
+    """
+
+    words_to_own: list[list[float]] = field(default_factory=list)
+    words_to_others: list[list[float]] = field(default_factory=list)
+    own_to_others: list[list[float]] = field(default_factory=list)
+    own_to_words: list[list[float]] = field(default_factory=list)
+    gradient: list[float] = field(default_factory=list)
+
+
+def token_use(model: MultiTaskEncoder, dev: SplitBatches, n_batches: int = 2) -> TokenUse:
+    """Look at some dev minibatches of each task."""
+    use, taken = TokenUse(), dict.fromkeys(range(model.plan.n_tasks), 0)
+    model.eval()
+    for step in range(len(dev.steps)):
+        batch = dev.take(step)
+        (task,) = batch.tasks
+        if taken[task] < n_batches:
+            taken[task] += 1
+            _look(model, batch, use)
+    return use
+
+
+def by_layer(shares: Sequence[Sequence[float]]) -> str:
+    """Return the mean of each layer in percent, "3.1, 0.4"; of the layers with that query."""
+    means = [np.mean(column) for column in zip(*shares, strict=True)]
+    return ", ".join(f"{100 * mean:.1f}" for mean in means) or "–"
+
+
+def _look(model: MultiTaskEncoder, batch: Minibatch, use: TokenUse) -> None:
+    (task,) = batch.tasks
+    all_tokens = model.plan.tokens is Tokens.ALL
+    own, n_tokens = (task, model.plan.n_tasks) if all_tokens else (0, 1)
+    rows = [use.words_to_own, use.words_to_others, use.own_to_others, use.own_to_words]
+    for row in rows:
+        row.append([])
+    with _watched(own, n_tokens, [row[-1] for row in rows]):
+        loss = row_losses([model(batch)], [batch]).sum()
+    model.zero_grad()
+    loss.backward()
+    gradient = model.get_parameter("tokens").grad
+    if all_tokens and gradient is not None:
+        norms = gradient.norm(dim=1)
+        others = torch.cat([norms[:task], norms[task + 1 :]])
+        use.gradient.append(float(others.mean() / norms[task]))
+
+
+@contextmanager
+def _watched(own: int, n_tokens: int, rows: Sequence[list[float]]) -> Iterator[None]:
+    """Have what each layer attends to added to the rows, which are those of `TokenUse`."""
+    attend, attend_from = layer.attend, layer.attend_from
+
+    def watch(qkv: Tensor, segments: Sequence[Segment], n_heads: int) -> Tensor:
+        query, key, _ = qkv.detach().chunk(3, dim=1)
+        weights = [_weights(query, key, segment, n_heads) for segment in segments]
+        words = torch.cat([w[:, :, n_tokens:, :n_tokens].flatten(0, 2) for w in weights])
+        rows[0].append(float(words[:, own].mean()))
+        rows[1].append(float(words.sum(1).mean() - words[:, own].mean()))
+        note_token([w[:, :, own] for w in weights])
+        return attend(qkv, segments, n_heads)
+
+    def watch_from(
+        query: Tensor, key_value: Tensor, segments: Sequence[Segment], n_heads: int
+    ) -> Tensor:
+        key = key_value.detach().chunk(2, dim=1)[0]
+        note_token([_weights(query.detach(), key, s, n_heads)[:, :, 0] for s in segments])
+        return attend_from(query, key_value, segments, n_heads)
+
+    def note_token(weights: Sequence[Tensor]) -> None:
+        tokens = torch.cat([w[..., :n_tokens].flatten(0, 1) for w in weights])
+        rows[2].append(float((tokens.sum(1) - tokens[:, own]).mean()))
+        rows[3].append(float(1 - tokens.sum(1).mean()))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layer, "attend", watch)
+        patch.setattr(layer, "attend_from", watch_from)
+        yield
+
+
+def _weights(query: Tensor, key: Tensor, segment: Segment, n_heads: int) -> Tensor:
+    """Return the attention weights of a segment, (texts, H, queries, T)."""
+    texts, width = segment.texts, segment.width
+    apart = len(query) < len(key)
+    first, each = (segment.first_text, 1) if apart else (segment.start, width)
+    q = query[first : first + texts * each].view(texts, each, n_heads, -1).transpose(1, 2)
+    own = key[segment.start : segment.start + texts * width]
+    k = own.view(texts, width, n_heads, -1).transpose(1, 2)
+    scores = q @ k.transpose(2, 3) / q.shape[-1] ** 0.5
+    if segment.bias is not None:
+        scores = scores + segment.bias[:, None, None]
+    if segment.gates is not None:
+        scores[..., : segment.gates.shape[1]] += segment.gates.detach()[:, None, None]
+    if segment.hidden is not None and not apart:
+        n_first = segment.hidden.shape[1]
+        scores[:, :, n_first:, :n_first] += segment.hidden[:, None, None]
+    return scores.softmax(-1)
