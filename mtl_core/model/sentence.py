@@ -107,6 +107,7 @@ class _Pass:
         self.config = works[0].config  # in its sizes and manners that of all
         self.layer_kinds = layer_kinds(works[0].config, self.stream, self.type)
         self.biases: dict[tuple[tuple[tuple[int, int], ...], int], Tensor | None] = {}
+        self.hidden: dict[tuple[tuple[int, int], ...], Tensor] = {}
         self.gates: dict[tuple[int, int], Tensor] = {}  # of a part and a task
 
     def run(self) -> Stretch:
@@ -362,13 +363,16 @@ class _Pass:
 
     def _hidden(self, blocks: Sequence[Block]) -> Tensor:
         """Return -inf for the tokens that a text's words do not attend to, else 0, (texts, S)."""
-        plans = [self.works[block.part].plan for block in blocks]
-        rows = [
-            is_hidden(plan.token_attention, block.task, block.n_tokens)
-            for plan, block in zip(plans, blocks, strict=True)
-        ]
-        of_texts = np.repeat(np.array(rows), [block.texts for block in blocks], axis=0)
-        return torch.from_numpy(np.where(of_texts, -np.inf, 0.0)).to(self.device, self.type)
+        key = tuple((block.part, block.first_text) for block in blocks)
+        if key not in self.hidden:
+            of_blocks = [
+                is_hidden(self.works[b.part].plan.token_attention, b.task, b.n_tokens)
+                for b in blocks
+            ]
+            of_texts = np.repeat(of_blocks, [block.texts for block in blocks], axis=0)
+            bias = np.where(of_texts, -np.inf, 0.0)
+            self.hidden[key] = torch.from_numpy(bias).to(self.device, self.type)
+        return self.hidden[key]
 
     def _is_gated(self, block: Block) -> bool:
         return block.n_tokens > 0 and self.works[block.part].plan.n_gates > 0

@@ -1,7 +1,7 @@
 """Why L-E trails L-I, and what mends it: forms of `layerwise_explicit` trained on the same seeds.
 
     python tests/benchmarks/test_task_tokens.py [--corpus builtin groups alike many fdu]
-        [--forms L-I L-E own ...] [--seeds 0 1 2] [--layers 2] [--look]
+        [--forms L-I L-E own ...] [--seeds 0 1 2] [--words 40] [--look]
 
 Every form starts from the same weights and sees the same batches; a seed is also another made-up
 corpus. Printed are dev scores at the best epoch and at the last, with standard errors over the
@@ -75,11 +75,11 @@ SMALL = {  # that of spaces/layerwise.yaml
 FDU = {
     "encoder": {
         "n_layers": 2,
-        "d_model": 64,
+        "d_model": 32,
         "d_word": 50,
-        "n_heads": 4,
-        "d_ff": 128,
-        "dropout_embedding": 0.4,
+        "n_heads": 2,
+        "d_ff": 64,
+        "dropout_embedding": 0.3,
         "dropout": 0.0,
         "dropout_attention": 0.0,
         "dropout_head": 0.3,
@@ -90,7 +90,7 @@ FDU = {
         "word_learning_rate": 1e-3,
         "lr_schedule": "linear",
         "warmup": 0.1,
-        "epochs": 4,
+        "epochs": 3,
     },
 }
 
@@ -108,16 +108,15 @@ class Setting:
         return TrialConfig.from_dict(self.values | {"sharing": sharing})
 
 
-def settings(name: str, seed: int, folder: Path, n_layers: int | None = None) -> Setting:
+def settings(name: str, seed: int, folder: Path, max_words: int = 40) -> Setting:
     """Return a corpus by name; a made-up one is another one for each seed."""
     if name != "fdu":
         return Setting(builtin(folder / f"{name}-{seed}", seed=seed, **BUILTIN[name]), SMALL)
-    data = DataConfig(source=str(FDU_MTL), max_words=100, min_count=2)
+    data = DataConfig(source=str(FDU_MTL), max_words=max_words, min_count=2)
     corpus = encode(read_corpus(data), data, folder)
     file = DATA / "vectors" / "glove.6B.50d.top10k.txt.gz"
     vectors = vectors_for(corpus, file)
-    encoder = FDU["encoder"] | ({"n_layers": n_layers} if n_layers else {})
-    return Setting(corpus, FDU | {"encoder": encoder}, vectors)
+    return Setting(corpus, FDU, vectors)
 
 
 def dev_scores(setting: Setting, forms: Sequence[str], seed: int) -> dict[str, list[float]]:
@@ -188,7 +187,7 @@ def main() -> None:
     parser.add_argument("--corpus", choices=[*BUILTIN, "fdu"], nargs="+", default=["builtin"])
     parser.add_argument("--forms", choices=FORMS, nargs="+", default=[*FORMS])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--layers", type=int)
+    parser.add_argument("--words", type=int, default=40, help="of a text of FDU-MTL, at most")
     parser.add_argument("--look", action="store_true")
     given = parser.parse_args()
     console, forms = make_console(), list(dict.fromkeys(["L-I", *given.forms]))
@@ -196,7 +195,7 @@ def main() -> None:
         scores: dict[str, list[list[float]]] = {form: [] for form in forms}
         with tempfile.TemporaryDirectory() as folder:
             for seed in given.seeds:
-                setting = settings(name, seed, Path(folder), given.layers)
+                setting = settings(name, seed, Path(folder), given.words)
                 if given.look:
                     console.print(looked_into(setting, forms, seed))
                     continue
