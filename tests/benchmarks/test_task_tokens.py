@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from corpora import DATA, FDU_MTL, builtin
 from machine import describe, make_console
 from numpy.typing import NDArray
 from rich.table import Table
-from token_use import by_layer, token_use
+from token_use import by_layer, gates_of, token_use
 
 from mtl_core.data.config import DataConfig
 from mtl_core.data.encoded import EncodedCorpus, encode
@@ -168,7 +169,8 @@ def looked_into(setting: Setting, forms: Sequence[str], seed: int) -> Table:
     table = Table(title="attention on dev texts in percent, layer by layer")
     for column in ("form", "words to own", "words to others", "own to others", "own to words"):
         table.add_column(column)
-    table.add_column("gradient of others / own", justify="right")
+    for column in ("gradient of others / own", "gates"):
+        table.add_column(column, justify="right")
     for form in forms:
         engine = Engine(setting.corpus, vectors=setting.vectors)
         lane = engine.open(setting.config(form), seed, keep_best=False)
@@ -178,7 +180,7 @@ def looked_into(setting: Setting, forms: Sequence[str], seed: int) -> Table:
         use = token_use(lane.model, engine.around.dev)
         shares = (use.words_to_own, use.words_to_others, use.own_to_others, use.own_to_words)
         ratio = f"{np.mean(use.gradient):.3f}" if use.gradient else ""
-        table.add_row(form, *map(by_layer, shares), ratio)
+        table.add_row(form, *map(by_layer, shares), ratio, gates_of(lane.model))
     return table
 
 
@@ -224,6 +226,20 @@ def test_every_form_trains_and_can_be_looked_into(tmp_path: Path) -> None:
     assert all(float(cell.split(",")[0]) > 0 for cell in to_own)
     first = [float(cell.split(",")[0]) for cell in to_others]
     assert [share > 5 for share in first] == [False, True, False, False]  # own hides, gates shut
+
+
+@pytest.mark.slow
+def test_with_gates_layerwise_explicit_keeps_up_with_layerwise_implicit(tmp_path: Path) -> None:
+    found = [
+        dev_scores(settings("builtin", seed, tmp_path), ["L-I", "L-E", "gated"], seed)
+        for seed in range(4, 10)
+    ]
+
+    best = {form: np.mean([max(of_seed[form]) for of_seed in found]) for form in found[0]}
+
+    print(best)
+    assert best["gated"] > best["L-E"]
+    assert best["gated"] > best["L-I"] - 0.02
 
 
 if __name__ == "__main__":

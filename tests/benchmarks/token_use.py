@@ -1,4 +1,4 @@
-"""What use a trained model makes of its task tokens: attention to them, gradients, distances.
+"""What use a trained model makes of its task tokens: attention to them, gradients, gates.
 
 Attention is computed a second time from the queries and keys of each layer, on dev texts, without
 dropout. Shapes: P positions, H heads, T positions of a text, S tokens before the words, D width.
@@ -18,6 +18,7 @@ from mtl_core.model import layer
 from mtl_core.model.attention import Segment
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.plan import Tokens
+from mtl_core.model.token_access import gate_scores
 from mtl_core.training.evaluation import SplitBatches
 from mtl_core.training.losses import row_losses
 
@@ -57,6 +58,16 @@ def by_layer(shares: Sequence[Sequence[float]]) -> str:
     """Return the mean of each layer in percent, "3.1, 0.4"; of the layers with that query."""
     means = [np.mean(column) for column in zip(*shares, strict=True)]
     return ", ".join(f"{100 * mean:.1f}" for mean in means) or "–"
+
+
+def gates_of(model: MultiTaskEncoder) -> str:
+    """Return the mean and the largest share that gates let through, in percent."""
+    if not model.plan.n_gates:
+        return ""
+    gates = model.get_parameter("token_gate_bias").detach()
+    scores = torch.stack([gate_scores(row, task) for task, row in enumerate(gates)])
+    shares = 100 * scores.exp()[~torch.eye(len(gates), dtype=torch.bool)]
+    return f"{shares.mean():.1f}, at most {shares.max():.1f}"
 
 
 def _look(model: MultiTaskEncoder, batch: Minibatch, use: TokenUse) -> None:
