@@ -77,7 +77,9 @@ def layerwise_explicit(
 ) -> SharingPlan:
     """L-E: as L-I, but the tokens of all tasks enter, and a task reads its own.
 
-    Its token can attend to the others', so tasks see what the others would look for.
+    Its token can attend to the others', so tasks see what the others would look for. As published
+    it trails L-I, since words of all tasks attend to the same tokens; with `other_tokens` gated it
+    keeps up, while masks (`token_attention`) did not help (`tests/benchmarks/README.md`).
     """
     depths = _depths("layerwise_explicit", n_tasks, n_layers, divergence_depth)
     groups = ((0,) * n_tasks,) * (1 + n_layers)
