@@ -17,8 +17,9 @@ from mtl_core.model.config import EncoderConfig
 from mtl_core.model.dropout import Noise
 from mtl_core.model.heads import head_outputs
 from mtl_core.model.precision import products_dtype
-from mtl_core.model.sentence import Work, sentence_vectors
+from mtl_core.model.sentence import sentence_vectors
 from mtl_core.model.wide import of_items, wide_logits
+from mtl_core.model.work import Work
 
 if TYPE_CHECKING:
     from mtl_core.model.encoder import MultiTaskEncoder

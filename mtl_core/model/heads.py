@@ -16,7 +16,7 @@ from mtl_core.model.grouped import grouped_linear
 from mtl_core.model.layer import drop
 from mtl_core.model.layout import Run, runs, text_blocks
 from mtl_core.model.plan import Reads
-from mtl_core.model.sentence import Stretch, Work, split_blocks, tables_of
+from mtl_core.model.work import Stretch, Work, split_blocks, tables_of
 
 
 def head_outputs(works: Sequence[Work], read: Stretch) -> list[Tensor]:
