@@ -11,7 +11,8 @@ from xml.sax.saxutils import escape
 from rich.table import Table
 from rich.text import Text
 
-from mtl_core.model.plan import NOT_REACHED, Readout, SharingPlan, Tokens
+from mtl_core.model.plan import NOT_REACHED, SharingPlan
+from mtl_core.model.reads import Readout, Tokens
 from mtl_core.model.token_access import OtherTokens, TokenAttention
 
 ENTERS, READS, ABSENT = "▸", "◆", "·"

@@ -15,7 +15,7 @@ from mtl_core.model.dropout import Span
 from mtl_core.model.grouped import grouped_linear
 from mtl_core.model.layer import drop
 from mtl_core.model.layout import Run, runs, text_blocks
-from mtl_core.model.plan import Reads
+from mtl_core.model.reads import Reads
 from mtl_core.model.work import Stretch, Work, split_blocks, tables_of
 
 

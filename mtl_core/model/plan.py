@@ -16,51 +16,11 @@ from typing import Any
 
 from mtl_core.errors import ConfigError, check_names
 from mtl_core.model.config import EncoderConfig
+from mtl_core.model.plan_faults import plan_faults
+from mtl_core.model.reads import Readout, Reads, Tokens, head_width
 from mtl_core.model.token_access import OtherTokens, TokenAttention
 
 NOT_REACHED = -1  # bank of a task at the layers above the one it reads
-
-
-class Tokens(Enum):
-    """What stands before the words of a text."""
-
-    NONE = "none"
-    CLS_WORD = "cls_word"  # the vocabulary word <cls>, at position 0
-    CLS = "cls"  # a free vector without a position, one per bank of the embedding
-    OWN = "own"  # the free vector of the text's task
-    ALL = "all"  # the free vectors of all tasks, in their order
-
-
-class Readout(Enum):
-    """What becomes the sentence vector."""
-
-    MEAN = "mean"  # of the words
-    FIRST = "first"  # the position of the <cls> word
-    TOKEN = "token"  # the position of the CLS token, or of the task's own
-
-
-class Reads(Enum):
-    """What the head of a task reads."""
-
-    TEXT = "text"  # the sentence vector
-    PAIR = "pair"  # the sentence vectors of two texts, each over its own words
-    WORDS = "words"  # the vector of each word
-
-
-def reads_of(kind: str, readout: Readout, *, of_pairs: bool) -> Reads:
-    """Return what a task of that kind reads.
-
-    A token, or the <cls> word, has attended to both texts of a pair and is one vector; means are
-    taken of each text.
-    """
-    if kind == "tagging":
-        return Reads.WORDS
-    return Reads.PAIR if of_pairs and readout is Readout.MEAN else Reads.TEXT
-
-
-def head_width(d_model: int, reads: Reads) -> int:
-    """Return how many numbers a head reads; of a pair both vectors, their distance and product."""
-    return 4 * d_model if reads is Reads.PAIR else d_model
 
 
 @dataclass(frozen=True)
@@ -127,7 +87,7 @@ class SharingPlan:
 
     def validate(self) -> None:
         """Raise a `ConfigError` that names all faults; every plan was checked when it was made."""
-        faults = _table_faults(self) or [*_token_faults(self), *_readout_faults(self)]
+        faults = plan_faults(self)
         if faults:
             raise ConfigError(faults)
 
@@ -254,70 +214,6 @@ def _canonical(
 def _renumber(row: Sequence[int | None]) -> tuple[int, ...]:
     numbers = {bank: i for i, bank in enumerate(dict.fromkeys(b for b in row if b is not None))}
     return tuple(NOT_REACHED if bank is None else numbers[bank] for bank in row)
-
-
-def _table_faults(plan: SharingPlan) -> list[str]:
-    """Return what is wrong with the shapes and the kinds of numbers."""
-    if len(plan.groups) < 2 or not plan.groups[0]:
-        return ["groups: needs a row for the embedding, one for each layer, and at least one task"]
-    widths = {len(row) for row in plan.groups}
-    if len(widths) > 1:
-        return [f"groups: rows of {sorted(widths)} tasks, all rows must have as many"]
-    faults = []
-    for name, row in (("token_depth", plan.token_depth), ("readout_layer", plan.readout_layer)):
-        if len(row) != plan.n_tasks:
-            faults.append(f"{name}: found {len(row)} numbers, must be one per task, {plan.n_tasks}")
-    rows = (*plan.groups, plan.token_depth, plan.readout_layer)
-    if any(type(number) is not int for row in rows for number in row):
-        faults.append("groups, token_depth, readout_layer: must hold whole numbers only")
-    return faults
-
-
-def _token_faults(plan: SharingPlan) -> list[str]:
-    faults = []
-    free = plan.tokens in (Tokens.CLS, Tokens.OWN, Tokens.ALL)
-    if not free and any(plan.token_depth):
-        faults.append(f"token_depth: tokens {plan.tokens.value!r} enter nowhere, must be 0 for all")
-    for task, (depth, layer) in enumerate(zip(plan.token_depth, plan.readout_layer, strict=True)):
-        if free and not 0 <= depth < layer:
-            faults.append(
-                f"token_depth of task {task}: found {depth}, must be 0 to {layer - 1}, "
-                f"below the layer {layer} that it reads"
-            )
-    fitting = {Tokens.NONE: Readout.MEAN, Tokens.CLS_WORD: Readout.FIRST}
-    allowed = [fitting[plan.tokens]] if not free else [Readout.MEAN, Readout.TOKEN]
-    if plan.readout not in allowed:
-        faults.append(
-            f"readout: found {plan.readout.value!r}, with tokens {plan.tokens.value!r} "
-            f"must be {' or '.join(repr(a.value) for a in allowed)}"
-        )
-    if plan.tokens is not Tokens.ALL:
-        for name, value, published in (
-            ("token_attention", plan.token_attention, TokenAttention.ALL),
-            ("other_tokens", plan.other_tokens, OtherTokens.FREE),
-        ):
-            if value is not published:
-                faults.append(
-                    f"{name}: found {value.value!r}, with tokens {plan.tokens.value!r} "
-                    f"must be {published.value!r}"
-                )
-    return faults
-
-
-def _readout_faults(plan: SharingPlan) -> list[str]:
-    # A mean of embeddings is a model (layer 0); a token that passed no layer knows no word.
-    lowest, top = (0 if plan.readout is Readout.MEAN else 1), plan.n_layers
-    faults = [
-        f"readout_layer of task {task}: found {layer}, must be {lowest} to {top}"
-        for task, layer in enumerate(plan.readout_layer)
-        if not lowest <= layer <= top
-    ]
-    if not faults and max(plan.readout_layer) < top:
-        faults.append(
-            f"readout_layer: no task reads above layer {max(plan.readout_layer)}, "
-            f"so the table must have that many layers and not {top}"
-        )
-    return faults
 
 
 _ENUMS: dict[str, type[Enum]] = {

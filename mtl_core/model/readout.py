@@ -16,8 +16,9 @@ from mtl_core.data.batches import spans
 from mtl_core.model.banks import Kinds
 from mtl_core.model.grouped import grouped_norm
 from mtl_core.model.layout import Block, place
-from mtl_core.model.plan import Readout, Reads, Tokens, norm_group
+from mtl_core.model.plan import norm_group
 from mtl_core.model.pooling import mean_of_words
+from mtl_core.model.reads import Readout, Reads, Tokens
 from mtl_core.model.work import Company, Stretch, bounds_of, split_blocks, tables_of
 
 

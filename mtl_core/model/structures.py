@@ -4,6 +4,11 @@ Each function returns the plan of one structure: which bank of weights a task us
 which tokens stand before the words, and where the sentence vector is read. `divergence_depth` is
 the number of layers that all tasks compute alike: one number, or one per task. The encoder that
 runs the plans is in `encoder.py`.
+
+A task that tags words reads the vector of each word at the top, under every structure: with S-P and
+S-C words of all tasks look alike up to the divergence depth (the CLS token is no more than one more
+thing to attend to), and with L-I and L-E the task's token, which the words attend to, is what makes
+them look different to each task. Of a pair, S-P takes the mean of each text; tokens read both.
 Shapes: L layers, K tasks.
 """
 
@@ -11,7 +16,8 @@ from collections.abc import Callable, Sequence
 
 from mtl_core.errors import ConfigError, check_names
 from mtl_core.model.config import SharingConfig
-from mtl_core.model.plan import Readout, SharingPlan, Tokens
+from mtl_core.model.plan import SharingPlan
+from mtl_core.model.reads import Readout, Tokens
 from mtl_core.model.token_access import OtherTokens, TokenAttention
 
 Depth = int | Sequence[int] | None

@@ -15,14 +15,8 @@ from torch import Tensor
 
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.layer import layer_shapes
-from mtl_core.model.plan import (
-    Reads,
-    SharingPlan,
-    Tokens,
-    head_width,
-    layer_group,
-    norm_group,
-)
+from mtl_core.model.plan import SharingPlan, layer_group, norm_group
+from mtl_core.model.reads import Reads, Tokens, head_width
 from mtl_core.seeding import stream
 
 _SPREAD = 0.05

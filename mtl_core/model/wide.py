@@ -20,7 +20,7 @@ from torch import Tensor
 from mtl_core.data.batches import Minibatch
 from mtl_core.data.wide import Ngrams
 from mtl_core.model.dropout import Noise
-from mtl_core.model.plan import Reads
+from mtl_core.model.reads import Reads
 
 LabelSets = Sequence[tuple[str, ...] | None]
 

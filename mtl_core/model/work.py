@@ -16,7 +16,8 @@ from mtl_core.model.config import EncoderConfig
 from mtl_core.model.dropout import Noise, Span
 from mtl_core.model.grouped import Bounds, as_one
 from mtl_core.model.layout import Block, Run, common_widths, cut_by_width, place, runs
-from mtl_core.model.plan import Reads, SharingPlan, Tokens
+from mtl_core.model.plan import SharingPlan
+from mtl_core.model.reads import Reads, Tokens
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,8 @@ import numpy as np
 from mtl_core.data.batches import plan_epoch
 from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.model.config import EncoderConfig
-from mtl_core.model.plan import SharingPlan, Tokens
+from mtl_core.model.plan import SharingPlan
+from mtl_core.model.reads import Tokens
 from mtl_core.model.words import word_ids_of_banks
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.models import plan_of, reads_of_tasks

@@ -18,9 +18,10 @@ from mtl_core.data.wide import Ngrams, wide_features
 from mtl_core.errors import ConfigError
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.encoder import MultiTaskEncoder
-from mtl_core.model.plan import Reads, SharingPlan, reads_of
+from mtl_core.model.plan import SharingPlan
 from mtl_core.model.pretrained import WHERE, Pretrained, contradictions, describe
 from mtl_core.model.pretrained_weights import StartingWeights, read_weights
+from mtl_core.model.reads import Reads, reads_of
 from mtl_core.model.structures import build_plan
 from mtl_core.model.wide import LabelSets, WideLayout, lay_out, outputs
 from mtl_core.training.config import TrialConfig

@@ -13,7 +13,8 @@ import numpy as np
 from mtl_core.data.batches import Step
 from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.model.config import EncoderConfig
-from mtl_core.model.plan import Readout, SharingPlan, Tokens
+from mtl_core.model.plan import SharingPlan
+from mtl_core.model.reads import Readout, Tokens
 from mtl_core.model.structures import build_plan
 from mtl_core.training.config import TrialConfig
 

@@ -14,7 +14,8 @@ from torch import Tensor
 from mtl_core.data.batches import Minibatch
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.encoder import MultiTaskEncoder
-from mtl_core.model.plan import Readout, SharingPlan, Tokens
+from mtl_core.model.plan import SharingPlan
+from mtl_core.model.reads import Readout, Tokens
 from mtl_core.model.structures import STRUCTURES, deepest, layerwise_explicit
 from mtl_core.model.token_access import OtherTokens, TokenAttention
 

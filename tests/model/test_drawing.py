@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mtl_core.model.drawing import plan_svg, plan_table
-from mtl_core.model.plan import Readout, SharingPlan, Tokens
+from mtl_core.model.plan import SharingPlan
+from mtl_core.model.reads import Readout, Tokens
 from mtl_core.model.structures import STRUCTURES, layerwise_explicit, single_task, stack_pooling
 from mtl_core.model.token_access import OtherTokens, TokenAttention
 

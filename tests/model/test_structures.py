@@ -4,7 +4,8 @@ import pytest
 
 from mtl_core.errors import ConfigError
 from mtl_core.model.config import EncoderConfig, SharingConfig
-from mtl_core.model.plan import Readout, SharingPlan, Tokens
+from mtl_core.model.plan import SharingPlan
+from mtl_core.model.reads import Readout, Tokens
 from mtl_core.model.structures import (
     STRUCTURES,
     build_plan,

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from mtl_core.model.config import EncoderConfig
-from mtl_core.model.plan import Readout, SharingPlan, Tokens
+from mtl_core.model.plan import SharingPlan
+from mtl_core.model.reads import Readout, Tokens
 from mtl_core.model.tables import Table, initial_table, list_tables
 
 CONFIG = EncoderConfig(n_layers=2, d_model=4, d_word=3, n_heads=2, d_ff=5)

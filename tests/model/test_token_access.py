@@ -10,7 +10,8 @@ from torch import Tensor
 from mtl_core.data.batches import Minibatch
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.encoder import MultiTaskEncoder
-from mtl_core.model.plan import Readout, SharingPlan
+from mtl_core.model.plan import SharingPlan
+from mtl_core.model.reads import Readout
 from mtl_core.model.structures import layerwise_explicit, layerwise_implicit
 from mtl_core.model.token_access import OtherTokens, TokenAttention, gate_scores, is_hidden
 

@@ -4,7 +4,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from mtl_core.model.plan import Readout, SharingPlan, Tokens
+from mtl_core.model.plan import SharingPlan
+from mtl_core.model.reads import Readout, Tokens
 from mtl_core.model.structures import STRUCTURES, deepest
 from mtl_core.model.token_access import OtherTokens, TokenAttention
 
