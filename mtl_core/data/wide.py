@@ -9,7 +9,7 @@ Shapes: U n-grams, K tasks, n texts of a split, M n-grams of all its texts.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtl_core.data.arrays import Arrays, keep_arrays
-from mtl_core.data.encoded import EncodedCorpus, EncodedSplit
+from mtl_core.data.class_ratio import Occurrences, class_factors
+from mtl_core.data.encoded import EncodedCorpus, EncodedSplit, TaskInfo
 from mtl_core.data.task import SPLITS
 from mtl_core.data.tokenizer import CLS
 
-FORMAT = 1
+FORMAT = 2
 LEAST_TEXTS = 2  # of train, in which an n-gram must occur
 _MIXERS = (
     (30, 0xBF58476D1CE4E5B9),
@@ -54,23 +55,25 @@ class Ngrams:
         keys: Hash of each, rising, (U,) uint64.
         idf: (U,) float32.
         in_train: Whether an n-gram occurs in train of a task, (K, U).
+        factors: How much each tells of the classes (`class_ratio.py`), (U,) float32.
     """
 
     longest: int
     keys: NDArray[np.uint64]
     idf: NDArray[np.float32]
     in_train: NDArray[np.bool_]
+    factors: NDArray[np.float32]
 
     @staticmethod
     def of_arrays(longest: int, arrays: Arrays) -> "Ngrams":
         """Return the n-grams of `as_arrays`."""
         keys, in_train = arrays["keys"].view(np.uint64), arrays["in_train"].view(np.bool_)
-        return Ngrams(longest, keys, arrays["idf"], in_train)
+        return Ngrams(longest, keys, arrays["idf"], in_train, arrays["factors"])
 
     def as_arrays(self) -> Arrays:
         """Return them in types that any file takes."""
         keys, in_train = self.keys.view(np.int64), self.in_train.view(np.uint8)
-        return {"keys": keys, "idf": self.idf, "in_train": in_train}
+        return {"keys": keys, "idf": self.idf, "in_train": in_train, "factors": self.factors}
 
     def read(self, words: NDArray[np.int32], offsets: NDArray[np.int64]) -> WideSplit:
         """Return the n-grams of texts.
@@ -157,12 +160,26 @@ def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def _make(corpus: EncodedCorpus, longest: int) -> Arrays:
     train = [corpus.split(task, "train") for task in range(corpus.n_tasks)]
     ngrams = _count(train, longest)
-    arrays = dict(ngrams.as_arrays())
+    arrays: dict[str, NDArray[np.generic]] = {}
+    occurrences = []
     for task, split in ((k, split) for k in range(corpus.n_tasks) for split in corpus.splits(k)):
         rows = corpus.split(task, split)
         found = ngrams.read(rows.words, rows.offsets)
         arrays |= zip(_names(task, split), (found.ngrams, found.values, found.offsets), strict=True)
-    return arrays
+        if split == "train":
+            occurrences.append(_occurrences(corpus.tasks[task], rows, found))
+    factors = class_factors(occurrences, len(ngrams.keys))
+    return {**replace(ngrams, factors=factors).as_arrays(), **arrays}
+
+
+def _occurrences(task: TaskInfo, rows: EncodedSplit, found: WideSplit) -> Occurrences:
+    has_classes = task.kind == "classification"
+    return Occurrences(
+        label_set=task.labels if has_classes else None,
+        classes=rows.labels if has_classes else np.zeros(0, np.int64),
+        ngrams=found.ngrams,
+        offsets=found.offsets,
+    )
 
 
 def _count(train: Sequence[EncodedSplit], longest: int) -> Ngrams:
@@ -174,7 +191,7 @@ def _count(train: Sequence[EncodedSplit], longest: int) -> Ngrams:
     keys, counts = keys[counts >= LEAST_TEXTS], counts[counts >= LEAST_TEXTS]
     idf = 1 + np.log((1 + sum(map(len, train))) / (1 + counts))
     in_train = np.stack([np.isin(keys, of_task, assume_unique=True) for of_task, _ in of_tasks])
-    return Ngrams(longest, keys, idf.astype(np.float32), in_train)
+    return Ngrams(longest, keys, idf.astype(np.float32), in_train, np.ones(len(keys), np.float32))
 
 
 def _texts_with(part: EncodedSplit, longest: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:

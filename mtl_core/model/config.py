@@ -30,6 +30,7 @@ class EncoderConfig:
         wide_ngrams: Words of the longest n-grams.
         wide_buckets: Rows of a bank's table, into which its n-grams are hashed.
         wide_sharing: A weight for all tasks with the same label set, one per task, or both.
+        wide_class_ratio: Scale n-grams by how much they tell of the classes (`class_ratio.py`).
         dropout_wide: On whole n-grams of a text.
         precision: Type of the matrix products; "auto" is what is fast on the device
             (`precision.py`).
@@ -55,6 +56,7 @@ class EncoderConfig:
     wide_ngrams: Count = 2
     wide_buckets: Count = 2**18
     wide_sharing: Literal["shared", "per_task", "both"] = "both"
+    wide_class_ratio: Switch = False
     dropout_wide: Share = 0.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
@@ -78,9 +80,9 @@ class EncoderConfig:
         return self.pretrained is not None
 
     @property
-    def wide_layout(self) -> tuple[int, str]:
+    def wide_layout(self) -> tuple[int, str, bool]:
         """What decides how the weights of n-grams are laid out."""
-        return self.wide_buckets, self.wide_sharing
+        return self.wide_buckets, self.wide_sharing, self.wide_class_ratio
 
     @property
     def ngrams_seen(self) -> int:

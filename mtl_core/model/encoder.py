@@ -50,6 +50,7 @@ class MultiTaskEncoder(nn.Module):
 
     word_row: Tensor
     wide_row: Tensor
+    wide_factor: Tensor
     class_mask: Tensor
 
     def __init__(
@@ -208,8 +209,9 @@ class MultiTaskEncoder(nn.Module):
         """Return the rows of the table of n-grams that the texts sum."""
         assert self.wide_layout is not None
         on_cpu = batch.words.device.type == "cpu"
-        row_of = self.wide_layout.row_of if on_cpu else self.wide_row
-        return look_up(self.wide_layout, row_of, batch)
+        layout = self.wide_layout
+        of_layout = (layout.row_of, layout.factors) if on_cpu else (self.wide_row, self.wide_factor)
+        return look_up(layout, *of_layout, batch)
 
     def _narrow_wide(self, batches: Sequence[Minibatch]) -> tuple[Tensor, Tensor, list[WideLookup]]:
         """Return which rows of n-grams are used, them as a leaf, and the lookups in it."""
@@ -229,6 +231,7 @@ class MultiTaskEncoder(nn.Module):
         if layout is not None:
             self.wide = nn.Parameter(torch.zeros(layout.n_rows, max(self.n_classes)))
             self.register_buffer("wide_row", layout.row_of, persistent=False)
+            self.register_buffer("wide_factor", layout.factors, persistent=False)
             self.table_group["wide"] = "wide"
 
     def _add(self, name: str, table: Tensor) -> None:

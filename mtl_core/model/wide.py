@@ -34,12 +34,14 @@ class WideLayout:
         banks: Banks of each task, (K, S).
         classes: Classes of each bank, (G,).
         rows_of_banks: Rows of each bank, (G,); they stand bank after bank, and then a row of 0.
+        factors: What the values of each n-gram are multiplied by, (U,) float32.
     """
 
     row_of: Tensor
     banks: tuple[tuple[int, ...], ...]
     classes: tuple[int, ...]
     rows_of_banks: tuple[int, ...]
+    factors: Tensor
 
     @property
     def n_rows(self) -> int:
@@ -86,13 +88,21 @@ def outputs(kind: str, labels: Sequence[str]) -> tuple[str, ...] | None:
     return None if kind == "tagging" else tuple(f"{kind} {label}" for label in labels or [""])
 
 
-def lay_out(ngrams: Ngrams, n_buckets: int, sharing: str, label_sets: LabelSets) -> WideLayout:
+def lay_out(
+    ngrams: Ngrams,
+    n_buckets: int,
+    sharing: str,
+    label_sets: LabelSets,
+    *,
+    class_ratio: bool = False,
+) -> WideLayout:
     """Return where the weights stand.
 
     Args:
         n_buckets: Most rows of a bank.
         sharing: "shared", "per_task" or "both".
         label_sets: The `outputs` of each task; tasks with the same share weights.
+        class_ratio: Multiply values by what their n-grams tell of the classes.
     """
     banks, tasks_of_banks = _banks(sharing, label_sets)
     buckets = (ngrams.keys % np.uint64(n_buckets)).astype(np.int64)
@@ -105,14 +115,21 @@ def lay_out(ngrams: Ngrams, n_buckets: int, sharing: str, label_sets: LabelSets)
         rows_of_banks.append(len(different))
     row_of[row_of < 0] = sum(rows_of_banks)
     sets = [label_sets[tasks[0]] or () for tasks in tasks_of_banks]
-    return WideLayout(torch.from_numpy(row_of), banks, tuple(map(len, sets)), tuple(rows_of_banks))
+    factors = np.array(ngrams.factors) if class_ratio else np.ones(len(buckets), np.float32)
+    return WideLayout(
+        row_of=torch.from_numpy(row_of),
+        banks=banks,
+        classes=tuple(map(len, sets)),
+        rows_of_banks=tuple(rows_of_banks),
+        factors=torch.from_numpy(factors),
+    )
 
 
-def look_up(layout: WideLayout, row_of: Tensor, batch: Minibatch) -> WideLookup:
+def look_up(layout: WideLayout, row_of: Tensor, factors: Tensor, batch: Minibatch) -> WideLookup:
     """Return the rows of a minibatch that has n-grams.
 
     Args:
-        row_of: The layout's, on the device of the batch.
+        row_of, factors: The layout's, on the device of the batch.
     """
     wide = batch.wide
     assert wide is not None
@@ -121,7 +138,9 @@ def look_up(layout: WideLayout, row_of: Tensor, batch: Minibatch) -> WideLookup:
         of_row = [row_of[bank][ngrams] for bank in layout.banks[task]]
         found.append(torch.stack(of_row, dim=1).long())  # (M of the row, S)
     rows = torch.cat(found)
-    values = wide.values[:, None] * (rows != layout.n_rows - 1)  # so that the last row stays 0
+    values = (wide.values * factors[wide.ngrams])[:, None] * (
+        rows != layout.n_rows - 1
+    )  # so that the last row stays 0
     n_banks = rows.shape[1]
     return WideLookup(rows.flatten(), values.flatten(), wide.starts * n_banks, n_banks)
 

@@ -32,10 +32,10 @@ from mtl_core.data.word_ids import WordIds, encode_rows
 from mtl_core.errors import ConfigError, check_names
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.plan import SharingPlan
-from mtl_core.model.wide import lay_out, outputs
+from mtl_core.model.wide import outputs
 from mtl_core.training.checkpoint import pack, unpack
 from mtl_core.training.config import TrialConfig
-from mtl_core.training.models import load_parameters, plan_of, reads_of_tasks
+from mtl_core.training.models import layout_of, load_parameters, plan_of, reads_of_tasks
 
 FORMAT = 1
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
@@ -257,7 +257,7 @@ def _model(
 ) -> MultiTaskEncoder:
     encoder = TrialConfig.from_dict(values["config"]).encoder
     tasks = [task_info(task) for task in values["tasks"]]
-    label_sets = [outputs(task.kind, task.labels) for task in tasks]
+    label_sets = tuple(outputs(task.kind, task.labels) for task in tasks)
     plan = SharingPlan.from_json(json.dumps(values["plan"]))
     model = MultiTaskEncoder(
         plan,
@@ -268,7 +268,7 @@ def _model(
         max_words=values["max_words"],
         task_names=[task.name for task in tasks],
         seed=0,
-        wide=None if ngrams is None else lay_out(ngrams, *encoder.wide_layout, label_sets),
+        wide=None if ngrams is None else layout_of(ngrams, encoder.wide_layout, label_sets),
     )
     load_parameters(model, state)
     return model

@@ -83,12 +83,14 @@ def wide_layout(corpus: EncodedCorpus, config: EncoderConfig) -> WideLayout | No
         return None
     label_sets = tuple(outputs(task.kind, task.labels) for task in corpus.tasks)
     features = wide_features(corpus, config.wide_ngrams)
-    return _layout(features.ngrams, *config.wide_layout, label_sets)
+    return layout_of(features.ngrams, config.wide_layout, label_sets)
 
 
 @lru_cache(maxsize=8)
-def _layout(ngrams: Ngrams, n_buckets: int, sharing: str, label_sets: LabelSets) -> WideLayout:
-    return lay_out(ngrams, n_buckets, sharing, label_sets)
+def layout_of(ngrams: Ngrams, how: tuple[int, str, bool], label_sets: LabelSets) -> WideLayout:
+    """Return where the weights of n-grams stand, `how` being an encoder's `wide_layout`."""
+    n_buckets, sharing, class_ratio = how
+    return lay_out(ngrams, n_buckets, sharing, label_sets, class_ratio=class_ratio)
 
 
 def reads_of_tasks(tasks: Sequence[TaskInfo], plan: SharingPlan) -> tuple[Reads, ...]:

@@ -11,7 +11,8 @@ from mtl_core.model.dropout import Noise
 from mtl_core.model.wide import WideLayout, WideLookup, lay_out, look_up, outputs, wide_logits
 
 IN_TRAIN = np.array([[1, 1, 0, 1], [0, 1, 1, 0], [1, 0, 0, 1]], dtype=np.bool_)  # (3 tasks, 4)
-NGRAMS = Ngrams(1, np.array([10, 21, 32, 50], np.uint64), np.ones(4, np.float32), IN_TRAIN)
+FACTORS = np.array([1.0, 2.0, 3.0, 4.0], np.float32)
+NGRAMS = Ngrams(1, np.array([10, 21, 32, 50], np.uint64), np.ones(4, np.float32), IN_TRAIN, FACTORS)
 TWO, THREE = outputs("classification", "ab"), outputs("classification", "abc")
 SETS = (TWO, TWO, THREE)
 MANY = 1 << 20  # buckets, so that none is shared
@@ -31,7 +32,7 @@ def make_batch(tasks: tuple[int, ...], texts: list[dict[int, float]]) -> Minibat
 
 
 def logits(layout: WideLayout, table: Tensor, batch: Minibatch) -> Tensor:
-    return wide_logits(table, look_up(layout, layout.row_of, batch), None, 0.0)
+    return wide_logits(table, look_up(layout, layout.row_of, layout.factors, batch), None, 0.0)
 
 
 def test_each_task_has_a_row_for_each_ngram_of_its_train_texts() -> None:
@@ -126,3 +127,15 @@ def test_dropout_takes_an_ngram_out_of_all_banks_of_its_task() -> None:
     assert torch.equal(found[:, 0], found[:, 1])
     assert set(found.unique().tolist()) == {0.0, 2.0}
     assert found[:, 0].mean().item() == pytest.approx(1.0, abs=0.15)
+
+
+def test_ngrams_that_tell_of_the_classes_count_more_where_that_is_asked_for() -> None:
+    table = torch.randn(20, 3)
+    batch = make_batch((0,), [{0: 0.6, 3: -0.8}])
+    weighted = make_batch((0,), [{0: 0.6 * 1.0, 3: -0.8 * 4.0}])
+
+    found = logits(lay_out(NGRAMS, MANY, "shared", SETS, class_ratio=True), table, batch)
+
+    torch.testing.assert_close(
+        found, logits(lay_out(NGRAMS, MANY, "shared", SETS), table, weighted)
+    )
