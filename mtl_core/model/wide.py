@@ -138,9 +138,8 @@ def look_up(layout: WideLayout, row_of: Tensor, factors: Tensor, batch: Minibatc
         of_row = [row_of[bank][ngrams] for bank in layout.banks[task]]
         found.append(torch.stack(of_row, dim=1).long())  # (M of the row, S)
     rows = torch.cat(found)
-    values = (wide.values * factors[wide.ngrams])[:, None] * (
-        rows != layout.n_rows - 1
-    )  # so that the last row stays 0
+    is_known = rows != layout.n_rows - 1  # so that the last row stays 0
+    values = (wide.values * factors[wide.ngrams])[:, None] * is_known
     n_banks = rows.shape[1]
     return WideLookup(rows.flatten(), values.flatten(), wide.starts * n_banks, n_banks)
 
