@@ -24,6 +24,7 @@ from rich.table import Table
 from mtl_core.baselines import baselines
 from mtl_core.data.encoded import EncodedCorpus, encode, open_encoded
 from mtl_core.data.readers import read_corpus
+from mtl_core.data.task import Corpus
 from search.report.statistics import OfTask, Scored, mean_score, only
 from search.rows import pack, unpack, unpack_bits
 from search.space import Space, load_space
@@ -151,9 +152,9 @@ def summary(results: Results, points: list[str]) -> Table:
     return table
 
 
-def baseline_lines(space: Space, corpus: EncodedCorpus) -> Iterator[str]:
+def baseline_lines(read: Corpus, corpus: EncodedCorpus) -> Iterator[str]:
     """Yield what the cheap baselines reach on the same rows."""
-    for baseline in baselines(read_corpus(space.data)):
+    for baseline in baselines(read):
         plain, unseen = [], []
         for at, name in enumerate(corpus.names):
             of_task = baseline.answered[name]["test"]
@@ -163,8 +164,9 @@ def baseline_lines(space: Space, corpus: EncodedCorpus) -> Iterator[str]:
         yield f"{baseline.name}: {100 * np.mean(plain):.2f}, unseen {100 * np.mean(unseen):.2f}"
 
 
-def jobs(space: Space, corpus: EncodedCorpus, seeds: int, results: Results) -> list[Job]:
-    vectors = word_vectors(space, corpus)
+def jobs(space: Space, read: Corpus, seeds: int, results: Results) -> list[Job]:
+    corpus = encode(read, space.data)
+    vectors = word_vectors(space, read, corpus)
     return [
         Job(number, space.configure(point).as_dict(), seed, corpus.path, vectors)
         for seed in range(1, 1 + seeds)
@@ -173,11 +175,14 @@ def jobs(space: Space, corpus: EncodedCorpus, seeds: int, results: Results) -> l
     ]
 
 
-def word_vectors(space: Space, corpus: EncodedCorpus) -> tuple[np.ndarray, np.ndarray] | None:
+def word_vectors(
+    space: Space, read: Corpus, corpus: EncodedCorpus
+) -> tuple[np.ndarray, np.ndarray] | None:
+    from mtl_core.data.own_vectors import vectors_path
     from mtl_core.data.vectors import vectors_for
 
-    source = space.data.vectors
-    return None if source is None else vectors_for(corpus, Path(source))
+    path = vectors_path(read, corpus, space.data)
+    return None if path is None else vectors_for(corpus, path)
 
 
 def train_all(todo: list[Job], workers: int) -> Iterator[dict[str, Any]]:
@@ -192,16 +197,17 @@ def train_all(todo: list[Job], workers: int) -> Iterator[dict[str, Any]]:
 
 def run(space: Space, *, seeds: int, out: Path, workers: int, console: Console) -> Results:
     """Train what is not there yet, and print the table after each result."""
-    corpus = encode(read_corpus(space.data), space.data)
+    read = read_corpus(space.data)
+    corpus = encode(read, space.data)
     names = [
         ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in point.items())
         for point in space.points
     ]
     results = Results(out, corpus)
-    for result in train_all(jobs(space, corpus, seeds, results), workers):
+    for result in train_all(jobs(space, read, seeds, results), workers):
         results.add(result)
         console.print(summary(results, names))
-    for line in baseline_lines(space, corpus):
+    for line in baseline_lines(read, corpus):
         console.print(line)
     return results
 
