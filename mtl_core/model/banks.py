@@ -9,9 +9,9 @@ Shapes: G banks of a group, S numbers of a bank, R runs.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -57,106 +57,33 @@ class Banks:
         return bank if self.places is None else self.places[group][bank]
 
 
-@dataclass(frozen=True, eq=False)
-class Kinds:
-    """The tables that stand side by side in a bank: shapes, and the types they are used in."""
-
-    shapes: tuple[tuple[int, ...], ...]
-    dtypes: tuple[torch.dtype, ...]
-
-    @cached_property
-    def sizes(self) -> tuple[int, ...]:
-        return tuple(prod(shape) for shape in self.shapes)
-
-    @cached_property
-    def types(self) -> frozenset[torch.dtype]:
-        return frozenset(self.dtypes)
-
-
+Shapes = tuple[tuple[int, ...], ...]  # of the tables that stand side by side in a bank
 # A bank for each run: its group's tensor, and its place there.
 Chosen = Sequence[tuple[Tensor, int]]
 # The tables of one kind: those of all runs in one tensor, (R, *shape), or R of them.
 Tables = Tensor | Sequence[Tensor]
-_Place = tuple[int, Any]  # number of a source with one of its rows, or with `...` for all of them
 
 
-def unpack(chosen: Chosen, kinds: Kinds, *, as_one: bool) -> list[Tables]:
+def unpack(chosen: Chosen, shapes: Shapes, *, as_one: bool) -> list[Tables]:
     """Return the tables of the chosen banks by kind, each (R, *shape) `as_one`, else R of them.
 
-    As operations of autograd, taking tables out of a bank and putting their gradients together
-    would cost a small model as much as its layers; so it is one function with one gradient.
+    A bank is taken apart once, whoever uses it: the gradients of all of its tables are then put
+    together by one operation. They are views wherever no rows have to be put together.
     """
     if as_one:
-        return list(_unpack([(0, ...)], kinds, [stack_rows(chosen)]))
-    sources, places = [chosen[0][0]], []
-    for table, row in chosen:
-        if table is not sources[-1]:
-            sources.append(table)
-        places.append((len(sources) - 1, row))
-    tables, count = _unpack(places, kinds, sources), len(kinds.shapes)
-    return [tables[kind::count] for kind in range(count)]
+        return list(side_by_side(stack_rows(chosen), shapes))
+    sources = {id(table): table for table, _ in chosen}
+    rows = {name: _rows_of(table) for name, table in sources.items()}
+    places = [(id(table), row) for table, row in chosen]
+    banks = {
+        place: side_by_side(rows[place[0]][place[1]], shapes) for place in dict.fromkeys(places)
+    }
+    return list(zip(*(banks[place] for place in places), strict=True))
 
 
-def _unpack(
-    places: Sequence[_Place], kinds: Kinds, sources: Sequence[Tensor]
-) -> tuple[Tensor, ...]:
-    return _Unpack.apply(places, kinds, *sources)  # type: ignore[no-untyped-call]
-
-
-class _Unpack(torch.autograd.Function):
-    """All tables of the first place, of the second, and so on; they are views where they can."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, places: Sequence[_Place], kinds: Kinds, *sources: Tensor
-    ) -> tuple[Tensor, ...]:
-        ctx.set_materialize_grads(False)
-        ctx.places, ctx.kinds = places, kinds
-        ctx.shapes, ctx.new = [source.shape for source in sources], sources[0].new_empty
-        tables: list[Tensor] = []
-        for source, row in places:
-            bank = sources[source].data[row]
-            by_type = {dtype: _side_by_side(bank.to(dtype), kinds) for dtype in kinds.types}
-            if len(by_type) == 1:
-                tables += by_type.popitem()[1]
-            else:
-                tables += [by_type[dtype][kind] for kind, dtype in enumerate(kinds.dtypes)]
-        return tuple(tables)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        missing, count = set(ctx.places), len(ctx.kinds.shapes)
-        of_sources = [
-            ctx.new(shape) if _covers(missing, number, shape[0]) else ctx.new(shape).zero_()
-            for number, shape in enumerate(ctx.shapes)
-        ]
-        for number, place in enumerate(ctx.places):
-            tables = _side_by_side(of_sources[place[0]][place[1]], ctx.kinds)
-            mine = gradients[number * count : (number + 1) * count]
-            _put(tables, mine, add=place not in missing)
-            missing.discard(place)
-        return None, None, *of_sources
-
-
-def _covers(places: set[_Place], source: int, n_rows: int) -> bool:
-    """Whether all rows of a source are among the places."""
-    return (source, ...) in places or all((source, row) in places for row in range(n_rows))
-
-
-def _put(tables: list[Tensor], gradients: Sequence[Tensor | None], *, add: bool) -> None:
-    """Write the gradients to the tables, or add them to what two runs with one bank have there."""
-    given = [gradient for gradient in gradients if gradient is not None]
-    places = tables
-    if len(given) < len(tables):
-        places = [table for table, g in zip(tables, gradients, strict=True) if g is not None]
-    if add:
-        for table, gradient in zip(places, given, strict=True):
-            table.add_(gradient)
-        return
-    if len(given) < len(tables):
-        torch._foreach_zero_(tables)
-    if given:
-        torch._foreach_copy_(places, given)
+def _rows_of(table: Tensor) -> Sequence[Tensor]:
+    # Gradients of rows are put together by a copy, of which one row has no need.
+    return table.unbind() if len(table) > 1 else (table.flatten(),)
 
 
 def stack_rows(chosen: Chosen) -> Tensor:
@@ -174,17 +101,21 @@ def stack_rows(chosen: Chosen) -> Tensor:
 
 
 def side_by_side(rows: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
-    """Return the tables that stand side by side in `rows`, each (R, *shape), as views."""
-    return _side_by_side(rows, Kinds(tuple(shapes), ()))
+    """Return the tables that stand side by side in `rows`, each (R, *shape), as views.
 
-
-def _side_by_side(rows: Tensor, kinds: Kinds) -> list[Tensor]:
-    """The same; of one row alone, (S,), the tables are (*shape)."""
-    columns, before = torch.split_with_sizes(rows, kinds.sizes, -1), rows.shape[:-1]
+    Args:
+        rows: (R, S); of one row alone, (S,), the tables are (*shape).
+    """
+    columns, before = torch.split_with_sizes(rows, _sizes(tuple(shapes)), -1), rows.shape[:-1]
     return [
         column.view(*before, *shape) if len(shape) > 1 else column
-        for column, shape in zip(columns, kinds.shapes, strict=True)
+        for column, shape in zip(columns, shapes, strict=True)
     ]
+
+
+@lru_cache(maxsize=64)
+def _sizes(shapes: Shapes) -> tuple[int, ...]:
+    return tuple(map(prod, shapes))
 
 
 def narrow_rows(rows: Tensor, numbers: Sequence[int], used: Tensor) -> Tensor:

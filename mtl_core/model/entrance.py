@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtl_core.model.banks import Kinds, unpack
+from mtl_core.model.banks import Shapes, unpack
 from mtl_core.model.dropout import drop_mask
 from mtl_core.model.embedding import EmbeddedPart, embed, enter_tokens
 from mtl_core.model.grouped import as_one, grouped_linear, grouped_norm
@@ -64,7 +64,7 @@ def _bring_in(
     x: Tensor,
     blocks: tuple[Block, ...],
     last: Mapping[int, Tensor],
-    shapes: tuple[tuple[int, ...], ...],
+    shapes: Shapes,
 ) -> Tensor:
     """Return the embedding as it enters the layers: projected, or of post-norm models normed.
 
@@ -73,12 +73,11 @@ def _bring_in(
         shapes: Theirs.
     """
     post, group = company.config.norm == "post", layer_group(0)
-    found, kind = company.runs(blocks, 0), company.stream if post else company.type
+    found = company.runs(blocks, 0)
     chosen = [
         (last[part], company.works[part].banks.place(group, bank)) for _, _, (part, bank) in found
     ]
-    kinds, one = Kinds(shapes, (kind, kind)), as_one(company.device, len(chosen))
-    weights, biases = unpack(chosen, kinds, as_one=one)
+    weights, biases = unpack(chosen, shapes, as_one=as_one(company.device, len(chosen)))
     bounds, spans = bounds_of(found), company.spans(blocks, "dropout_embedding")
     if post:
         eps = company.config.norm_eps

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mtl_core.model.banks import Kinds
 from mtl_core.model.dropout import Span
 from mtl_core.model.grouped import grouped_linear
 from mtl_core.model.layer import drop
@@ -51,8 +50,8 @@ def _outputs(works: Sequence[Work], read: Stretch, group: str) -> Stretch:
     """Return the outputs in the order in which the vectors were read, (P, C)."""
     of_tasks = runs(read.blocks, lambda block: (block.part, block.task))
     width, n_classes = read.x.shape[1], max(works[0].n_outputs)
-    kinds = Kinds(((width, n_classes), (n_classes,)), (read.x.dtype, read.x.dtype))
-    weights, biases = tables_of(works, of_tasks, group, kinds)
+    shapes = ((width, n_classes), (n_classes,))
+    weights, biases = tables_of(works, of_tasks, group, shapes)
     bounds = tuple((start, end) for start, end, _ in of_tasks)
     outputs = grouped_linear(read.x, weights, biases, bounds)
     return Stretch(read.blocks, _leave_out_missing_classes(outputs, works, of_tasks))

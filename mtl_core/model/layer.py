@@ -7,7 +7,6 @@ Shapes: P positions, N texts, R runs, D width, F inner width.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import torch
@@ -15,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtl_core.model.attention import Segment, attend, attend_from
-from mtl_core.model.banks import Kinds, Tables
+from mtl_core.model.banks import Tables
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.dropout import Span, drop_mask
 from mtl_core.model.grouped import Bounds, grouped_linear, grouped_norm
@@ -47,14 +46,6 @@ def layer_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
     shapes = [(width,), (width,), (width, 3 * width), (3 * width,), (width, width), (width,)]
     shapes += [(width,), (width,), (width, inner), (inner,), (inner, width), (width,)]
     return dict(zip(LayerBanks._fields, shapes, strict=True))
-
-
-@lru_cache(maxsize=64)
-def layer_kinds(config: EncoderConfig, stream: torch.dtype, products: torch.dtype) -> Kinds:
-    """Return the kinds of a layer's tables; norms are in the type of the stream of a text."""
-    shapes = layer_shapes(config)
-    dtypes = (stream if name.startswith("norm") else products for name in shapes)
-    return Kinds(tuple(shapes.values()), tuple(dtypes))
 
 
 @dataclass(frozen=True, kw_only=True)

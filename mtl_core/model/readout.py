@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from mtl_core.data.batches import spans
-from mtl_core.model.banks import Kinds
 from mtl_core.model.grouped import grouped_norm
 from mtl_core.model.layout import Block, place
 from mtl_core.model.plan import norm_group
@@ -71,8 +70,8 @@ def final_norm(company: Company, layer: int, part: Stretch) -> Stretch:
     if company.config.norm == "post":
         return part
     width, found = part.x.shape[1], company.runs(part.blocks, layer, norm=True)
-    kinds = Kinds(((width,), (width,)), (company.stream, company.stream))
-    weights, biases = tables_of(company.works, found, norm_group(layer), kinds)
+    shapes = ((width,), (width,))
+    weights, biases = tables_of(company.works, found, norm_group(layer), shapes)
     eps = company.config.norm_eps
     x = grouped_norm(part.x, weights, biases, bounds_of(found), part.x.dtype, eps=eps)
     return Stretch(part.blocks, x)

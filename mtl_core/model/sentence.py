@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mtl_core.model.entrance import bring_tokens, embed_texts
-from mtl_core.model.layer import LayerBanks, LayerWork, Reading, layer_kinds, run_layer
+from mtl_core.model.layer import LayerBanks, LayerWork, Reading, layer_shapes, run_layer
 from mtl_core.model.layout import place, text_blocks
 from mtl_core.model.plan import layer_group
 from mtl_core.model.readout import (
@@ -69,7 +69,7 @@ def _layer(
     company: Company, segments: Segments, layer: int, part: Stretch, *, read: bool
 ) -> Tensor:
     """Return the layer's output; where it is read, of the positions that are read alone."""
-    kinds = layer_kinds(company.config, company.stream, company.type)
+    shapes = tuple(layer_shapes(company.config).values())
     found, reading = company.runs(part.blocks, layer), None
     if read:
         texts = text_blocks(part.blocks)
@@ -79,7 +79,7 @@ def _layer(
             spans=company.spans(texts, "dropout"),
         )
     work = LayerWork(
-        banks=LayerBanks(*tables_of(company.works, found, layer_group(layer), kinds)),
+        banks=LayerBanks(*tables_of(company.works, found, layer_group(layer), shapes)),
         bounds=bounds_of(found),
         segments=segments.of(part.blocks),
         spans=company.spans(part.blocks, "dropout"),

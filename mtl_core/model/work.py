@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mtl_core.data.batches import Minibatch
-from mtl_core.model.banks import Banks, Chosen, Kinds, Tables, unpack
+from mtl_core.model.banks import Banks, Chosen, Shapes, Tables, unpack
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.dropout import Noise, Span
 from mtl_core.model.grouped import Bounds, as_one
@@ -99,12 +99,12 @@ class Company:
 
 
 def tables_of(
-    works: Sequence[Work], found: Sequence[Run[tuple[int, int]]], group: str, kinds: Kinds
+    works: Sequence[Work], found: Sequence[Run[tuple[int, int]]], group: str, shapes: Shapes
 ) -> list[Tables]:
     """Return the tables of a group by kind, those of each run; its key is its part and bank."""
     banks = [(works[part].banks, bank) for _, _, (part, bank) in found]
     chosen: Chosen = [(mine.rows[group], mine.place(group, bank)) for mine, bank in banks]
-    return unpack(chosen, kinds, as_one=as_one(chosen[0][0].device, len(found)))
+    return unpack(chosen, shapes, as_one=as_one(chosen[0][0].device, len(found)))
 
 
 def bounds_of(found: Sequence[Run[tuple[int, int]]]) -> Bounds:
