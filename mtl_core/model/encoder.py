@@ -155,10 +155,13 @@ class MultiTaskEncoder(nn.Module):
         lookups: Sequence[WideLookup | None] = [None] * len(batches)
         if self.wide_layout is not None:
             used["wide"], rows["wide"], lookups = self._narrow_wide(batches)
-        parts = torch.split(joined.flatten(), [of.numel() for of in of_words])
+        parts = [joined]
+        if len(batches) > 1:
+            split = torch.split(joined, [of.numel() for of in of_words])
+            parts = [part.view(of.shape) for part, of in zip(split, of_words, strict=True)]
         return [
-            Narrowed(used, rows, places, part.view(of.shape), lookup)
-            for part, of, lookup in zip(parts, of_words, lookups, strict=True)
+            Narrowed(used, rows, places, part, lookup)
+            for part, lookup in zip(parts, lookups, strict=True)
         ]
 
     def banks(self) -> Banks:

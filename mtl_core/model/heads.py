@@ -79,7 +79,9 @@ def _by_part(found: Sequence[Stretch], n_parts: int) -> list[Tensor]:
     """Return the items of each part, in the order of its minibatch."""
     pieces: list[list[tuple[int, Tensor]]] = [[] for _ in range(n_parts)]
     for stretch in found:
-        parts = torch.split(stretch.x, [block.texts for block in stretch.blocks])
+        parts: Sequence[Tensor] = [stretch.x]
+        if len(stretch.blocks) > 1:  # a split would copy the gradients
+            parts = torch.split(stretch.x, [block.texts for block in stretch.blocks])
         for block, piece in zip(stretch.blocks, parts, strict=True):
             pieces[block.part].append((block.first_text, piece))
     rows = [[piece for _, piece in sorted(part, key=lambda text: text[0])] for part in pieces]

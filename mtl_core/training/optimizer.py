@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from mtl_core.training import row_adam
-from mtl_core.training.row_adam import BETA1, BETA2, EPS, Pace, Rows, State, move_rows
+from mtl_core.training.row_adam import BETA1, BETA2, COPIES, EPS, Pace, Rows, State, move_rows
 
 _KEPT = 1024  # views of so many sets of banks; steps mostly ask for the same ones again
 
@@ -148,11 +148,12 @@ def bytes_at_work(moves: Sequence[Move], *, as_one: bool) -> int:
     if as_one:
         return row_adam.bytes_at_work(_all_rows(moves, [None] * len(moves)))
     by_row = [
-        (move, name) for move in moves for name in move.gradients if name in move.optimizer.by_row
+        gradient
+        for move in moves
+        for name, gradient in move.gradients.items()
+        if name in move.optimizer.by_row
     ]
-    return max(
-        (row_adam.bytes_at_work(_rows(move, name, None)) for move, name in by_row), default=0
-    )
+    return max((COPIES * gradient.nbytes for gradient in by_row), default=0)
 
 
 def _all_rows(moves: Sequence[Move], scales: Sequence[Tensor | None]) -> list[Rows]:

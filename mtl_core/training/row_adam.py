@@ -18,7 +18,7 @@ BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 # Numbers that are gathered at a time. More at a time gain nothing, as a GPU then takes longer for
 # an operation than to begin it, and all that is gathered is in memory twice.
 _TOGETHER = 1 << 23
-_COPIES = 8  # of what is gathered: parameters, moments, gradient, and what is computed from them
+COPIES = 8  # of what is gathered: parameters, moments, gradient, and what is computed from them
 
 
 class State(NamedTuple):
@@ -72,7 +72,7 @@ def move_rows(rows: Sequence[Rows]) -> None:
 def bytes_at_work(rows: Sequence[Rows]) -> int:
     """Return about how much memory `move_rows` takes besides."""
     sizes = (sum(of.gradient.nbytes for of in some) for some in _alike(rows))
-    return _COPIES * max(sizes, default=0)
+    return COPIES * max(sizes, default=0)
 
 
 def _alike(rows: Sequence[Rows]) -> Iterator[list[Rows]]:
@@ -105,8 +105,10 @@ def _taken(rows: Rows) -> list[Tensor]:
 
 def _put(rows: Sequence[Rows], state: State) -> None:
     """Write what was gathered back to where it is from."""
-    sizes = [len(of.gradient) for of in rows]
-    parts = zip(*(torch.split(kind, sizes) for kind in state), strict=True)
+    parts = [tuple(state)]
+    if len(rows) > 1:
+        sizes = [len(of.gradient) for of in rows]
+        parts = list(zip(*(torch.split(kind, sizes) for kind in state), strict=True))
     places: list[Tensor] = []
     new: list[Tensor] = []
     for of, part in zip(rows, parts, strict=True):
