@@ -7,6 +7,7 @@ which engine is decided by the driver (`engine_pool.py`).
 """
 
 import asyncio
+import gc
 import os
 import threading
 from dataclasses import dataclass
@@ -73,11 +74,14 @@ class EngineActor:
 
 def build_engine(place: Workplace) -> "Engine":
     """Import torch, map the corpus, read the word vectors."""
+    gc.disable()  # nothing that is imported is garbage, and looking takes a sixth of the time
     import torch
 
     from mtl_core.data.encoded import open_encoded
     from mtl_core.training.engine import Engine
 
+    gc.freeze()  # nor does any later collection look through it
+    gc.enable()
     torch.set_num_threads(place.threads)
     corpus = open_encoded(Path(place.encoded)).select(place.tasks)
     vectors = None
