@@ -12,8 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mtl_core.model.plan import NOT_REACHED, SharingPlan
-from mtl_core.model.reads import Readout, Tokens
-from mtl_core.model.token_access import OtherTokens, TokenAttention
+from mtl_core.model.reads import OtherTokens, Readout, TokenAttention, Tokens
 
 ENTERS, READS, ABSENT = "▸", "◆", "·"
 _WIDTH = 100  # columns of a narrow terminal

@@ -21,9 +21,8 @@ from mtl_core.model.config import EncoderConfig
 from mtl_core.model.dropout import draw_seed
 from mtl_core.model.forward import Part, compute_logits
 from mtl_core.model.plan import SharingPlan
-from mtl_core.model.reads import Reads, Tokens, head_width
+from mtl_core.model.reads import OtherTokens, Reads, Tokens, head_width
 from mtl_core.model.tables import initial_table, list_tables, names_of_banks
-from mtl_core.model.token_access import OtherTokens
 from mtl_core.model.wide import WideLayout, WideLookup, look_up
 from mtl_core.model.words import CLS_ID, initial_words, word_ids_of_banks, word_rows
 from mtl_core.seeding import stream

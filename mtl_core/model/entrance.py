@@ -18,8 +18,8 @@ from mtl_core.model.grouped import as_one, grouped_linear, grouped_norm
 from mtl_core.model.layer import drop
 from mtl_core.model.layout import Block, place
 from mtl_core.model.plan import layer_group
+from mtl_core.model.reads import OtherTokens
 from mtl_core.model.tables import embedding_shapes
-from mtl_core.model.token_access import OtherTokens
 from mtl_core.model.token_types import add_other_types, with_first_type
 from mtl_core.model.work import Company, Stretch, Work, bounds_of
 

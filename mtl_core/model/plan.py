@@ -17,8 +17,7 @@ from typing import Any
 from mtl_core.errors import ConfigError, check_names
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.plan_faults import plan_faults
-from mtl_core.model.reads import Readout, Reads, Tokens, head_width
-from mtl_core.model.token_access import OtherTokens, TokenAttention
+from mtl_core.model.reads import OtherTokens, Readout, Reads, TokenAttention, Tokens, head_width
 
 NOT_REACHED = -1  # bank of a task at the layers above the one it reads
 

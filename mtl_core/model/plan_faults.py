@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from mtl_core.model.reads import Readout, Tokens
-from mtl_core.model.token_access import OtherTokens, TokenAttention
+from mtl_core.model.reads import OtherTokens, Readout, TokenAttention, Tokens
 
 if TYPE_CHECKING:
     from mtl_core.model.plan import SharingPlan

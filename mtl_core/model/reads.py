@@ -1,4 +1,8 @@
-"""What stands before the words of a text, and what of all its positions a head reads."""
+"""What stands before the words of a text, and what of all its positions a head reads.
+
+Names for plans and spaces, which a search reads before it has any use for torch: it is not imported
+here.
+"""
 
 from enum import Enum
 
@@ -11,6 +15,22 @@ class Tokens(Enum):
     CLS = "cls"  # a free vector without a position, one per bank of the embedding
     OWN = "own"  # the free vector of the text's task
     ALL = "all"  # the free vectors of all tasks, in their order
+
+
+class TokenAttention(Enum):
+    """Task tokens that the words attend to; the tokens attend to all positions."""
+
+    ALL = "all"
+    OWN = "own"  # that of the text's task
+    NONE = "none"
+
+
+class OtherTokens(Enum):
+    """What the tokens of the other tasks are to a task."""
+
+    FREE = "free"  # as its own
+    DETACHED = "detached"  # its loss does not move them
+    GATED = "gated"  # attended as far as a learned gate for each of them is open
 
 
 class Readout(Enum):

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from mtl_core.model.attention import Segment
 from mtl_core.model.layout import Block, runs
-from mtl_core.model.token_access import TokenAttention, gate_scores, is_hidden
+from mtl_core.model.reads import TokenAttention
+from mtl_core.model.token_access import gate_scores, is_hidden
 from mtl_core.model.work import Company
 
 

@@ -17,8 +17,7 @@ from collections.abc import Callable, Sequence
 from mtl_core.errors import ConfigError, check_names
 from mtl_core.model.config import SharingConfig
 from mtl_core.model.plan import SharingPlan
-from mtl_core.model.reads import Readout, Tokens
-from mtl_core.model.token_access import OtherTokens, TokenAttention
+from mtl_core.model.reads import OtherTokens, Readout, TokenAttention, Tokens
 
 Depth = int | Sequence[int] | None
 

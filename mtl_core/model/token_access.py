@@ -7,31 +7,15 @@ tokens the words see, `OtherTokens` how a task uses the tokens of the others.
 Shapes: K tasks, S = K tokens.
 """
 
-from enum import Enum
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mtl_core.model.reads import TokenAttention
+
 # A gate starts at sigmoid(-4) = 0.018: 16 of them weigh less than one open token. Its learned
 # number counts tenfold, so that Adam at a learning rate of 5e-4 opens it in about 800 steps.
 _START, _SPEED = -4.0, 10.0
-
-
-class TokenAttention(Enum):
-    """Task tokens that the words attend to; the tokens attend to all positions."""
-
-    ALL = "all"
-    OWN = "own"  # that of the text's task
-    NONE = "none"
-
-
-class OtherTokens(Enum):
-    """What the tokens of the other tasks are to a task."""
-
-    FREE = "free"  # as its own
-    DETACHED = "detached"  # its loss does not move them
-    GATED = "gated"  # attended as far as a learned gate for each of them is open
 
 
 def is_hidden(attention: TokenAttention, task: int, n_tasks: int) -> list[bool]:

@@ -15,9 +15,8 @@ from mtl_core.data.batches import Minibatch
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.plan import SharingPlan
-from mtl_core.model.reads import Readout, Tokens
+from mtl_core.model.reads import OtherTokens, Readout, TokenAttention, Tokens
 from mtl_core.model.structures import STRUCTURES, deepest, layerwise_explicit
-from mtl_core.model.token_access import OtherTokens, TokenAttention
 
 NAMES = ("books", "dvd", "kitchen", "toys")
 N_CLASSES = (2, 3, 2, 5)

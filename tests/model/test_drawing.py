@@ -9,9 +9,8 @@ from rich.table import Table
 
 from mtl_core.model.drawing import plan_svg, plan_table
 from mtl_core.model.plan import SharingPlan
-from mtl_core.model.reads import Readout, Tokens
+from mtl_core.model.reads import OtherTokens, Readout, TokenAttention, Tokens
 from mtl_core.model.structures import STRUCTURES, layerwise_explicit, single_task, stack_pooling
-from mtl_core.model.token_access import OtherTokens, TokenAttention
 
 SVG = "{http://www.w3.org/2000/svg}"
 LONG = [f"department of task {task}" for task in range(16)]

@@ -16,8 +16,8 @@ from mtl_core.data.batches import Minibatch
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.plan import SharingPlan
+from mtl_core.model.reads import OtherTokens
 from mtl_core.model.structures import STRUCTURES, deepest
-from mtl_core.model.token_access import OtherTokens
 
 K, L = 4, 3
 LISTS = {

@@ -21,8 +21,8 @@ from mtl_core.model.config import EncoderConfig, SharingConfig
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.forward import Part, compute_logits
 from mtl_core.model.plan import SharingPlan
+from mtl_core.model.reads import OtherTokens
 from mtl_core.model.structures import build_plan
-from mtl_core.model.token_access import OtherTokens
 
 N_CLASSES = (5, 3, 2, 4)  # the most for the first task: logits of all models are of one width
 DROPOUTS = ("dropout", "dropout_embedding", "dropout_attention", "dropout_head")

@@ -8,8 +8,7 @@ import pytest
 from mtl_core.errors import ConfigError
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.plan import NOT_REACHED, SharingPlan
-from mtl_core.model.reads import Readout, Tokens
-from mtl_core.model.token_access import OtherTokens, TokenAttention
+from mtl_core.model.reads import OtherTokens, Readout, TokenAttention, Tokens
 
 TREE = ((0, 0, 0), (0, 0, 1), (0, 1, 2))
 

@@ -5,7 +5,7 @@ import pytest
 from mtl_core.errors import ConfigError
 from mtl_core.model.config import EncoderConfig, SharingConfig
 from mtl_core.model.plan import SharingPlan
-from mtl_core.model.reads import Readout, Tokens
+from mtl_core.model.reads import OtherTokens, Readout, TokenAttention, Tokens
 from mtl_core.model.structures import (
     STRUCTURES,
     build_plan,
@@ -17,7 +17,6 @@ from mtl_core.model.structures import (
     stack_cls,
     stack_pooling,
 )
-from mtl_core.model.token_access import OtherTokens, TokenAttention
 
 WITH_DEPTH = sorted(set(STRUCTURES) - {"single_task"})
 

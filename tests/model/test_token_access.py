@@ -11,9 +11,9 @@ from mtl_core.data.batches import Minibatch
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.plan import SharingPlan
-from mtl_core.model.reads import Readout
+from mtl_core.model.reads import OtherTokens, Readout, TokenAttention
 from mtl_core.model.structures import layerwise_explicit, layerwise_implicit
-from mtl_core.model.token_access import OtherTokens, TokenAttention, gate_scores, is_hidden
+from mtl_core.model.token_access import gate_scores, is_hidden
 
 K, L = 4, 3
 SHUT = -100.0  # a gate's learned number at which nothing passes

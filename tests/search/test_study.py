@@ -1,6 +1,8 @@
 """A whole study by one function call: what it leaves, what it answers, how it goes on."""
 
 import io
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -137,3 +139,14 @@ def test_a_space_that_is_used_up_ends_the_search_and_is_said(out: Path) -> None:
 
 def count(study: Study) -> Counter[str]:
     return Counter(event["event"] for event in read_events(study.folder / "journal.jsonl"))
+
+
+def test_a_search_is_imported_without_the_heavy_libraries_that_it_needs_later() -> None:
+    heavy = ["torch", "scipy", "sklearn", "torchmetrics", "gensim", "datasets", "transformers"]
+    code = (
+        f"import sys, search.study, search.tuner; print([m for m in {heavy} if m in sys.modules])"
+    )
+
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert found.stdout.strip() == "[]"

@@ -5,9 +5,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from mtl_core.model.plan import SharingPlan
-from mtl_core.model.reads import Readout, Tokens
+from mtl_core.model.reads import OtherTokens, Readout, TokenAttention, Tokens
 from mtl_core.model.structures import STRUCTURES, deepest
-from mtl_core.model.token_access import OtherTokens, TokenAttention
 
 NAMED = tuple(sorted(STRUCTURES))  # now: a test may put others there for a while
 FREE = (Tokens.CLS, Tokens.OWN, Tokens.ALL)

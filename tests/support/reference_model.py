@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.plan import NOT_REACHED
-from mtl_core.model.reads import Readout, Tokens
-from mtl_core.model.token_access import OtherTokens, TokenAttention
+from mtl_core.model.reads import OtherTokens, Readout, TokenAttention, Tokens
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.models import build_model
 
