@@ -7,7 +7,7 @@ this process. Early stopping is taken at its rule, that each rung lets one trial
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -89,10 +89,17 @@ def show_plan(
         f"{len(corpus.names)} tasks, {rows:,} train rows; {found.trials} trials, about "
         f"{found.epochs:,.0f} epochs in all, about {duration(found.seconds)} on this machine "
         f"with {_lanes_in_words(space.search)}. From a probe of {PROBES} configurations "
-        f"of {few:,} to {many:,} parameters; testing and the linear baselines come on top.",
+        f"of {few:,} to {many:,} parameters; {_on_top(space)} come on top.",
         highlight=False,
     )
     console.print("Nothing was started: leave out --dry-run to search.")
+
+
+def _on_top(space: Space) -> str:
+    if not space.warms_up:
+        return "testing and the linear baselines"
+    steps = f"{space.data.mlm.steps:,} steps"
+    return f"testing, the linear baselines and a warm-up of {steps} for each size of encoder"
 
 
 def _lanes_in_words(search: SearchConfig) -> str:
@@ -165,7 +172,8 @@ def _seconds_per_epoch(encoded: EncodedCorpus, config: TrialConfig, search: Sear
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, int(search.cpus_per_trial)))
     try:
-        trainer = Trainer(encoded, config, seed=0)
+        plain = replace(config, encoder=replace(config.encoder, mlm_warm_up=False))
+        trainer = Trainer(encoded, plain, seed=0)
         trainer.model.train()
         steps = plan_epoch(trainer.lengths, encoded.names, config.batches, seed=0, epoch=1)
         trainer.updater.take(steps[0], 1.0)  # the first step also allocates

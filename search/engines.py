@@ -10,7 +10,7 @@ import asyncio
 import gc
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,8 @@ class Workplace:
         folder: The study's folder, on a disk that every engine sees.
         tasks: Names of the tasks of the study, in its order.
         vectors: Text file with word vectors to start from, if any.
+        texts: File of the texts that encoders are warmed up on, if any ask for it.
+        mlm: How they are: `MlmConfig` as plain values.
         threads: Threads of torch in one engine.
         gpu: Train on the GPU that Ray gives the engine.
         memory_share: The part of its device's memory that an engine may take.
@@ -38,6 +40,8 @@ class Workplace:
     folder: str
     tasks: tuple[str, ...]
     vectors: str | None = None
+    texts: str | None = None
+    mlm: dict[str, Any] = field(default_factory=dict)
     threads: int = 1
     gpu: bool = False
     memory_share: float = 0.8
@@ -90,7 +94,16 @@ def build_engine(place: Workplace) -> "Engine":
 
         vectors = vectors_for(corpus, Path(place.vectors))
     device = "cuda" if place.gpu and torch.cuda.is_available() else "cpu"
-    return Engine(corpus, device=device, vectors=vectors, memory_share=place.memory_share)
+    warm_up = None
+    if place.texts is not None:
+        from mtl_core.data.config import MlmConfig
+        from mtl_core.training.mlm import WarmUp
+
+        mlm = MlmConfig(**place.mlm)
+        warm_up = WarmUp(corpus, Path(place.texts), mlm, vectors=vectors, device=device)
+    return Engine(
+        corpus, device=device, vectors=vectors, warm_up=warm_up, memory_share=place.memory_share
+    )
 
 
 def _exit() -> None:

@@ -21,6 +21,7 @@ from torch import Tensor
 from mtl_core.answers import Answered
 from mtl_core.baselines import SCORED, Baseline, baseline_names, baselines
 from mtl_core.data.encoded import EncodedCorpus, EncodedSplit
+from mtl_core.data.own_texts import texts_path
 from mtl_core.data.own_vectors import vectors_path
 from mtl_core.data.task import Corpus
 from mtl_core.data.vectors import vectors_for
@@ -29,6 +30,7 @@ from mtl_core.metrics import ACCURACY, get_metric
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.evaluation import TaskEvaluation, evaluate
 from mtl_core.training.export import CONFIG, export
+from mtl_core.training.mlm import WarmUp
 from mtl_core.training.models import restore_model
 from mtl_core.training.trainer import Trainer
 from search.record import StudyRecord
@@ -136,15 +138,22 @@ def _weights(study: _Study, trial: TrialRecord, epoch: int) -> dict[str, Tensor]
         if study.record.ended_reason == "interrupted":
             return None
     study.say(f"{trial.id}: no weights at {path}, so it is trained again to epoch {epoch}")
+    config, vectors = TrialConfig.from_dict(trial.config), _vectors(study)
     trainer = Trainer(
         study.encoded,
-        TrialConfig.from_dict(trial.config),
+        config,
         seed=trial.seed,
         device=study.device,
-        vectors=_vectors(study),
+        vectors=vectors,
+        warm_up=_warm_up(study, vectors) if config.encoder.mlm_warm_up else None,
     )
     next(result for result in trainer.epochs() if result.epoch == epoch)
     return {name: value.detach().cpu() for name, value in trainer.model.named_parameters()}
+
+
+def _warm_up(study: _Study, vectors: Any) -> WarmUp:
+    texts, mlm = texts_path(study.corpus, study.encoded), study.space.data.mlm
+    return WarmUp(study.encoded, texts, mlm, vectors=vectors, device=study.device)
 
 
 def _vectors(study: _Study) -> Any:

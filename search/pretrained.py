@@ -20,6 +20,10 @@ from search.schema import show, trial_keys
 from search.space_reader import Draft
 
 PRETRAINED = "encoder.pretrained"
+OURS = {  # switches of encoders that are not pretrained
+    "mean_over_padding": "the published encoder",
+    "mlm_warm_up": "an encoder of our own",
+}
 REQUIRED = "required"  # a value that comes by the command line
 
 
@@ -84,8 +88,8 @@ def _contradictions(draft: Draft, found: Pretrained) -> Iterator[tuple[str, str]
         if section != "encoder":
             continue
         values = [v for a in entry.alternatives for v in _values(a)]
-        if key == "mean_over_padding" and any(values):
-            yield key, "found true, which is for the published encoder and not a pretrained one"
+        if key in OURS and any(values):
+            yield key, f"found true, which is for {OURS[key]} and not a pretrained one"
         faults = (contradictions(found, {key: value}).get(key) for value in values)
         if fault := next(filter(None, faults), None):
             yield key, fault

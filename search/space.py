@@ -58,6 +58,12 @@ class Space(BuiltSpace):
         """The searched keys, in the order in which they are decided."""
         return {e.key: e.alternatives for e in self.conditional.entries if e.searched}
 
+    @property
+    def warms_up(self) -> bool:
+        """Whether any configuration starts from a warm-up on the study's own texts."""
+        key = "encoder.mlm_warm_up"
+        return any(values[key] for values in combinations(self.conditional, (key,)))
+
     def suggest(self, trial: Suggests) -> dict[str, Any]:
         """Return values that an `optuna.Trial` suggests, asking only for active keys."""
 
@@ -125,6 +131,8 @@ class Space(BuiltSpace):
         data = {**asdict(self.settings), "source": None, "vectors": bool(self.settings.vectors)}
         if self.settings.vectors != OWN:
             del data["own_vectors"]
+        if not self.warms_up:
+            del data["mlm"]
         entries = {
             entry.key: [
                 [type(a.domain).__name__, asdict(a.domain), a.when] for a in entry.alternatives

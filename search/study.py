@@ -15,6 +15,7 @@ from mtl_core.baselines import baseline_names, baselines
 from mtl_core.data.audit import audit
 from mtl_core.data.config import OWN
 from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.own_texts import texts_path
 from mtl_core.data.own_vectors import vectors_path
 from mtl_core.data.readers import read_corpus
 from mtl_core.data.synthetic import PLANTED_TRUTH, planted_truth
@@ -182,7 +183,8 @@ def run_search(
         study = Study(place.folder, record)
         try:
             _write_question(study, asked, corpus, encoded, covered)
-            sources = _Sources(corpus, encoded, vectors)
+            texts = texts_path(corpus, encoded) if asked.warms_up else None
+            sources = _Sources(corpus, encoded, vectors, texts)
             _search(study, asked, sources, address=address, shown=shown)
         finally:
             shown.close()
@@ -238,11 +240,17 @@ def _write_question(
 
 @dataclass(frozen=True)
 class _Sources:
-    """What a search learns from; `vectors` is the file of the word vectors to start from."""
+    """What a search learns from.
+
+    Args:
+        vectors: File of the word vectors to start from.
+        texts: File of the texts that encoders are warmed up on.
+    """
 
     corpus: Corpus
     encoded: EncodedCorpus
     vectors: Path | None
+    texts: Path | None
 
 
 def _search(
@@ -255,7 +263,9 @@ def _search(
 ) -> None:
     from search.tuner import run_trials
 
-    corpus, encoded, vectors = sources.corpus, sources.encoded, sources.vectors
+    corpus, encoded = sources.corpus, sources.encoded
+    if sources.texts is not None:
+        shown.say("encoders are warmed up by the first trials, unless they are in the cache")
     wanted = any(name not in study.record.baselines for name in baseline_names(corpus))
     ahead = Ahead(lambda: baselines(corpus) if wanted else ())
     reason = run_trials(
@@ -263,7 +273,8 @@ def _search(
         encoded.path,
         study.record,
         study.folder,
-        vectors=vectors,
+        vectors=sources.vectors,
+        texts=sources.texts,
         address=address,
         progress=shown,
         all_begun=ahead.begin,

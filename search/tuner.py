@@ -9,7 +9,7 @@ is deleted at the end.
 import shutil
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -42,6 +42,7 @@ def run_trials(
     folder: Path,
     *,
     vectors: Path | None = None,
+    texts: Path | None = None,
     address: str | None = None,
     progress: Progress | None = None,
     trainable: type | None = None,
@@ -54,6 +55,7 @@ def run_trials(
         record: The study's record, open for writing; "ended" is written at the end.
         folder: The study's folder.
         vectors: File of the word vectors to start from, on such a disk too.
+        texts: File of the texts that encoders are warmed up on, likewise.
         address: Ray cluster to join; None starts Ray on this machine.
         trainable: What trains, in place of `SearchTrial`.
         all_begun: Called when there are no more trials to begin, and lanes fall empty.
@@ -82,6 +84,7 @@ def run_trials(
                     record=record,
                     folder=Path(folder),
                     vectors=vectors,
+                    texts=texts,
                     progress=shown,
                     stop=stop,
                     trainable=trainable,
@@ -112,6 +115,7 @@ class _Run:
     record: StudyRecord
     folder: Path
     vectors: Path | None
+    texts: Path | None
     progress: Progress
     stop: "StopSwitch"
     trainable: type | None
@@ -210,6 +214,8 @@ class _Run:
             folder=str(self.folder.resolve()),
             tasks=self.record.tasks,
             vectors=None if self.vectors is None else str(self.vectors.resolve()),
+            texts=None if self.texts is None else str(self.texts.resolve()),
+            mlm=asdict(self.space.settings.mlm),
             threads=max(1, int(search.cpus_per_trial)),
             gpu=on_gpu,
             memory_share=MEMORY_SHARE * share,
@@ -221,7 +227,10 @@ def calibration_configs(space: Space, count: int) -> list[dict[str, Any]]:
     rng = stream(space.search.seed, "calibration")
     drawn = (space.sample(rng) for _ in range(count))
     values = islice(chain(space.points, drawn), min(count, CALIBRATED))
-    return [space.configure(dict(chosen)).as_dict() for chosen in values]
+    found = [space.configure(dict(chosen)).as_dict() for chosen in values]
+    for config in found:  # how fast they are has nothing to do with what they start from
+        config["encoder"]["mlm_warm_up"] = False
+    return found
 
 
 def _name(trial: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from mtl_core.fields import CLOSED, Count, CountOrZero, Positive, Share, Switch
+from mtl_core.fields import CLOSED, Count, CountOrZero, Factor, Positive, Share, Switch
 
 OWN = "own"  # in place of the path of a file with vectors
 
@@ -53,6 +53,28 @@ class OwnVectorsConfig:
 
 
 @dataclass(frozen=True, kw_only=True, config=CLOSED)
+class MlmConfig:
+    """How encoders are warmed up on the study's own texts (`encoder.mlm_warm_up`).
+
+    Args:
+        steps: Updates; what a warm-up costs.
+        batch_size: Texts of an update.
+        learning_rate: It rises over the first tenth of the steps, then falls to 0.
+        dropout: In the embedding, the layers and the attention alike.
+        mask_share: Share of the words that are hidden.
+        words: So many of the most frequent words are hidden and foretold.
+    """
+
+    steps: Count = 2000
+    batch_size: Count = 64
+    learning_rate: Positive = 1e-3
+    dropout: Share = 0.1
+    mask_share: Factor = 0.15
+    words: Count = 10_000
+    seed: CountOrZero = 0
+
+
+@dataclass(frozen=True, kw_only=True, config=CLOSED)
 class DataConfig:
     """Where the tasks are and how their texts become numbers.
 
@@ -71,6 +93,7 @@ class DataConfig:
         vectors: GloVe or word2vec text file (plain or .gz) to start the word vectors from, or
             "own": vectors trained on the train texts and on texts without labels beside them.
         own_vectors: How these are trained.
+        mlm: How encoders are warmed up on the same texts, where `encoder.mlm_warm_up` asks for it.
     """
 
     source: str = "builtin"
@@ -86,6 +109,7 @@ class DataConfig:
     exclude_overlap: Switch = False
     vectors: str | None = None
     own_vectors: OwnVectorsConfig = Field(default_factory=OwnVectorsConfig)
+    mlm: MlmConfig = Field(default_factory=MlmConfig)
 
 
 @dataclass(frozen=True, kw_only=True, config=CLOSED)

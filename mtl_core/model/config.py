@@ -14,6 +14,8 @@ class EncoderConfig:
     Args:
         pretrained: Folder or hub name of a pretrained encoder of the BERT family, whose sizes are
             then those of this one (`pretrained.resolve`); a smaller `n_layers` takes its lowest.
+        mlm_warm_up: Start from an encoder of these sizes that has learnt, on the study's own texts,
+            to foretell hidden words; `data.mlm` says how.
         d_word: Width of the word vectors, which a linear layer brings to `d_model`.
         dropout_embedding: After words, positions and tokens are put together.
         dropout: After attention and inside and after the feed-forward part.
@@ -37,6 +39,7 @@ class EncoderConfig:
     """
 
     pretrained: str | None = None
+    mlm_warm_up: Switch = False
     n_layers: Count = 4
     d_model: Count = 300
     d_word: Count = 300
@@ -73,6 +76,8 @@ class EncoderConfig:
             )
         if self.pretrained is not None and self.mean_over_padding:
             raise ValueError("mean_over_padding is for the published encoder, not a pretrained one")
+        if self.pretrained is not None and self.mlm_warm_up:
+            raise ValueError("mlm_warm_up is for an encoder of our own, not a pretrained one")
 
     @property
     def brings_cls(self) -> bool:

@@ -24,7 +24,7 @@ from mtl_core.training.device_memory import is_memory_error, memory_of
 from mtl_core.training.evaluation import SplitBatches, advance
 from mtl_core.training.lane import Lane, Surroundings
 from mtl_core.training.memory import LaneMemory
-from mtl_core.training.models import WordVectors
+from mtl_core.training.mlm import WarmUp, WordVectors
 from mtl_core.training.places import Places
 from mtl_core.training.results import EpochResult, NoRoom
 from mtl_core.training.updates import take_together
@@ -38,6 +38,7 @@ class Engine:
     Args:
         device: "cpu", or a CUDA device.
         vectors: Word vectors to start from, and which words were found.
+        warm_up: What warms up the encoders that ask for it, when the first of each is opened.
         memory_share: Of the device's memory (on a CPU: of what is available now), the part that
             the lanes may take. A lane that is alone may take more.
     """
@@ -48,12 +49,13 @@ class Engine:
         *,
         device: str | torch.device = "cpu",
         vectors: WordVectors | None = None,
+        warm_up: WarmUp | None = None,
         memory_share: float = 0.8,
     ) -> None:
         lengths = [corpus.split(task, "train").lengths for task in range(corpus.n_tasks)]
         place = torch.device(device)
         self.around = Surroundings(
-            corpus, place, vectors, lengths, SplitBatches(corpus, "dev", place)
+            corpus, place, vectors, lengths, SplitBatches(corpus, "dev", place), warm_up
         )
         self.budget = int(memory_share * memory_of(place))  # bytes
         self.notes: list[str] = []

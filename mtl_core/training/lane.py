@@ -23,7 +23,8 @@ from mtl_core.training.config import TrialConfig
 from mtl_core.training.epoch_losses import EpochLosses
 from mtl_core.training.evaluation import Evaluation, SplitBatches, average
 from mtl_core.training.lr_schedule import lr_factor
-from mtl_core.training.models import WordVectors, build_model, copy_parameters, load_parameters
+from mtl_core.training.mlm import WarmUp, WordVectors
+from mtl_core.training.models import build_model, copy_parameters, load_parameters
 from mtl_core.training.results import EpochResult
 from mtl_core.training.updates import Update, Updater
 from mtl_core.weighting.methods import build_weighting
@@ -37,6 +38,7 @@ class Surroundings:
         vectors: Word vectors to start from, and which words were found.
         lengths: Words of every train text, one array per task.
         dev: The dev rows.
+        warm_up: What warms up the encoders that ask for it.
     """
 
     corpus: EncodedCorpus
@@ -44,6 +46,7 @@ class Surroundings:
     vectors: WordVectors | None
     lengths: Sequence[np.ndarray]
     dev: SplitBatches
+    warm_up: WarmUp | None = None
 
 
 class Lane:
@@ -67,7 +70,9 @@ class Lane:
             config.weighting, corpus.names, n_rows=[len(n) for n in around.lengths], seed=seed
         ).to(around.device)
         self._check()
-        model = build_model(corpus, config, seed=seed, vectors=around.vectors)
+        model = build_model(
+            corpus, config, seed=seed, vectors=around.vectors, warm_up=around.warm_up
+        )
         self.model = model.to(around.device)
         self.updater = self._new_updater()
         self.epoch = 0

@@ -25,18 +25,31 @@ from mtl_core.model.reads import Reads, reads_of
 from mtl_core.model.structures import build_plan
 from mtl_core.model.wide import LabelSets, WideLayout, lay_out, outputs
 from mtl_core.training.config import TrialConfig
-
-WordVectors = tuple[np.ndarray, np.ndarray]  # matrix (V, E) float32, found (V,) bool
+from mtl_core.training.mlm import WarmUp, WordVectors
 
 
 def build_model(
-    corpus: EncodedCorpus, config: TrialConfig, *, seed: int, vectors: WordVectors | None = None
+    corpus: EncodedCorpus,
+    config: TrialConfig,
+    *,
+    seed: int,
+    vectors: WordVectors | None = None,
+    warm_up: WarmUp | None = None,
 ) -> MultiTaskEncoder:
     """Return the encoder at the start of its training, on the CPU.
 
+    Args:
+        warm_up: What warms it up, where the configuration asks for it.
+
     Raises:
-        ConfigError: The pretrained encoder that is asked for is not there, or does not fit.
+        ConfigError: The pretrained encoder that is asked for is not there, or does not fit; or
+            nothing can warm the encoder up, or its warm-up diverges.
     """
+    if config.encoder.mlm_warm_up:
+        if warm_up is None:
+            raise ConfigError("encoder.mlm_warm_up: found true, but there are no texts for it here")
+        start = warm_up.weights(config.encoder)
+        return _new_model(corpus, config, seed, (start.words.numpy(), None), start.tables)
     if config.encoder.pretrained is not None:
         start = _starting_weights(corpus, config.encoder)
         words = start.words[: corpus.vocabulary_size].numpy()

@@ -16,7 +16,7 @@ from mtl_core.training.checkpoint import (
 )
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.engine import Engine
-from mtl_core.training.models import WordVectors
+from mtl_core.training.mlm import WarmUp, WordVectors
 from mtl_core.training.results import Diverged, EpochResult
 from mtl_core.training.updates import Updater
 from mtl_core.weighting.task_weighting import TaskWeighting
@@ -31,6 +31,7 @@ class Trainer:
         seed: Decides the initial weights, the order of the data and every dropout.
         device: "cpu", or a CUDA device.
         vectors: Word vectors to start from, and which words were found.
+        warm_up: What warms up the encoder, where `config` asks for it.
     """
 
     def __init__(
@@ -41,8 +42,9 @@ class Trainer:
         seed: int,
         device: str | torch.device = "cpu",
         vectors: WordVectors | None = None,
+        warm_up: WarmUp | None = None,
     ) -> None:
-        self.engine = Engine(corpus, device=device, vectors=vectors)
+        self.engine = Engine(corpus, device=device, vectors=vectors, warm_up=warm_up)
         self.lane = self.engine.open(config, seed)
         self.lengths = self.engine.around.lengths
 

@@ -59,6 +59,18 @@ def test_a_dry_run_trains_the_vectors_that_are_the_studys_own_and_says_what_they
         show_plan(str(SPACES / "sanity.yaml"), out=str(tmp_path), overrides=own)
 
 
+def test_a_dry_run_says_what_a_warm_up_costs_and_makes_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BRANCHPOINT_CACHE", str(tmp_path / "cache"))
+    overrides = ["encoder.mlm_warm_up=true", "data.mlm={steps: 1234}"]
+
+    show_plan(str(SPACES / "sanity.yaml"), out=str(tmp_path), overrides=overrides)
+
+    assert "a warm-up of 1,234 steps" in " ".join(capsys.readouterr().out.split())
+    assert not list(tmp_path.glob("cache/*.mlm.arrow"))
+
+
 def test_a_dry_run_says_how_many_lanes_there_are_where_they_are_fixed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,9 +14,11 @@ from safetensors import SafetensorError
 import mtl_core
 from mtl_core.data.config import DataConfig
 from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.own_texts import texts_path
 from mtl_core.data.task import Corpus, Split, Task
 from mtl_core.errors import ConfigError
 from mtl_core.training.config import TrialConfig
+from mtl_core.training.mlm import WarmUp
 from mtl_core.training.trainer import Trainer
 from search import finish as module
 from search.finish import finish
@@ -73,7 +75,11 @@ class Setting:
             source="random",
         )  # fmt: skip
         self.record.append("started", trial=trial, attempt=1, worker="w")
-        trainer = Trainer(self.encoded, TrialConfig.from_dict(config), seed=number)
+        texts = texts_path(self.corpus, self.encoded)
+        warm_up = WarmUp(self.encoded, texts, self.space.data.mlm)
+        trainer = Trainer(
+            self.encoded, TrialConfig.from_dict(config), seed=number, warm_up=warm_up
+        )
         for result in trainer.epochs():
             self.record.append(
                 "reported", trial=trial, epoch=result.epoch, average=result.average,
@@ -191,6 +197,23 @@ def test_lost_weights_are_trained_again_to_the_same_scores(setting: Setting) -> 
     setting.finish()
 
     trial = setting.record.trials["t0001"]
+    for event in setting.record.tested.values():
+        assert event["dev"] == trial.reports[event["epoch"] - 1].scores
+
+
+def test_lost_weights_of_a_warmed_up_encoder_are_trained_again_to_the_same_scores(
+    setting: Setting,
+) -> None:
+    overrides = ["encoder.mlm_warm_up=true", "data.mlm={steps: 3}"]
+    setting.space = parse_space(SPACE, overrides=overrides)
+    setting.run_trial("stack_pooling", keep=False)
+    for path in setting.encoded.path.parent.glob("*.mlm.arrow"):
+        path.unlink()
+
+    setting.finish()
+
+    trial = setting.record.trials["t0001"]
+    assert trial.config["encoder"]["mlm_warm_up"]
     for event in setting.record.tested.values():
         assert event["dev"] == trial.reports[event["epoch"] - 1].scores
 

@@ -91,6 +91,11 @@ def test_fewer_layers_can_be_searched(folder: Path) -> None:
             "pretrained one",
         ),
         (
+            "mlm_warm_up=true",
+            "encoder.mlm_warm_up: found true, which is for an encoder of our own and not a "
+            "pretrained one",
+        ),
+        (
             "data.tokenizer=word",
             "data.tokenizer: found 'word', but encoder.pretrained brings its own; leave it out",
         ),

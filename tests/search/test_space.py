@@ -183,6 +183,16 @@ def test_the_digest_changes_with_what_is_searched_and_not_with_how_long() -> Non
         assert parse_space(SPACE, overrides=[other]).digest() != digest
 
 
+def test_settings_of_the_warm_up_count_where_some_trial_has_one() -> None:
+    settings, switch = "data.mlm={steps: 7}", "mlm_warm_up={choice: [false, true]}"
+    without, cold = (parse_space(SPACE, overrides=more) for more in ([], [settings]))
+    warm, other = (parse_space(SPACE, overrides=[switch, *more]) for more in ([], [settings]))
+
+    assert [space.warms_up for space in (without, cold, warm, other)] == [False, False, True, True]
+    assert without.digest() == cold.digest()
+    assert len({space.digest() for space in (without, warm, other)}) == 3
+
+
 def test_weights_of_unknown_tasks_are_told_with_their_line(space: Space) -> None:
     space.validate_for(["books", "dvd"])
 

@@ -124,6 +124,24 @@ def test_the_same_call_adds_nothing_and_more_trials_are_added_to_what_is_there(
 
 
 @pytest.mark.usefixtures("study")  # its cluster
+def test_a_search_with_and_without_a_warm_up_makes_one_for_each_choice_of_sizes(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BRANCHPOINT_CACHE", str(tmp_path))
+    searched = ["mlm_warm_up={choice: [true, false]}", "encoder.n_layers={choice: [1, 2]}"]
+    shape = ["structure=stack_cls", "method=equal", "points=[]", "divergence_depth=1"]
+    grid = ["name=warm", "sampler=grid", "early_stopping=null", "epochs=1", "data.mlm={steps: 5}"]
+
+    found = search.run_search(SANITY, out=out, overrides=[*searched, *shape, *grid])
+
+    trials = found.record.trials.values()
+    assert [trial.state for trial in trials] == ["finished"] * 4
+    assert len({trial.reports[0].loss for trial in trials}) == 4
+    assert len(list(tmp_path.glob("*.texts.arrow"))) == 1
+    assert len(list(tmp_path.glob("*.mlm.arrow"))) == 2
+
+
+@pytest.mark.usefixtures("study")  # its cluster
 def test_a_space_that_is_used_up_ends_the_search_and_is_said(out: Path) -> None:
     said = io.StringIO()
     space = ["search.trials=40", "sharing.structure=single_task", "name=used_up", "epochs=1"]
