@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from mtl_core.data.config import DataConfig
 from mtl_core.data.encoded import encode
 from mtl_core.data.own_texts import read_texts, texts_path
@@ -24,8 +26,8 @@ def texts_of(config: DataConfig, cache: Path) -> tuple[Path, list[list[str]]]:
     path = texts_path(corpus, encoded)
     words, offsets = read_texts(path)
     spelt = {at: word for word, at in encoded.vocabulary().items()}
-    pairs = zip(offsets, offsets[1:], strict=False)
-    return path, [[spelt[int(word)] for word in words[start:end]] for start, end in pairs]
+    texts = np.split(words, offsets[1:-1])
+    return path, [[spelt[int(word)] for word in text] for text in texts]
 
 
 def test_the_file_holds_train_and_unlabelled_texts_by_their_known_words(tmp_path: Path) -> None:

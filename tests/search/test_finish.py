@@ -77,9 +77,7 @@ class Setting:
         self.record.append("started", trial=trial, attempt=1, worker="w")
         texts = texts_path(self.corpus, self.encoded)
         warm_up = WarmUp(self.encoded, texts, self.space.data.mlm)
-        trainer = Trainer(
-            self.encoded, TrialConfig.from_dict(config), seed=number, warm_up=warm_up
-        )
+        trainer = Trainer(self.encoded, TrialConfig.from_dict(config), seed=number, warm_up=warm_up)
         for result in trainer.epochs():
             self.record.append(
                 "reported", trial=trial, epoch=result.epoch, average=result.average,

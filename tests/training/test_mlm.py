@@ -1,4 +1,4 @@
-"""Warm-up on hidden words: it learns, starts the banks of any plan, is kept, and is reproducible."""
+"""Warm-up on hidden words: it learns, starts the banks of any plan, is kept and reproducible."""
 
 from collections.abc import Callable
 from dataclasses import replace
