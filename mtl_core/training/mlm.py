@@ -36,8 +36,8 @@ from mtl_core.errors import ConfigError
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.forward import Part, compute_logits, family
-from mtl_core.model.plan import Reads
 from mtl_core.model.pretrained_weights import StartingWeights
+from mtl_core.model.reads import Reads
 from mtl_core.model.structures import stack_pooling
 from mtl_core.seeding import derive_seed
 from mtl_core.training.config import TrainingConfig
