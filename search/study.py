@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from mtl_core.training.export import Predictor
+    from mtl_core.training.predictor import Predictor
 
 ENDINGS = {  # those that a user has to be told of
     "exhausted": "every configuration of the space has been tried: the search ends",

@@ -18,8 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtl_core.data.batches import Minibatch, plan_epoch, spans
+from mtl_core.data.batches import plan_epoch
 from mtl_core.data.config import BatchConfig, MlmConfig
+from mtl_core.data.minibatch import Minibatch, spans
 from mtl_core.data.tokenizer import CLS, UNKNOWN
 from mtl_core.seeding import stream
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtl_core.data.batches import Minibatch
+from mtl_core.data.minibatch import Minibatch
 from mtl_core.model.banks import Banks, Narrowed, narrow_rows, narrow_words, side_by_side
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.dropout import draw_seed

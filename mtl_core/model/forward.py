@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from mtl_core.data.batches import Minibatch
+from mtl_core.data.minibatch import Minibatch
 from mtl_core.model.banks import Banks, Narrowed
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.dropout import Noise

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtl_core.data.batches import spans
+from mtl_core.data.minibatch import spans
 from mtl_core.model.grouped import grouped_norm
 from mtl_core.model.layout import Block, place
 from mtl_core.model.plan import norm_group

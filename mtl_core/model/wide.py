@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtl_core.data.batches import Minibatch
+from mtl_core.data.minibatch import Minibatch
 from mtl_core.data.wide import Ngrams
 from mtl_core.model.dropout import Noise
 from mtl_core.model.reads import Reads

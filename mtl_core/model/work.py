@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtl_core.data.batches import Minibatch
+from mtl_core.data.minibatch import Minibatch
 from mtl_core.model.banks import Banks, Chosen, Shapes, Tables, unpack
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.dropout import Noise, Span

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mtl_core.data.batches import Step
+from mtl_core.data.minibatch import Step
 from mtl_core.training.results import Diverged
 
 

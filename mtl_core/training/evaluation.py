@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtl_core.data.batches import Minibatch, collate, evaluation_steps, spans
+from mtl_core.data.batches import evaluation_steps
 from mtl_core.data.encoded import EncodedCorpus, EncodedSplit, TaskInfo
+from mtl_core.data.minibatch import Minibatch, collate, spans
 from mtl_core.data.wide import wide_features
 from mtl_core.metrics import ACCURACY, Answers, Metric, get_metric
 from mtl_core.model.encoder import MultiTaskEncoder

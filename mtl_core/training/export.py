@@ -11,8 +11,8 @@ is the same function. Shapes: K tasks, V words, C classes.
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -24,42 +24,21 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from mtl_core.data.batches import Minibatch, evaluation_steps, read_wide
-from mtl_core.data.encoded import EncodedCorpus, TaskInfo, task_info
-from mtl_core.data.task import LABEL_SEPARATOR, Split
+from mtl_core.data.encoded import EncodedCorpus, task_info
 from mtl_core.data.wide import Ngrams, wide_features
-from mtl_core.data.word_ids import WordIds, encode_rows
-from mtl_core.errors import ConfigError, check_names
+from mtl_core.errors import ConfigError
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.plan import SharingPlan
 from mtl_core.model.wide import outputs
 from mtl_core.training.checkpoint import pack, unpack
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.models import layout_of, load_parameters, plan_of, reads_of_tasks
+from mtl_core.training.predictor import Predictor
 
 FORMAT = 1
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 _VOCABULARY = "vocabulary_of_tasks"  # among the weights, (K, V) as bytes
 _NGRAMS = "ngrams"  # among the weights
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a model says of a text.
-
-    Args:
-        label: The likeliest label; the labels that hold, with `LABEL_SEPARATOR` between them; the
-            value, as a number; or the tag of each word, with a space between them.
-        probabilities: Of each label; empty for values and tags.
-    """
-
-    label: str
-    probabilities: dict[str, float]
-
-    @property
-    def holding(self) -> list[str]:
-        """The labels that hold, one or several; none of values and tags."""
-        return [name for name in self.label.split(LABEL_SEPARATOR) if name in self.probabilities]
 
 
 def export(
@@ -102,111 +81,6 @@ def export(
         if folder.exists():
             folder.rename(Path(beside, "old"))
         new.rename(folder)
-
-
-class Predictor:
-    """A loaded model; `tasks` are the names it knows, `about` what was said of it."""
-
-    def __init__(
-        self,
-        model: MultiTaskEncoder,
-        values: Mapping[str, Any],
-        tokenizer: Tokenizer,
-        ngrams: Ngrams | None = None,
-    ) -> None:
-        self.model, self._tokenizer, self._ngrams = model.eval(), tokenizer, ngrams
-        self.about: dict[str, Any] = values["about"]
-        self.config: dict[str, Any] = values["config"]
-        self.infos = {task["name"]: task_info(task) for task in values["tasks"]}
-        self.labels = {name: info.labels for name, info in self.infos.items()}
-        self._max_words: int = values["max_words"]
-
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        return tuple(self.infos)
-
-    def predict(
-        self, task: str, texts: Sequence[str], seconds: Sequence[str] = ()
-    ) -> list[Prediction]:
-        """Return the prediction for each text, or pair of texts, in their order.
-
-        Args:
-            seconds: The second text of each pair, for a task of pairs.
-
-        Raises:
-            ConfigError: The model has no such task, the texts are no list of texts, or they are no
-                pairs where the task is of pairs.
-        """
-        check_names([task], self.tasks, where="task")
-        info = self.infos[task]
-        _check_texts(texts, seconds, info)
-        if not texts:
-            return []
-        if info.kind == "tagging":
-            texts = [" ".join(text.split()) or "?" for text in texts]
-        rows = Split(texts=tuple(texts), labels=(), source="texts", seconds=tuple(seconds))
-        found = encode_rows(self._tokenizer, rows, info.kind, self._max_words)
-        said: list[Prediction] = [Prediction(label="", probabilities={})] * len(texts)
-        with torch.no_grad():
-            for examples, batch in _minibatches(self.tasks.index(task), found, self._ngrams):
-                sizes = [1] * len(examples)
-                if info.kind == "tagging":
-                    sizes = batch.lengths.tolist()
-                for row, outputs in zip(
-                    examples.tolist(), torch.split(self.model(batch), sizes), strict=True
-                ):
-                    starts = found.starts[row] if found.starts else ()
-                    said[row] = _prediction(outputs[:, : info.n_outputs], info, starts)
-        return said
-
-    def predict_lines(self, task: str, lines: Sequence[str]) -> list[Prediction]:
-        """Return the predictions for lines of text; of a task of pairs, a tab stands between two.
-
-        Raises:
-            ConfigError: As `predict`, or a line of a task of pairs is no pair, with its number.
-        """
-        check_names([task], self.tasks, where="task")
-        if not self.infos[task].of_pairs:
-            return self.predict(task, lines)
-        cells = [line.split("\t") for line in lines]
-        faults = [
-            f"line {number}: {len(of_line)} cells, task {task!r} is of pairs: TEXT<TAB>TEXT wanted"
-            for number, of_line in enumerate(cells, start=1)
-            if len(of_line) != 2
-        ]
-        if faults:
-            raise ConfigError(faults[:5])
-        return self.predict(task, [first for first, _ in cells], [second for _, second in cells])
-
-
-def _check_texts(texts: Sequence[str], seconds: Sequence[str], info: TaskInfo) -> None:
-    for name, given in (("texts", texts), ("seconds", seconds)):
-        if isinstance(given, str) or not all(isinstance(text, str) for text in given):
-            raise ConfigError(f"{name}: must be a list of texts, each of them a string")
-    if info.of_pairs and len(seconds) != len(texts):
-        raise ConfigError(
-            f"task {info.name!r}: is of pairs, found {len(seconds)} second texts for {len(texts)}"
-        )
-    if seconds and not info.of_pairs:
-        raise ConfigError(f"task {info.name!r}: is of single texts, so there are no second ones")
-
-
-def _prediction(outputs: Tensor, info: TaskInfo, starts: Sequence[int]) -> Prediction:
-    """Return what the outputs of one text say, (1, C); of a tagged text, (words, C)."""
-    if info.kind == "regression":
-        value = float(outputs[0, 0]) * info.spread + info.mean
-        return Prediction(label=f"{value:.4g}", probabilities={})
-    if info.kind == "tagging":
-        tags = [info.labels[at] for at in outputs.argmax(dim=1).tolist()]
-        chosen = [tag for tag, word in zip(tags, starts, strict=True) if word >= 0]
-        return Prediction(label=" ".join(chosen), probabilities={})
-    several = info.kind == "multilabel"
-    shares = torch.sigmoid(outputs[0]) if several else torch.softmax(outputs[0], dim=0)
-    by_label = dict(zip(info.labels, shares.tolist(), strict=True))
-    if several:
-        holding = [label for label, share in by_label.items() if share > 0.5]
-        return Prediction(LABEL_SEPARATOR.join(holding) or LABEL_SEPARATOR, by_label)
-    return Prediction(label=info.labels[int(outputs[0].argmax())], probabilities=by_label)
 
 
 def load(folder: str | Path) -> Predictor:
@@ -272,33 +146,6 @@ def _model(
     )
     load_parameters(model, state)
     return model
-
-
-def _minibatches(
-    task: int, found: WordIds, ngrams: Ngrams | None
-) -> Iterator[tuple[np.ndarray, Minibatch]]:
-    """Yield minibatches of texts of like length, each with the places of its texts in `found`."""
-    lengths = np.array([len(of_text) for of_text in found.ids], dtype=np.int64)
-    seconds = np.array(found.seconds, dtype=np.int32)
-    for step in evaluation_steps([lengths]):
-        examples = step[0].examples
-        words = np.zeros((len(examples), lengths[examples].max()), dtype=np.int64)
-        for at, example in enumerate(examples):
-            words[at, : lengths[example]] = found.ids[example]
-        yield (
-            examples,
-            Minibatch(
-                words=torch.from_numpy(words),
-                lengths=torch.from_numpy(lengths[examples]),
-                labels=torch.zeros(len(examples), dtype=torch.int64),
-                tasks=(task,),
-                sizes=(len(examples),),
-                seconds=seconds[examples],
-                wide=None
-                if ngrams is None
-                else read_wide(ngrams, [found.ids[e] for e in examples]),
-            ),
-        )
 
 
 def _version(package: str) -> str | None:

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtl_core.data.batches import Step, plan_epoch
+from mtl_core.data.batches import plan_epoch
 from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.data.minibatch import Step
 from mtl_core.errors import ConfigError
 from mtl_core.training.best import AVERAGE, BestEpochs
 from mtl_core.training.checkpoint import Checkpoint, pack, unpack

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtl_core.data.batches import Minibatch
 from mtl_core.data.encoded import TaskInfo
+from mtl_core.data.minibatch import Minibatch
 from mtl_core.data.targets import MISSING, WITH_CLASSES
 from mtl_core.model.banks import Narrowed
 from mtl_core.model.plan import SharingPlan

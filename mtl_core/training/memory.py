@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtl_core.data.batches import Step
 from mtl_core.data.config import BatchConfig
 from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.data.minibatch import Step
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.forward import compute_logits
 from mtl_core.model.plan import SharingPlan

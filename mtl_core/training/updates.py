@@ -17,8 +17,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mtl_core.data.batches import Step, collate
 from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.data.minibatch import Step, collate
 from mtl_core.data.wide import WideFeatures, wide_features
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.forward import Part, compute_logits

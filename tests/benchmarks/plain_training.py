@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtl_core.data.batches import Row, Step, collate
 from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.data.minibatch import Row, Step, collate
 from mtl_core.model.config import EncoderConfig
 from mtl_core.training.config import TrialConfig
 

@@ -27,8 +27,9 @@ from shares import PARTS, measure_shares, share_table
 from torch.utils.flop_counter import FlopCounterMode
 from work import UPDATE, steps_flops
 
-from mtl_core.data.batches import Row, Step, collate, plan_epoch
+from mtl_core.data.batches import plan_epoch
 from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.data.minibatch import Row, Step, collate
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.precision import products_dtype
 from mtl_core.training.config import TrialConfig

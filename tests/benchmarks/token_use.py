@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtl_core.data.batches import Minibatch
+from mtl_core.data.minibatch import Minibatch
 from mtl_core.model import layer
 from mtl_core.model.attention import Segment
 from mtl_core.model.encoder import MultiTaskEncoder

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from mtl_core.data.batches import Step
 from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.data.minibatch import Step
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.plan import SharingPlan
 from mtl_core.model.reads import Readout, Tokens

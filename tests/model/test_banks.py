@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from gradients import gradients_by_table
 from torch import Tensor
 
-from mtl_core.data.batches import Minibatch
+from mtl_core.data.minibatch import Minibatch
 from mtl_core.model.banks import (
     narrow_rows,
     narrow_words,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtl_core.data.batches import Minibatch
+from mtl_core.data.minibatch import Minibatch
 from mtl_core.model import precision
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.encoder import MultiTaskEncoder

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from random_plans import named, plans
 from torch import Tensor
 
-from mtl_core.data.batches import Minibatch
+from mtl_core.data.minibatch import Minibatch
 from mtl_core.model.config import EncoderConfig, SharingConfig
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.forward import Part, compute_logits

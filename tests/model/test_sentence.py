@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mtl_core.data.batches import Minibatch
+from mtl_core.data.minibatch import Minibatch
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.structures import layerwise_explicit, stack_cls, stack_pooling

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtl_core.data.batches import Minibatch
+from mtl_core.data.minibatch import Minibatch
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.plan import SharingPlan

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtl_core.data.batches import Minibatch, WideTexts
+from mtl_core.data.minibatch import Minibatch, WideTexts
 from mtl_core.data.wide import Ngrams
 from mtl_core.model.dropout import Noise
 from mtl_core.model.wide import WideLayout, WideLookup, lay_out, look_up, outputs, wide_logits

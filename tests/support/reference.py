@@ -16,8 +16,9 @@ import torch.nn.functional as F
 from reference_model import Key, ReferenceModel
 from torch import Tensor, nn
 
-from mtl_core.data.batches import Row, plan_epoch
+from mtl_core.data.batches import plan_epoch
 from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.data.minibatch import Row
 from mtl_core.seeding import stream
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.models import build_model

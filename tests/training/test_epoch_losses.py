@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mtl_core.data.batches import Row
+from mtl_core.data.minibatch import Row
 from mtl_core.training.epoch_losses import EpochLosses
 from mtl_core.training.results import Diverged
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from mtl_core.data.batches import Row, collate
 from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.data.minibatch import Row, collate
 from mtl_core.training import evaluation as evaluation_module
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.evaluation import (

@@ -8,9 +8,9 @@ import pytest
 import torch
 from mixed_corpus import mixed_corpus
 
-from mtl_core.data.batches import Row, collate
 from mtl_core.data.config import DataConfig
 from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.minibatch import Row, collate
 from mtl_core.data.wide import wide_features
 from mtl_core.errors import ConfigError
 from mtl_core.model.forward import Part, compute_logits

@@ -7,8 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mtl_core.data.batches import Minibatch, Row, collate
 from mtl_core.data.encoded import EncodedCorpus, TaskInfo
+from mtl_core.data.minibatch import Minibatch, Row, collate
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.losses import shared_gradients, task_losses
 from mtl_core.training.models import build_model

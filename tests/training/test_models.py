@@ -18,8 +18,8 @@ from pretrained_folders import (
 )
 from torch import Tensor
 
-from mtl_core.data.batches import Minibatch, Row, collate
 from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.data.minibatch import Minibatch, Row, collate
 from mtl_core.errors import ConfigError
 from mtl_core.model.config import EncoderConfig, SharingConfig
 from mtl_core.model.encoder import MultiTaskEncoder

@@ -8,8 +8,8 @@ import torch
 from mixed_trials import mixed_trials
 from torch import Tensor
 
-from mtl_core.data.batches import collate
 from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.data.minibatch import collate
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.engine import Engine
 from mtl_core.training.lane import Lane
