@@ -2,7 +2,7 @@
 
 A step is what one update of the weights sees (`minibatch.py`): one row (`alternating`) or one of
 every task (`joint`), a row being texts of one task. `sampling.py` decides how often the examples of
-a task come in an epoch, and `cutting.py` which of them share a row, so that little of it is padding.
+a task come in an epoch, `cutting.py` which of them share a row, so that little of it is padding.
 No task's order depends on which other tasks there are. Shapes: K tasks.
 """
 
