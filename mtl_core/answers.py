@@ -55,7 +55,7 @@ def answer(task: Task, split: str, predicted: Predicted) -> Answered:
 
 
 def _tags(task: Task, labels: tuple[str, ...], predicted: Predicted, metric: Metric) -> Answered:
-    """Of each text the words count whose tag occurs in train."""
+    """Of each text the words count whose tag the task has."""
     numbers = {tag: at for at, tag in enumerate(task.labels)}
     said: list[int] = []
     right: list[int] = []

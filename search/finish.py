@@ -26,7 +26,6 @@ from mtl_core.data.own_vectors import vectors_path
 from mtl_core.data.task import Corpus
 from mtl_core.data.vectors import vectors_for
 from mtl_core.errors import ConfigError
-from mtl_core.metrics import ACCURACY, get_metric
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.evaluation import TaskEvaluation, evaluate
 from mtl_core.training.export import CONFIG, export
@@ -35,8 +34,7 @@ from mtl_core.training.models import restore_model
 from mtl_core.training.trainer import Trainer
 from search.record import StudyRecord
 from search.report.findings import AVERAGE, TASK
-from search.report.statistics import OfTask, Scored
-from search.rows import pack
+from search.rows import metrics_of, pack, rows_of
 from search.snapshots import snapshot_path
 from search.space import Space
 from search.tables import RUN_AGAIN
@@ -173,8 +171,8 @@ def _test(
         "dev": {task: found.score for task, found in dev.items()},
         "dev_rows": {task: found.n_rows for task, found in dev.items()},
         "scores": {task: _scores(found) for task, found in test.items()},
-        "correct": pack({task: _rows(found) for task, found in test.items()}),
-        "metrics": _metrics(study.encoded),
+        "correct": pack({task: rows_of(found) for task, found in test.items()}),
+        "metrics": metrics_of(study.encoded),
         "seen": pack({task: found.seen_in_train for task, found in test.items()}),
     }
 
@@ -185,19 +183,6 @@ def _scores(found: TaskEvaluation) -> dict[str, Any]:
         "rows": found.n_rows,
         f"{found.metric.name}_unseen": found.score_unseen,
         "rows_unseen": found.n_unseen,
-    }
-
-
-def _rows(found: TaskEvaluation) -> OfTask:
-    return found.correct if found.metric is ACCURACY else Scored(found.counts, found.metric)
-
-
-def _metrics(encoded: EncodedCorpus) -> dict[str, tuple[str, str]]:
-    """Return kind and metric of the tasks that are no classification scored by accuracy."""
-    return {
-        task.name: (task.kind, task.metric)
-        for task in encoded.tasks
-        if get_metric(task.kind, task.metric) is not ACCURACY
     }
 
 
@@ -227,8 +212,8 @@ def _baseline_fields(baseline: Baseline, encoded: EncodedCorpus) -> dict[str, An
         "dev": {task: of_task.score for task, of_task in found["dev"].items()},
         "dev_rows": {task: of_task.n_rows for task, of_task in found["dev"].items()},
         "test": {task: _scores(of_task) for task, of_task in test.items()},
-        "correct": pack({task: _rows(of_task) for task, of_task in test.items()}),
-        "metrics": _metrics(encoded),
+        "correct": pack({task: rows_of(of_task) for task, of_task in test.items()}),
+        "metrics": metrics_of(encoded),
         "seen": pack({task: of_task.seen_in_train for task, of_task in test.items()}),
         "regularisation": baseline.regularisation,
     }

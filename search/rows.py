@@ -9,15 +9,34 @@ import base64
 import binascii
 import zlib
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl_core.metrics import get_metric
+from mtl_core.metrics import ACCURACY, get_metric
 from search.report.statistics import OfTask, Scored
+
+if TYPE_CHECKING:
+    from mtl_core.data.encoded import EncodedCorpus
+    from mtl_core.training.evaluation import TaskEvaluation
 
 Bits = NDArray[np.bool_]
 _COUNTS = np.dtype("<f4")
+
+
+def rows_of(found: "TaskEvaluation") -> OfTask:
+    """Return what is kept of a task's rows: right or wrong, or what each adds to its metric."""
+    return found.correct if found.metric is ACCURACY else Scored(found.counts, found.metric)
+
+
+def metrics_of(encoded: "EncodedCorpus") -> dict[str, tuple[str, str]]:
+    """Return kind and metric of the tasks that are no classification scored by accuracy."""
+    return {
+        task.name: (task.kind, task.metric)
+        for task in encoded.tasks
+        if get_metric(task.kind, task.metric) is not ACCURACY
+    }
 
 
 def pack(rows: Mapping[str, OfTask]) -> dict[str, str]:

@@ -25,8 +25,8 @@ from mtl_core.baselines import baselines
 from mtl_core.data.encoded import EncodedCorpus, encode, open_encoded
 from mtl_core.data.readers import read_corpus
 from mtl_core.data.task import Corpus
-from search.report.statistics import OfTask, Scored, mean_score, only
-from search.rows import pack, unpack, unpack_bits
+from search.report.statistics import OfTask, mean_score, only
+from search.rows import metrics_of, pack, rows_of, unpack, unpack_bits
 from search.space import Space, load_space
 
 DRAWS = 1000
@@ -48,7 +48,6 @@ def train(job: Job) -> dict[str, Any]:
     """Return what the epoch that is best on dev comes to on test."""
     import torch
 
-    from mtl_core.metrics import ACCURACY
     from mtl_core.training.config import TrialConfig
     from mtl_core.training.evaluation import evaluate
     from mtl_core.training.models import restore_model
@@ -71,12 +70,7 @@ def train(job: Job) -> dict[str, Any]:
         "epoch": dev.epoch,
         "dev": dev.average,
         "minutes": seconds / 60,
-        "rows": pack(
-            {
-                name: of.correct if of.metric is ACCURACY else Scored(of.counts, of.metric)
-                for name, of in found.items()
-            }
-        ),
+        "rows": pack({name: rows_of(of_task) for name, of_task in found.items()}),
         "seen": pack({name: of.seen_in_train for name, of in found.items()}),
     }
 
@@ -86,11 +80,7 @@ class Results:
 
     def __init__(self, path: Path, corpus: EncodedCorpus) -> None:
         self.path, self.names = path, corpus.names
-        self.metrics = {
-            task.name: (task.kind, task.metric)
-            for task in corpus.tasks
-            if (task.kind, task.metric) != ("classification", "accuracy")
-        }
+        self.metrics = metrics_of(corpus)
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         self.found = [json.loads(line) for line in lines]
 
