@@ -12,6 +12,10 @@ import torch
 sys.path.append(str(Path(__file__).with_name("support")))
 pytest.register_assert_rewrite("agreement", "schedules")
 
+# Triton reads it when it is first imported, by whatever part; only tests of kernels make use of it.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 # Real data is never in the repository; a clone may have it beside itself.
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

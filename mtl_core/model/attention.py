@@ -4,17 +4,20 @@ The texts come in segments of one width. PyTorch's fused kernel does those witho
 leaves its fused form where there is dropout, and has a slow backward pass in bfloat16 on a CPU
 (figures in `tests/benchmarks/README.md`); there `_Attention` goes over a few heads at a time, so
 that the weights stay in the cache from one operation to the next, and keeps the weights for the
-backward pass, as they are and as they were used.
+backward pass, as they are and as they were used. On a GPU one kernel does all segments at once
+(`kernels/attention.py`), but for those in which some keys are hidden or gated.
 Shapes: P positions, N texts, T positions of a text, H heads, D width, d = D / H.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mtl_core.kernels.usable import usable
 from mtl_core.model.dropout import Noise, kept_scale
 
 _CHUNK = 1 << 19  # attention weights in work at a time: four tensors of them fit in a cache
@@ -37,6 +40,8 @@ class Segment(NamedTuple):
         hidden: What is added besides to the scores of the first S keys where a later position
             asks, 0 or -inf, (texts, S); a query that stands apart is none.
         gates: What is added to the scores of the first S keys, with a gradient, (texts, S).
+        valid: How many of the keys of each text are no padding; these come first, (texts,). Given
+            in place of a bias where the kernel of a GPU does the segment.
     """
 
     start: int
@@ -48,6 +53,7 @@ class Segment(NamedTuple):
     share: float = 0.0
     hidden: Tensor | None = None
     gates: Tensor | None = None
+    valid: np.ndarray | None = None
 
 
 def attend(qkv: Tensor, segments: Sequence[Segment], n_heads: int) -> Tensor:
@@ -75,6 +81,8 @@ def _attend(
     packed: Tensor, apart: Tensor | None, segments: tuple[Segment, ...], n_heads: int
 ) -> Tensor:
     """The same for both; the arguments are those of `_Attention`."""
+    if all(segment.valid is not None for segment in segments):
+        return _in_one_call(packed, apart, segments, n_heads)
     slow = [_fused_is_slow(packed, segment) for segment in segments]
     if all(slow):
         return _by_chunks(packed, apart, segments, n_heads)
@@ -86,12 +94,39 @@ def _attend(
         queries = torch.split(apart, [segment.texts for segment in segments])
     outs = []
     for segment, part, query, is_slow in zip(segments, parts, queries, slow, strict=True):
-        if is_slow:
-            alone = (segment._replace(start=0, first_text=0),)
+        alone = (segment._replace(start=0, first_text=0),)
+        if segment.valid is not None:
+            outs.append(_in_one_call(part, query, alone, n_heads))
+        elif is_slow:
             outs.append(_by_chunks(part, query, alone, n_heads))
         else:
             outs.append(_fused(part, query, segment, n_heads))
     return torch.cat(outs) if len(outs) > 1 else outs[0]
+
+
+def has_kernel(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether segments may say which keys are `valid` in place of a bias."""
+    return usable(device, dtype)
+
+
+def _in_one_call(
+    packed: Tensor, apart: Tensor | None, segments: Sequence[Segment], n_heads: int
+) -> Tensor:
+    from mtl_core.kernels.attention import Texts, attend_all, lay_out
+
+    groups = [
+        Texts(
+            first_key=segment.start,
+            first_query=segment.start if apart is None else segment.first_text,
+            width=segment.width,
+            valid=np.asarray(segment.valid),
+            one_query=apart is not None,
+            share=segment.share if segment.noise else 0.0,
+            keys=segment.noise.keys() if segment.noise else (0, 0),
+        )
+        for segment in segments
+    ]
+    return attend_all(packed, apart, lay_out(groups, packed.device), n_heads)
 
 
 def _by_chunks(

@@ -13,6 +13,7 @@ from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -137,13 +138,15 @@ def narrow_words(table: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor]
     """Return which rows of the word table are used, sorted, them as a new leaf, and new places.
 
     Args:
-        places: Row of the table of each word, any shape; on the CPU or where the table is.
+        places: Row of the table of each word, any shape, on the CPU.
     """
-    is_used = torch.zeros(len(table), dtype=torch.bool, device=places.device)
-    is_used[places] = True  # by a mark for each row: sorting takes several times as long
-    used = is_used.nonzero().squeeze(1)
-    new = torch.empty(len(table), dtype=torch.int64, device=places.device)
-    new[used] = torch.arange(len(used), device=places.device)
-    used, new_places = (t.to(table.device, non_blocking=True) for t in (used, new[places]))
-    part = table.detach() if len(used) == len(table) else table.detach().index_select(0, used)
+    numbers = places.numpy()
+    is_used = np.zeros(len(table), dtype=np.bool_)
+    is_used[numbers] = True  # by a mark for each row: sorting takes several times as long
+    rows = np.flatnonzero(is_used)
+    new = np.empty(len(table), dtype=np.int64)
+    new[rows] = np.arange(len(rows))
+    found = (torch.from_numpy(side) for side in (rows, new[numbers]))
+    used, new_places = (side.to(table.device, non_blocking=True) for side in found)
+    part = table.detach() if len(rows) == len(table) else table.detach().index_select(0, used)
     return used, part.requires_grad_(), new_places

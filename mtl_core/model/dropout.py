@@ -4,7 +4,8 @@ A unit is kept when a random number of 8 bits is not below a threshold, or one o
 are too coarse for the share asked for; so the share really dropped is a multiple of 1/256 or of
 1/65,536, and kept units are scaled by the share really kept, so that expectations are exact. The
 bits are NumPy's SFC64, which takes half the time of torch's own generator (Srivastava et al.,
-2014). On other devices torch's own masks are fast, and are taken, from a generator of their own.
+2014). On a GPU a mask is a function of two keys and the number of a unit, and is made where it is
+used (`kernels/dropout.py`).
 
 Each part of a pass has its own `Noise`, and draws from it in the same order whatever other parts
 there are: so a lane's masks follow from its seed and step alone.
@@ -13,13 +14,19 @@ there are: so a lane's masks follow from its seed and step alone.
 import math
 from collections.abc import Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mtl_core.kernels.usable import usable
+
+if TYPE_CHECKING:
+    from mtl_core.kernels.dropout import Dropped  # which imports triton
+
 _COARSE_ENOUGH = 0.02  # largest relative error of a share in 1/256 that 16 bits would mend
+_64_BITS = (1 << 64) - 1
 _LARGEST_DRAW = 1 << 18  # bytes, so that they are still in the cache when they are used
 _LEAST_DRAW = 1 << 14  # so that a small model draws once and not at every place of dropout
 
@@ -33,6 +40,7 @@ class Noise:
 
     def __init__(self, device: torch.device, seed: int | None = None) -> None:
         self._device, self._seed = device, seed
+        self._n_keys = 0
         self._bytes = torch.empty(0, dtype=torch.int8)
 
     def mask(self, shape: Sequence[int], share: float, dtype: torch.dtype) -> Tensor:
@@ -40,6 +48,11 @@ class Noise:
         mask = torch.empty(shape, dtype=dtype, device=self._device)
         self.write(share, out=mask)
         return mask
+
+    def keys(self) -> tuple[int, int]:
+        """Return the keys of the next draw of a kernel, 32 bits each."""
+        self._n_keys += 1
+        return divmod(split_mix(self._known_seed, self._n_keys), 1 << 32)
 
     def write(self, share: float, *, out: Tensor) -> None:
         """Write such a mask to `out`, which is contiguous."""
@@ -57,13 +70,16 @@ class Noise:
             torch.ge(self._take(part.numel(), dtype), least_kept, out=part)
 
     @cached_property
+    def _known_seed(self) -> int:
+        return draw_seed() if self._seed is None else self._seed
+
+    @cached_property
     def _source(self) -> np.random.SFC64:
-        return np.random.SFC64(draw_seed() if self._seed is None else self._seed)
+        return np.random.SFC64(self._known_seed)
 
     @cached_property
     def _generator(self) -> torch.Generator:
-        seed = draw_seed() if self._seed is None else self._seed
-        return torch.Generator(self._device).manual_seed(seed)
+        return torch.Generator(self._device).manual_seed(self._known_seed)
 
     def _take(self, count: int, dtype: torch.dtype) -> Tensor:
         """Return so many random numbers of a type."""
@@ -86,12 +102,26 @@ class Span(NamedTuple):
     share: float
 
 
+def drop(x: Tensor, spans: Sequence[Span]) -> Tensor:
+    """Return x with a share of each span dropped, (places, width)."""
+    if not any(span.noise and span.share for span in spans):
+        return x
+    if usable(x.device, x.dtype):
+        from mtl_core.kernels.dropout import dropout
+
+        return dropout(x, dropped(spans, tuple((span.start, span.end) for span in spans)))
+    mask = drop_mask(spans, x.shape[1], x.dtype, x.device)
+    return x if mask is None else x * mask
+
+
 def drop_mask(
     spans: Sequence[Span], width: int, dtype: torch.dtype, device: torch.device
 ) -> Tensor | None:
     """Return the mask of all places, (places, width); None where no part drops anything."""
     if not any(span.noise and span.share for span in spans):
         return None
+    if usable(device, dtype):
+        return drop(torch.ones(spans[-1].end, width, dtype=dtype, device=device), spans)
     mask = torch.empty(spans[-1].end, width, dtype=dtype, device=device)
     for start, end, noise, share in spans:
         if noise and share:
@@ -99,6 +129,29 @@ def drop_mask(
         else:
             mask[start:end] = 1
     return mask
+
+
+def dropped(spans: Sequence[Span], bounds: Sequence[tuple[int, int]]) -> "list[Dropped]":
+    """Return what a kernel is to drop of each of these runs, each of which is in one span."""
+    from mtl_core.kernels.dropout import Dropped
+
+    found, at = [], -1
+    share, keys, first, last = 0.0, (0, 0), 0, 0
+    for start, end in bounds:
+        if start >= last and at + 1 < len(spans):
+            at += 1
+            first, last, noise, share = spans[at]
+            keys, share = (noise.keys(), share) if noise and share else ((0, 0), 0.0)
+        found.append(Dropped(start, end, first, share, keys))
+    return found
+
+
+def split_mix(seed: int, number: int) -> int:
+    """Return the number-th 64 bits that follow from the seed (Steele, Lea and Flood, 2014)."""
+    bits = (seed + number * 0x9E3779B97F4A7C15) & _64_BITS
+    bits = ((bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9) & _64_BITS
+    bits = ((bits ^ (bits >> 27)) * 0x94D049BB133111EB) & _64_BITS
+    return bits ^ (bits >> 31)
 
 
 def draw_seed() -> int:

@@ -7,34 +7,20 @@ word vectors, U words of a table.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from mtl_core.kernels.usable import as_on_gpu
+from mtl_core.model.embedding_as_one import EmbeddedPart, embed_as_one, enter_as_one, flat_places
 from mtl_core.model.layout import Block, n_positions
-
-
-class EmbeddedPart(NamedTuple):
-    """The texts of one part.
-
-    Args:
-        blocks: Its blocks; they stand together.
-        places: Row of the word table of each word, (N, T).
-        words: Word table, (U, E).
-        positions: The positions' vectors of its banks, (banks, longest, E).
-        of_block: Bank of each block.
-    """
-
-    blocks: Sequence[Block]
-    places: Tensor
-    words: Tensor
-    positions: Tensor
-    of_block: Sequence[int]
 
 
 def embed(parts: Sequence[EmbeddedPart]) -> Tensor:
     """Return the word's and the position's vector, summed, of each position, (P, E)."""
+    if as_on_gpu(parts[0].words.device) and len(parts) > 1:
+        return embed_as_one(parts)
     tables = [table for part in parts for table in (part.words, part.positions)]
     return _Embed.apply(tuple(parts), *tables)  # type: ignore[no-untyped-call]
 
@@ -53,6 +39,8 @@ def enter_tokens(
         tokens: Those of each growing block, (S, D).
         mask: Dropout of the tokens of all texts of these blocks, (texts x S, D).
     """
+    if as_on_gpu(x.device) and len(after) > 1:
+        return enter_as_one(x, before, after, tokens, mask)
     return _Enter.apply(x, tuple(before), tuple(after), mask, *tokens)  # type: ignore[no-untyped-call]
 
 
@@ -63,7 +51,7 @@ class _Embed(torch.autograd.Function):
         out = tables[0].new_empty(last.end, tables[0].shape[1])
         places = []
         for part, words, positions in zip(parts, tables[::2], tables[1::2], strict=True):
-            flat = _flat_places(part)
+            flat = flat_places(part)
             places.append(flat)
             start, end = part.blocks[0].start, part.blocks[-1].end
             torch.index_select(words, 0, flat, out=out[start:end])
@@ -131,15 +119,6 @@ class _Enter(torch.autograd.Function):
                 of_tokens.append(part.sum(0))
                 masked += new.texts * n_new
         return of_x, None, None, None, *of_tokens
-
-
-def _flat_places(part: EmbeddedPart) -> Tensor:
-    """Return the row of the word table at each position of the part."""
-    rows = [
-        part.places[block.first_text : block.first_text + block.texts, : block.width].reshape(-1)
-        for block in part.blocks
-    ]
-    return torch.cat(rows) if len(rows) > 1 else rows[0]
 
 
 def _texts(x: Tensor, block: Block) -> Tensor:

@@ -122,8 +122,8 @@ class MultiTaskEncoder(nn.Module):
         """Return the banks and word rows that the minibatch uses, as leaves that get gradients.
 
         Args:
-            batch: Best on the CPU, wherever the model is: how many words are used is known there
-                without waiting for a GPU.
+            batch: On the CPU, wherever the model is: how many words are used is known there without
+                waiting for a GPU.
         """
         return self.narrow_all([batch])[0]
 
@@ -272,7 +272,7 @@ class MultiTaskEncoder(nn.Module):
         places = {g: {bank: i for i, bank in enumerate(numbers)} for g, numbers in banks.items()}
         device = self.words.device
         used = {
-            group: torch.tensor(numbers, dtype=torch.int64, device=device)
+            group: torch.tensor(numbers, dtype=torch.int64).to(device, non_blocking=True)
             for group, numbers in banks.items()
         }
         return banks, places, used

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from mtl_core.model.banks import Shapes, unpack
-from mtl_core.model.dropout import drop_mask
-from mtl_core.model.embedding import EmbeddedPart, embed, enter_tokens
-from mtl_core.model.grouped import as_one, grouped_linear, grouped_norm
-from mtl_core.model.layer import drop
+from mtl_core.model.dropout import drop, drop_mask
+from mtl_core.model.embedding import embed, enter_tokens
+from mtl_core.model.embedding_as_one import EmbeddedPart
+from mtl_core.model.grouped import as_one, grouped_norm
 from mtl_core.model.layout import Block, place
+from mtl_core.model.linear import linear
 from mtl_core.model.plan import layer_group
 from mtl_core.model.reads import OtherTokens
 from mtl_core.model.tables import embedding_shapes
@@ -82,7 +83,7 @@ def _bring_in(
     if post:
         eps = company.config.norm_eps
         return drop(grouped_norm(x, weights, biases, bounds, company.stream, eps=eps), spans)
-    x = grouped_linear(drop(x, spans).to(company.type), weights, biases, bounds)
+    x = linear(drop(x, spans).to(company.type), weights, biases, bounds)
     return x.to(company.stream)
 
 

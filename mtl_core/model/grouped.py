@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mtl_core.kernels.usable import as_on_gpu, usable
 from mtl_core.model.banks import Tables
 
 _ALIGNMENT = 8  # numbers; a grouped product on a GPU wants rows that are multiples of 16 bytes
@@ -27,7 +28,7 @@ Bounds = tuple[tuple[int, int], ...]  # of each run: its first place, and the on
 
 def as_one(device: torch.device, n_runs: int) -> bool:
     """Whether one operation goes over all runs of a pass on this device."""
-    return device.type == "cuda" and n_runs > 1
+    return as_on_gpu(device) and n_runs > 1
 
 
 def grouped_linear(x: Tensor, weights: Tables, biases: Tables, bounds: Bounds) -> Tensor:
@@ -66,6 +67,10 @@ def grouped_norm(
     if as_one(x.device, len(bounds)):
         assert isinstance(weights, Tensor)
         assert isinstance(biases, Tensor)
+        if usable(x.device, x.dtype):
+            from mtl_core.kernels.norm import norm_runs
+
+            return norm_runs(x, weights, biases, bounds, dtype, eps)
         normed = F.layer_norm(x, width, eps=eps)
         return torch.addcmul(_spread(biases, bounds), normed, _spread(weights, bounds)).to(dtype)
     pieces = zip(_parts(x, bounds), weights, biases, strict=True)
@@ -145,6 +150,27 @@ def _parts(x: Tensor, bounds: Bounds) -> tuple[Tensor, ...]:
     return torch.split(x, [end - start for start, end in bounds])
 
 
+def one_product(x: Tensor, weights: Tensor, bounds: Bounds) -> Tensor:
+    """Return x W of each run by one operation, (P, F); weights are (R, K, F).
+
+    Rows of both begin at multiples of 16 bytes, else they are copied; those of the result do.
+    """
+    return torch._grouped_mm(_in_rows(x), weights, offs=_ends(bounds, x.device))
+
+
+def one_outer(x: Tensor, y: Tensor, bounds: Bounds) -> Tensor:
+    """Return x^T y of each run by one operation, (R, K, F); of x and y the same holds."""
+    return torch._grouped_mm(_in_rows(x).t(), _in_rows(y), offs=_ends(bounds, x.device))
+
+
+def _in_rows(x: Tensor) -> Tensor:
+    if x.stride(1) == 1 and x.stride(0) % _ALIGNMENT == 0:
+        return x
+    from mtl_core.kernels.tiles import aligned_like
+
+    return aligned_like(x, x.dtype).copy_(x)
+
+
 def stacked_linear(x: Tensor, weights: Tensor, bounds: Bounds) -> Tensor:
     """Return x W of each run as one grouped product, (P, F); weights are (R, K, F)."""
     if x.dtype is torch.float64:  # which a grouped product does not take
@@ -178,10 +204,12 @@ def _spread(rows: Tensor, bounds: Bounds) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _run_of_places(bounds: Bounds, device: torch.device) -> Tensor:
-    sizes = torch.tensor([end - start for start, end in bounds])
-    return torch.arange(len(bounds)).repeat_interleave(sizes).to(device)
+    sizes = torch.tensor([end - start for start, end in bounds]).to(device, non_blocking=True)
+    numbers = torch.arange(len(bounds), device=device)
+    return numbers.repeat_interleave(sizes, output_size=bounds[-1][1])
 
 
 @lru_cache(maxsize=64)
 def _ends(bounds: Bounds, device: torch.device) -> Tensor:
-    return torch.tensor([end for _, end in bounds], dtype=torch.int32).to(device)
+    ends = torch.tensor([end for _, end in bounds], dtype=torch.int32)
+    return ends.to(device, non_blocking=True)

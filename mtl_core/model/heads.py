@@ -10,10 +10,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mtl_core.model.dropout import Span
-from mtl_core.model.grouped import grouped_linear
-from mtl_core.model.layer import drop
+from mtl_core.model.dropout import Span, drop
 from mtl_core.model.layout import Run, runs, text_blocks
+from mtl_core.model.linear import linear
 from mtl_core.model.reads import Reads
 from mtl_core.model.work import Stretch, Work, split_blocks, tables_of
 
@@ -53,7 +52,7 @@ def _outputs(works: Sequence[Work], read: Stretch, group: str) -> Stretch:
     shapes = ((width, n_classes), (n_classes,))
     weights, biases = tables_of(works, of_tasks, group, shapes)
     bounds = tuple((start, end) for start, end, _ in of_tasks)
-    outputs = grouped_linear(read.x, weights, biases, bounds)
+    outputs = linear(read.x, weights, biases, bounds)
     return Stretch(read.blocks, _leave_out_missing_classes(outputs, works, of_tasks))
 
 
@@ -72,7 +71,7 @@ def _leave_out_missing_classes(
     missing = torch.zeros(outputs.shape, dtype=torch.bool)
     for start, end, count in short:
         missing[start:end, count:] = True
-    return outputs.masked_fill(missing.to(outputs.device), -torch.inf)
+    return outputs.masked_fill(missing.to(outputs.device, non_blocking=True), -torch.inf)
 
 
 def _by_part(found: Sequence[Stretch], n_parts: int) -> list[Tensor]:

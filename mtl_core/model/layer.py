@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mtl_core.model.attention import Segment, attend, attend_from
 from mtl_core.model.banks import Tables
 from mtl_core.model.config import EncoderConfig
-from mtl_core.model.dropout import Span, drop_mask
-from mtl_core.model.grouped import Bounds, grouped_linear, grouped_norm
+from mtl_core.model.dropout import Span
+from mtl_core.model.grouped import Bounds, grouped_norm
+from mtl_core.model.linear import linear
 
 
 class LayerBanks(NamedTuple):
@@ -97,20 +97,20 @@ def run_layer(x: Tensor, work: LayerWork) -> Tensor:
 
 def _pre_norm(x: Tensor, work: LayerWork) -> Tensor:
     bounds = work.bounds
-    mixed = _attention(_norm(x, 1, work, bounds, work.dtype), work)
+    normed = _norm(x, 1, work, bounds, work.dtype)
     if work.reading is not None:
         x, bounds = x[work.reading.places], work.reading.bounds
-    x = x + mixed.to(x.dtype)
-    return x + _feed_forward(_norm(x, 2, work, bounds, work.dtype), work).to(x.dtype)
+    x = _add_attention(x, normed, work)
+    return _add_feed_forward(x, _norm(x, 2, work, bounds, work.dtype), work)
 
 
 def _post_norm(x: Tensor, work: LayerWork) -> Tensor:
     bounds, stream = work.bounds, x.dtype
-    mixed = _attention(x.to(work.dtype), work)
+    given = x.to(work.dtype)
     if work.reading is not None:
         x, bounds = x[work.reading.places], work.reading.bounds
-    x = _norm(x + mixed.to(stream), 1, work, bounds, stream)
-    return _norm(x + _feed_forward(x.to(work.dtype), work).to(stream), 2, work, bounds, stream)
+    x = _norm(_add_attention(x, given, work), 1, work, bounds, stream)
+    return _norm(_add_feed_forward(x, x.to(work.dtype), work), 2, work, bounds, stream)
 
 
 def _norm(x: Tensor, which: int, work: LayerWork, bounds: Bounds, dtype: torch.dtype) -> Tensor:
@@ -123,30 +123,27 @@ def _norm(x: Tensor, which: int, work: LayerWork, bounds: Bounds, dtype: torch.d
     return grouped_norm(x, weights, biases, bounds, dtype, eps=work.norm_eps)
 
 
-def _attention(x: Tensor, work: LayerWork) -> Tensor:
-    """Return what the positions gather, (P, D), or those that are read alone, (N, D)."""
-    banks, bounds, spans = work.banks, work.bounds, work.spans
+def _add_attention(x: Tensor, given: Tensor, work: LayerWork) -> Tensor:
+    """Return x plus what it gathers: all positions, (P, D), or those that are read alone, (N, D).
+
+    Args:
+        given: All positions, in the type of the products.
+    """
+    banks, at = work.banks, work.reading or work
     if work.reading is None:
-        qkv = grouped_linear(x, banks.qkv_weight, banks.qkv_bias, bounds)
+        qkv = linear(given, banks.qkv_weight, banks.qkv_bias, work.bounds)
         mixed = attend(qkv, work.segments, work.n_heads)
     else:
-        mixed = _attend_from_read(x, work)
-        bounds, spans = work.reading.bounds, work.reading.spans
-    return drop(grouped_linear(mixed, banks.out_weight, banks.out_bias, bounds), spans)
+        mixed = _attend_from_read(given, work)
+    return linear(mixed, banks.out_weight, banks.out_bias, at.bounds, at.spans, added_to=x)
 
 
-def _feed_forward(x: Tensor, work: LayerWork) -> Tensor:
+def _add_feed_forward(x: Tensor, given: Tensor, work: LayerWork) -> Tensor:
     banks, at = work.banks, work.reading or work
-    inner = grouped_linear(x, banks.up_weight, banks.up_bias, at.bounds)  # (P, F)
-    inner = inner.relu_() if work.activation == "relu" else F.gelu(inner)
-    inner = drop(inner, at.spans)
-    return drop(grouped_linear(inner, banks.down_weight, banks.down_bias, at.bounds), at.spans)
-
-
-def drop(x: Tensor, spans: Sequence[Span]) -> Tensor:
-    """Return x with a share of each span dropped."""
-    mask = drop_mask(spans, x.shape[1], x.dtype, x.device)
-    return x if mask is None else x * mask
+    inner = linear(
+        given, banks.up_weight, banks.up_bias, at.bounds, at.spans, activation=work.activation
+    )  # (P, F)
+    return linear(inner, banks.down_weight, banks.down_bias, at.bounds, at.spans, added_to=x)
 
 
 def _attend_from_read(normed: Tensor, work: LayerWork) -> Tensor:
@@ -157,8 +154,8 @@ def _attend_from_read(normed: Tensor, work: LayerWork) -> Tensor:
         _columns(tables, [width, 2 * width]) for tables in (banks.qkv_weight, banks.qkv_bias)
     )
     read = normed[work.reading.places]
-    query = grouped_linear(read, weights[0], biases[0], work.reading.bounds)
-    key_value = grouped_linear(normed, weights[1], biases[1], work.bounds)
+    query = linear(read, weights[0], biases[0], work.reading.bounds)
+    key_value = linear(normed, weights[1], biases[1], work.bounds)
     return attend_from(query, key_value, work.segments, work.n_heads)
 
 

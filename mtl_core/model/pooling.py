@@ -25,7 +25,8 @@ def mean_of_words(x: Tensor, blocks: Sequence[Block], pooled: Sequence[np.ndarra
         starts, ends = of_block[:, ::2, None], of_block[:, 1::2, None]  # (texts, m, 1)
         places = np.arange(-block.n_tokens, block.n_words)
         counts = (places >= starts) & (places < ends)  # (texts, m, T)
-        shares.append(torch.from_numpy(counts / (ends - starts)).to(x.device, x.dtype))
+        of_words = torch.from_numpy(counts / (ends - starts)).to(x.dtype)
+        shares.append(of_words.to(x.device, non_blocking=True))
     return _Mean.apply(x, tuple(blocks), *shares)  # type: ignore[no-untyped-call]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtl_core.model.attention import Segment
+from mtl_core.model.attention import Segment, has_kernel
 from mtl_core.model.layout import Block, runs
 from mtl_core.model.reads import TokenAttention
 from mtl_core.model.token_access import gate_scores, is_hidden
@@ -24,6 +24,7 @@ class Segments:
         self._biases: dict[tuple[tuple[tuple[int, int], ...], int], Tensor | None] = {}
         self._hidden: dict[tuple[tuple[int, int], ...], Tensor] = {}
         self._gates: dict[tuple[int, int], Tensor] = {}  # of a part and a task
+        self._has_kernel = has_kernel(company.device, company.type)
 
     def of(self, blocks: Sequence[Block]) -> list[Segment]:
         """Return the texts by width; with dropout those of one part, so that it draws its own."""
@@ -40,17 +41,19 @@ class Segments:
             texts = (end - start) // width
             noise = None if part is None else self._works[part].noise
             inside = [b for b in blocks if start <= b.start < end]
+            by_kernel = self._has_kernel and not (hides or gated)
             segments.append(
                 Segment(
                     start=start,
                     first_text=first,
                     texts=texts,
                     width=width,
-                    bias=self._bias(inside, n_tokens, n_words),
+                    bias=None if by_kernel else self._bias(inside, n_tokens, n_words),
                     noise=noise,
                     share=0.0 if part is None else self._works[part].config.dropout_attention,
                     hidden=self._hidden_of(inside) if hides else None,
                     gates=self._gates_of(inside) if gated else None,
+                    valid=n_tokens + self._lengths(inside) if by_kernel else None,
                 )
             )
             first += texts
@@ -60,13 +63,17 @@ class Segments:
         """Return -inf where a text is padded, else 0, (texts, S + T); None: nowhere is padding."""
         key = tuple((block.part, block.first_text) for block in blocks), n_tokens
         if key not in self._biases:
-            lengths = np.concatenate([self._company.lengths(block) for block in blocks])
+            lengths = self._lengths(blocks)
             self._biases[key] = None
             if int(lengths.min()) < n_words:
                 place = np.arange(-n_tokens, n_words)
                 bias = np.where(place < lengths[:, None], 0.0, -np.inf)
                 self._biases[key] = self._scores(bias)
         return self._biases[key]
+
+    def _lengths(self, blocks: Sequence[Block]) -> np.ndarray:
+        """Return the words of each text, (texts,)."""
+        return np.concatenate([self._company.lengths(block) for block in blocks])
 
     def _hides(self, block: Block) -> bool:
         attention = self._works[block.part].plan.token_attention
@@ -100,4 +107,5 @@ class Segments:
         return torch.cat(scores) if len(scores) > 1 else scores[0]
 
     def _scores(self, bias: np.ndarray) -> Tensor:
-        return torch.from_numpy(bias).to(self._company.device, self._company.type)
+        scores = torch.from_numpy(bias).to(self._company.type)
+        return scores.to(self._company.device, non_blocking=True)

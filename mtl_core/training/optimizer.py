@@ -78,6 +78,8 @@ class BankAdam:
             for name, table in self.tables.items()
         }
         self._views: dict[tuple[str, tuple[int, ...]], _Slices] = {}
+        self._runs: dict[tuple[str, tuple[int, ...]], list[tuple[int, int, State]]] = {}
+        self._rows: dict[str, State] = {}
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return moments and step counts by name; the tensors are not copied."""
@@ -92,8 +94,24 @@ class BankAdam:
 
     def rows_of(self, name: str) -> State:
         """Return a table and what is known of it as rows of numbers, which are views."""
-        kinds = (self.tables[name], self.means[name], self.squares[name], self.steps[name])
-        return State(*(kind.view(len(kind), -1) for kind in kinds))
+        if name not in self._rows:
+            kinds = (self.tables[name], self.means[name], self.squares[name], self.steps[name])
+            self._rows[name] = State(*(kind.view(len(kind), -1) for kind in kinds))
+        return self._rows[name]
+
+    def runs_of(self, name: str, banks: tuple[int, ...]) -> list[tuple[int, int, State]]:
+        """Return these banks in runs of those that stand together: from and to among the banks, and
+        their rows, which are views."""
+        key = (name, banks)
+        if key not in self._runs:
+            if len(self._runs) == _KEPT:
+                self._runs.clear()
+            state = self.rows_of(name)
+            self._runs[key] = [
+                (start, stop, State(*(kind[banks[start] : banks[stop - 1] + 1] for kind in state)))
+                for start, stop in _neighbours(banks)
+            ]
+        return self._runs[key]
 
     def slices_of(self, name: str, banks: tuple[int, ...]) -> _Slices:
         """Return views of these banks of a table."""
@@ -146,7 +164,8 @@ def move_together(moves: Sequence[Move], *, as_one: bool) -> None:
 def bytes_at_work(moves: Sequence[Move], *, as_one: bool) -> int:
     """Return about how much memory `move_together` takes besides."""
     if as_one:
-        return row_adam.bytes_at_work(_all_rows(moves, [None] * len(moves)))
+        gradients = [gradient for move in moves for gradient in move.gradients.values()]
+        return row_adam.bytes_at_work(gradients)
     by_row = [
         gradient
         for move in moves
@@ -185,16 +204,19 @@ def _rows(move: Move, name: str, scale: Tensor | None) -> list[Rows]:
         pace = Pace(rate, scale, shrink=1 - rate * decay)
     else:
         pace = Pace(rate, scale, decay=decay)
-    state, gradient = optimizer.rows_of(name), gradient.reshape(len(gradient), -1)
+    gradient = gradient.reshape(gradient.shape[0], -1)
     if isinstance(banks, Tensor):
-        return [Rows(state, banks, gradient, pace)]
-    found, start = [], 0
-    for stop, bank in enumerate(banks, 1):
-        if stop == len(banks) or banks[stop] != bank + 1:
-            where = slice(banks[start], bank + 1)
-            found.append(Rows(state, where, gradient[start:stop], pace))
-            start = stop
-    return found
+        return [Rows(optimizer.rows_of(name), banks, gradient, pace)]
+    runs = optimizer.runs_of(name, tuple(banks))
+    if len(runs) == 1:
+        return [Rows(runs[0][2], None, gradient, pace)]
+    return [Rows(state, None, gradient[start:stop], pace) for start, stop, state in runs]
+
+
+def _neighbours(banks: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Return the runs of numbers that follow each other: from and to among them."""
+    breaks = [at for at in range(1, len(banks)) if banks[at] != banks[at - 1] + 1]
+    return list(zip([0, *breaks], [*breaks, len(banks)], strict=True))
 
 
 def _move_banks(move: Move, scale: Tensor | None) -> None:

@@ -2,17 +2,23 @@
 
 The rows are gathered from tables of any number of models, go through the same few operations
 together, and are put back. So a GPU is given as many operations for 64 models as for one, except to
-gather and put back rows that do not stand together (words). Where rows of one table are alone they
+gather and put back rows that do not stand together (words); a kernel (`kernels/adam.py`) finds them
+where they are. Where rows of one table are alone they
 need no columns of numbers, which a CPU would notice.
 Shapes: U rows of one table, R rows together, S numbers of a row.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from mtl_core.kernels.usable import usable
+
+if TYPE_CHECKING:
+    from mtl_core.kernels.adam import Table  # which imports triton
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 # Numbers that are gathered at a time. More at a time gain nothing, as a GPU then takes longer for
@@ -49,19 +55,24 @@ class Rows(NamedTuple):
     """Rows of one table, to be moved.
 
     Args:
-        where: Which they are: a slice, or their numbers without repeats, int64.
+        where: Their numbers without repeats, int64; None: the table has no others.
         gradient: (U, S).
         pace: In numbers.
     """
 
     state: State
-    where: slice | Tensor
+    where: Tensor | None
     gradient: Tensor
     pace: Pace
 
 
 def move_rows(rows: Sequence[Rows]) -> None:
     """Move all of them, in place; each row is named once."""
+    if rows and usable(rows[0].gradient.device, rows[0].gradient.dtype):
+        from mtl_core.kernels.adam import move
+
+        move([_as_table(of) for of in rows], BETA1, BETA2, EPS)
+        return
     for some in _alike(rows):
         state = _gather(some)
         given = [of.gradient for of in some]
@@ -69,10 +80,19 @@ def move_rows(rows: Sequence[Rows]) -> None:
         _put(some, state)
 
 
-def bytes_at_work(rows: Sequence[Rows]) -> int:
-    """Return about how much memory `move_rows` takes besides."""
-    sizes = (sum(of.gradient.nbytes for of in some) for some in _alike(rows))
-    return COPIES * max(sizes, default=0)
+def bytes_at_work(gradients: Sequence[Tensor]) -> int:
+    """Return about how much memory `move_rows` takes besides for rows of these gradients."""
+    sizes = [gradient.nbytes for gradient in gradients]
+    together = min(sum(sizes), _TOGETHER * gradients[0].element_size()) if gradients else 0
+    return COPIES * max(together, max(sizes, default=0))
+
+
+def _as_table(rows: Rows) -> "Table":
+    from mtl_core.kernels.adam import Table
+
+    rate, scale, shrink, decay = rows.pace
+    gradient = rows.gradient.contiguous()
+    return Table(*rows.state, rows.where, gradient, rate, scale, shrink, decay)  # type: ignore[arg-type]
 
 
 def _alike(rows: Sequence[Rows]) -> Iterator[list[Rows]]:
@@ -97,23 +117,22 @@ def _gather(rows: Sequence[Rows]) -> State:
 
 
 def _taken(rows: Rows) -> list[Tensor]:
-    where = rows.where
-    if isinstance(where, slice):
-        return [kind[where] for kind in rows.state]
-    return [kind.index_select(0, where) for kind in rows.state]
+    if rows.where is None:
+        return list(rows.state)
+    return [kind.index_select(0, rows.where) for kind in rows.state]
 
 
 def _put(rows: Sequence[Rows], state: State) -> None:
     """Write what was gathered back to where it is from."""
     parts = [tuple(state)]
     if len(rows) > 1:
-        sizes = [len(of.gradient) for of in rows]
+        sizes = [of.gradient.shape[0] for of in rows]
         parts = list(zip(*(torch.split(kind, sizes) for kind in state), strict=True))
     places: list[Tensor] = []
     new: list[Tensor] = []
     for of, part in zip(rows, parts, strict=True):
-        if isinstance(of.where, slice):
-            places.extend(_taken(of))
+        if of.where is None:
+            places.extend(of.state)
             new.extend(part)
         else:
             for kind, changed in zip(of.state, part, strict=True):
@@ -127,7 +146,7 @@ def _pace(rows: Sequence[Rows]) -> Pace:
         return rows[0].pace
     like, paces = rows[0].gradient, [of.pace for of in rows]
     numbers = [(of.learning_rate, of.shrink, of.decay, place) for place, of in enumerate(paces)]
-    repeated = np.repeat(np.array(numbers), [len(of.gradient) for of in rows], axis=0)
+    repeated = np.repeat(np.array(numbers), [of.gradient.shape[0] for of in rows], axis=0)
     columns = torch.from_numpy(repeated).to(like.device, non_blocking=True)
     rate, shrink, decay, places = torch.split(columns, 1, dim=1)
     scales = [of.scale for of in paces if of.scale is not None]

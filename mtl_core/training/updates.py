@@ -20,6 +20,7 @@ from torch import Tensor
 from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.minibatch import Step, collate
 from mtl_core.data.wide import WideFeatures, wide_features
+from mtl_core.kernels.usable import as_on_gpu
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.forward import Part, compute_logits
 from mtl_core.seeding import derive_seed
@@ -165,7 +166,7 @@ class Updater:
         return sum(int(self.optimizer.steps[group].sum()) for group in groups)
 
     def _move_of_weighting(self, tasks: tuple[int, ...], learning_rate: float) -> Move:
-        used = torch.tensor(tasks, device=self.device)
+        used = torch.tensor(tasks).to(self.device, non_blocking=True)
         gradients = {
             name: table.grad[used]
             for name, table in self._learned.items()
@@ -231,7 +232,7 @@ def take_together(updates: Sequence[Update]) -> None:
         if update.going
     ]
     device = updates[0].updater.device
-    as_one = device.type != "cpu" and len(ready) > 1
+    as_one = as_on_gpu(device) and len(ready) > 1
     _look_for_room(ready, as_one, device)
     for together in [ready] if as_one else [[one] for one in ready]:
         _move(together, as_one)
@@ -252,7 +253,7 @@ def _pass(number: int, pairs: Sequence[tuple[Update, Part]]) -> None:
         if update.finite and (root := _combine(update, number, part, mine)) is not None:
             roots.append(root / len(update.steps) if len(update.steps) > 1 else root)
     if roots:
-        torch.autograd.backward(roots)
+        torch.autograd.backward(torch.stack(roots).sum() if len(roots) > 1 else roots[0])
 
 
 def _combine(update: Update, number: int, part: Part, losses: Tensor) -> Tensor | None:

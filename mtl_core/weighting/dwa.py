@@ -23,8 +23,7 @@ class DynamicWeightAverage(TaskWeighting):
 
     def combine(self, losses: StepLosses) -> Tensor:
         weights = dwa_weights(self.past[0], self.past[1], self.temperature)
-        index = torch.tensor(losses.tasks, device=weights.device)
-        return torch.dot(losses.values, weights[index].to(losses.values.dtype))
+        return torch.dot(losses.values, weights[losses.index()].to(losses.values.dtype))
 
     def end_epoch(self, mean_losses: Tensor) -> None:
         self.past.copy_(torch.stack([mean_losses.to(self.past), self.past[0]]))

@@ -37,7 +37,15 @@ class StepLosses:
 
     def weighted(self, weights: Sequence[float]) -> Tensor:
         """Return the sum of the losses, each times the weight of its task; `weights`: K numbers."""
-        return torch.dot(self.values, self.values.new_tensor([weights[k] for k in self.tasks]))
+        mine = [weights[k] for k in self.tasks]
+        if len(mine) == 1:
+            return self.values.sum() * mine[0]  # of which a GPU need not be told beforehand
+        given = torch.tensor(mine, dtype=self.values.dtype)
+        return torch.dot(self.values, given.to(self.values.device, non_blocking=True))
+
+    def index(self) -> Tensor:
+        """Return the numbers of the tasks, (k,) int64, on the device of the losses."""
+        return torch.tensor(self.tasks).to(self.values.device, non_blocking=True)
 
 
 class TaskWeighting(nn.Module):

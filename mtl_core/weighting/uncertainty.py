@@ -20,8 +20,7 @@ class Uncertainty(TaskWeighting):
         self.log_variances = nn.Parameter(torch.zeros(n_tasks))
 
     def combine(self, losses: StepLosses) -> Tensor:
-        index = torch.tensor(losses.tasks, device=losses.values.device)
-        return uncertainty_weighted_loss(losses.values, self.log_variances[index])
+        return uncertainty_weighted_loss(losses.values, self.log_variances[losses.index()])
 
 
 def uncertainty_weighted_loss(losses: Tensor, log_variances: Tensor) -> Tensor:

@@ -6,12 +6,11 @@ from torch import Tensor
 
 from mtl_core.model.attention import Segment
 from mtl_core.model.config import EncoderConfig
-from mtl_core.model.dropout import Noise, Span
+from mtl_core.model.dropout import Noise, Span, drop
 from mtl_core.model.layer import (
     LayerBanks,
     LayerWork,
     Reading,
-    drop,
     layer_shapes,
     run_layer,
 )

@@ -1,0 +1,53 @@
+"""Runs of places cut into tiles, one for each program of a kernel: none is in two runs.
+
+Shapes: P places, R runs.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+ALIGNMENT = 8  # numbers of a row
+Bounds = tuple[tuple[int, int], ...]  # of each run: its first place, and the one after its last
+
+
+@lru_cache(maxsize=64)
+def tiles_of(bounds: Bounds, rows: int, device: torch.device) -> Tensor:
+    """Return run, first place and the place after the last of each tile, (tiles, 3) int32."""
+    starts, ends = (np.array(side, dtype=np.int64) for side in zip(*bounds, strict=True))
+    run, number = numbered(-(-(ends - starts) // rows))
+    first = starts[run] + number * rows
+    return to_device(np.stack([run, first, np.minimum(first + rows, ends[run])], axis=1), device)
+
+
+def numbered(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return 0 0 0 1 1 ... and 0 1 2 0 1 ...: so many of each, and their numbers."""
+    of = np.repeat(np.arange(len(counts)), counts)
+    return of, np.arange(len(of)) - np.repeat(np.cumsum(counts) - counts, counts)
+
+
+def to_device(numbers: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(numbers.astype(np.int32)).to(device, non_blocking=True)
+
+
+def aligned_like(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return room for as many numbers, (P, D), each row of which begins at a multiple of 16 bytes.
+
+    Products of a GPU want that, and would else copy what they are given.
+    """
+    width = x.shape[1]
+    whole = -(-width // ALIGNMENT) * ALIGNMENT
+    return torch.empty(len(x), whole, dtype=dtype, device=x.device)[:, :width]
+
+
+def as_words(values: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Return numbers of 32 bits as int32 with the same bits."""
+    return np.asarray(values, dtype=np.uint32).view(np.int32)
+
+
+def scale_as_words(values: Sequence[float]) -> np.ndarray:
+    """Return float32 numbers as int32 with the same bits."""
+    return np.asarray(values, dtype=np.float32).view(np.int32)

@@ -1,0 +1,57 @@
+"""Dropout by keys: shares, scale, gradient, and independence of what stands beside."""
+
+import torch
+
+from mtl_core.kernels.usable import usable
+from mtl_core.model.dropout import Noise
+
+SHARE = 0.3
+
+
+def test_a_span_loses_its_share_and_keeps_its_mean(device: torch.device) -> None:
+    from mtl_core.kernels.dropout import Dropped, dropout
+
+    x = torch.ones(300, 40, device=device)
+
+    y = dropout(x, [Dropped(0, 200, 0, SHARE, (1, 2)), Dropped(200, 300, 200, 0.0, (0, 0))])
+
+    kept = y[:200] != 0
+    assert abs(kept.float().mean().item() - (1 - SHARE)) < 0.02  # 4 standard errors
+    torch.testing.assert_close(y[:200][kept], torch.full_like(y[:200][kept], 1 / (1 - SHARE)))
+    assert torch.equal(y[200:], x[200:])
+
+
+def test_the_gradient_goes_where_the_number_went(device: torch.device) -> None:
+    from mtl_core.kernels.dropout import Dropped, dropout
+
+    x = torch.randn(50, 9, device=device, requires_grad=True)
+
+    y = dropout(x, [Dropped(0, 50, 0, SHARE, (3, 4))])
+    y.sum().backward()
+
+    assert x.grad is not None
+    torch.testing.assert_close(x.grad * x, y)
+
+
+def test_a_mask_follows_from_the_keys_alone(device: torch.device) -> None:
+    from mtl_core.kernels.dropout import Dropped, dropout
+
+    x = torch.ones(60, 30, device=device)
+
+    source = Noise(device, seed=3)
+    keys = [source.keys() for _ in range(6)]
+
+    alone = dropout(x[:20], [Dropped(0, 20, 0, SHARE, keys[0])])
+    among = dropout(x, [Dropped(0, 40, 0, 0.5, keys[1]), Dropped(40, 60, 40, SHARE, keys[0])])
+    other_keys = [dropout(x[:20], [Dropped(0, 20, 0, SHARE, other)]) for other in keys[1:]]
+
+    assert torch.equal(among[40:], alone)
+    for other in other_keys:  # two masks agree by chance
+        agree = ((other != 0) == (alone != 0)).float().mean().item()
+        assert abs(agree - (SHARE**2 + (1 - SHARE) ** 2)) < 0.08
+
+
+def test_the_kernels_run_in_single_and_half_precision_only(device: torch.device) -> None:
+    assert usable(device, torch.float32)
+    assert usable(device, torch.bfloat16)
+    assert not usable(device, torch.float64)
