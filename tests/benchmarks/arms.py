@@ -22,7 +22,8 @@ class Workload:
         trials: As many as the most lanes at least.
         lanes: Numbers of lanes to measure; the first is 1.
         processes: Numbers of processes to measure.
-        engines: Engines that share the most lanes, measured too where they are several.
+        engines: Numbers of engines that share the most lanes, measured too.
+        few: Trials that processes train, and engines of no more lanes, which take longer.
         epochs: Measured epochs of the sample.
     """
 
@@ -30,9 +31,10 @@ class Workload:
     trials: list[Trial]
     lanes: Sequence[int]
     processes: Sequence[int]
-    engines: int
+    engines: Sequence[int]
     epochs: int
     device: str
+    few: int
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,15 @@ class Arm:
 def measure_arms(work: Workload) -> list[Arm]:
     """Return all arms: processes first, then lanes, the first of which is one trial at a time."""
     layouts = [("processes", count, 1) for count in work.processes]
-    if work.engines > 1:
-        layouts.append((f"{work.engines} engines", work.engines, max(work.lanes) // work.engines))
+    layouts += [(f"{n} engines", n, max(work.lanes) // n) for n in work.engines if n > 1]
     layouts.sort(key=lambda layout: layout[1])
     timings = measure_processes(
         work.corpus,
         work.trials,
-        [(count, lanes) for _, count, lanes in layouts],
+        [
+            (count, lanes, work.few if name == "processes" else len(work.trials))
+            for name, count, lanes in layouts
+        ],
         epochs=work.epochs,
         device=work.device,
     )
@@ -84,8 +88,9 @@ def measure_arms(work: Workload) -> list[Arm]:
     ]
     for lanes in work.lanes:
         try:
+            trials = work.trials[: max(work.few, lanes)]
             timing = measure(
-                work.corpus, work.trials, lanes=lanes, epochs=work.epochs, device=work.device
+                work.corpus, trials, lanes=lanes, epochs=work.epochs, device=work.device
             )
         except NoRoom:
             arms.append(Arm("lanes", lanes, []))

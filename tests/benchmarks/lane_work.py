@@ -4,6 +4,7 @@ Measured are whole epochs of a sample (`corpora.py`), updates and evaluation apa
 whole corpus is longer by the words of both, so trials per hour are an extrapolation.
 """
 
+import gc
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -105,6 +106,8 @@ def measure(
     corpus: Sample, trials: Sequence[Trial], *, lanes: int, epochs: int = 1, device: str = "cpu"
 ) -> Timing:
     """Train all trials, `lanes` at a time in one engine: one epoch, then `epochs` measured ones."""
+    gc.collect()
+    gc.freeze()  # as an engine of a search does
     timing, engine = Timing(epochs=epochs), Engine(corpus, device=device)
     for start in range(0, len(trials), lanes):
         group = trials[start : start + lanes]

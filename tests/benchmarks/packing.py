@@ -20,7 +20,7 @@ from search.config import SearchConfig
 def measure_processes(
     corpus: Sample,
     trials: Sequence[Trial],
-    layouts: Sequence[tuple[int, int]],
+    layouts: Sequence[tuple[int, int, int]],
     *,
     epochs: int,
     device: str,
@@ -30,21 +30,24 @@ def measure_processes(
     The processes are started once: one that has had no work yet holds no part of a GPU.
 
     Args:
-        layouts: Number of processes, and lanes of each; fewer processes come first.
+        layouts: Number of processes, lanes of each, and trials of all; fewer processes come first.
     """
     import ray
 
-    most = max(count for count, _ in layouts)
-    beside = {"PYTHONPATH": str(Path(__file__).parent)}  # where the processes find these modules
+    most = max(count for count, _, _ in layouts)
+    # Where the processes find these modules, besides what they find already.
+    paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    beside = {"PYTHONPATH": os.pathsep.join(paths)}
     with mock.patch.dict(os.environ, beside), joined(None, SearchConfig()):
         gpus = 1 / most if device != "cpu" else 0
         worker = ray.remote(num_cpus=min(1.0, local_cpus() / most), num_gpus=gpus)(_Process)
         workers = [worker.remote() for _ in range(most)]
         ray.get([process.ready.remote() for process in workers])
         found = []
-        for count, lanes in layouts:
+        for count, lanes, n_trials in layouts:
             threads = max(1, torch.get_num_threads() // count)  # of those that one engine has
-            parts = [(trials[number::count], lanes, threads) for number in range(count)]
+            mine = trials[:n_trials]
+            parts = [(mine[number::count], lanes, threads) for number in range(count)]
             started = [
                 process.measure.remote(corpus, *part, epochs=epochs, device=device)
                 for process, part in zip(workers, parts, strict=False)

@@ -40,8 +40,8 @@ _OPERATIONS = {
 _KERNELS = {
     "attention": r"flash|fmha|attention|softmax|sdpa",
     "optimiser": r"adam|multi_tensor|lpnorm|foreach",
-    "norms": r"layer_?norm|gammabeta",
-    "dropout": r"dropout|bernoulli|philox|random|distribution",
+    "norms": r"layer_?norm|gammabeta|^_norm",
+    "dropout": r"dropout|_finish|bernoulli|philox|random|distribution",
     "products": r"gemm|gemv|cutlass|nvjet|xmma|wgmma|cublas|splitk",
     "data": r"memcpy",
 }

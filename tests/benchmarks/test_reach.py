@@ -2,19 +2,22 @@
 
     python tests/benchmarks/test_reach.py --space spaces/fdu_best.yaml --data FOLDER --seeds 5
 
-Each result is written to a file as it comes, so a run that was cut off goes on. The interval is of
-a bootstrap over the seeds and, within each task, over the test rows; the cheap baselines are
-measured in the same run.
+Each result is written to a file as it comes, so a run that was cut off goes on. On a GPU all of
+them train side by side in one engine, on a CPU each in a process. The interval is of a bootstrap
+over the seeds and, within each task, over the test rows; the cheap baselines are measured in the
+same run.
 """
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -29,7 +32,12 @@ from search.report.statistics import OfTask, mean_score, only
 from search.rows import metrics_of, pack, rows_of, unpack, unpack_bits
 from search.space import Space, load_space
 
+if TYPE_CHECKING:  # torch comes with them
+    from mtl_core.training.evaluation import TaskEvaluation
+    from mtl_core.training.lane import Lane
+
 DRAWS = 1000
+LANES = 64  # on a GPU, at most
 Rows = dict[str, OfTask]
 
 
@@ -64,11 +72,58 @@ def train(job: Job) -> dict[str, Any]:
             state = {n: p.detach().clone() for n, p in trainer.model.named_parameters()}
     assert dev is not None
     found = evaluate(restore_model(corpus, config, state), corpus, "test")
+    return _result(job, dev.epoch, dev.average, seconds, found)
+
+
+def train_in_lanes(todo: Sequence[Job], device: str, most: int) -> Iterator[dict[str, Any]]:
+    """Yield the results of jobs that train side by side, as many as there is room for."""
+    from mtl_core.training.config import TrialConfig
+    from mtl_core.training.engine import Engine
+    from mtl_core.training.lane import Lane
+    from mtl_core.training.results import NoRoom
+
+    waiting, going = deque(todo), dict[Lane, Job]()
+    began = dict[Lane, float]()
+    corpus = open_encoded(todo[0].corpus)
+    engine = Engine(corpus, device=device, vectors=todo[0].vectors)
+    while waiting or going:
+        try:
+            while waiting and len(going) < most:
+                lane = engine.open(TrialConfig.from_dict(waiting[0].config), waiting[0].seed)
+                going[lane], began[lane] = waiting.popleft(), time.perf_counter()
+        except NoRoom:
+            most = len(going)
+        engine.step()
+        for lane, result in engine.results():
+            if isinstance(result, Exception):
+                raise result
+            if lane.ended:
+                seconds = (time.perf_counter() - began.pop(lane)) / most  # its share of the time
+                yield _tested(going.pop(lane), lane, corpus, device, seconds)
+                engine.close(lane)
+
+
+def _tested(
+    job: Job, lane: "Lane", corpus: EncodedCorpus, device: str, seconds: float
+) -> dict[str, Any]:
+    from mtl_core.training.best import AVERAGE
+    from mtl_core.training.evaluation import evaluate
+    from mtl_core.training.models import restore_model
+
+    best = lane.best[AVERAGE]
+    model = restore_model(corpus, lane.config, lane.best.states()[best.epoch]).to(device)
+    found = evaluate(model, corpus, "test", device)
+    return _result(job, best.epoch, best.score, seconds, found)
+
+
+def _result(
+    job: Job, epoch: int, dev: float, seconds: float, found: "Mapping[str, TaskEvaluation]"
+) -> dict[str, Any]:
     return {
         "point": job.point,
         "seed": job.seed,
-        "epoch": dev.epoch,
-        "dev": dev.average,
+        "epoch": epoch,
+        "dev": dev,
         "minutes": seconds / 60,
         "rows": pack({name: rows_of(of_task) for name, of_task in found.items()}),
         "seen": pack({name: of.seen_in_train for name, of in found.items()}),
@@ -176,7 +231,12 @@ def word_vectors(
 
 
 def train_all(todo: list[Job], workers: int) -> Iterator[dict[str, Any]]:
-    """Yield the results as they come; one worker is this process."""
+    """Yield the results as they come; one worker is this process, or the lanes of a GPU."""
+    import torch
+
+    if todo and torch.cuda.is_available():
+        yield from train_in_lanes(todo, "cuda", LANES)
+        return
     if workers == 1:
         yield from map(train, todo)
         return
@@ -212,6 +272,21 @@ def test_points_are_trained_from_several_seeds(tmp_path: Path) -> None:
 
     assert [one["seed"] for one in again.of(0)] == [1, 2]
     assert len(out.read_text().splitlines()) == 2
+
+
+@pytest.mark.slow
+def test_in_lanes_points_come_to_the_same(tmp_path: Path) -> None:
+    space = load_space(Path(__file__).parents[2] / "spaces" / "sanity.yaml")
+    read = read_corpus(space.data)
+    nothing = Results(tmp_path / "none.jsonl", encode(read, space.data))
+    todo = jobs(space, read, 2, nothing)
+
+    alone = [train(job) for job in todo]
+    in_lanes = sorted(train_in_lanes(todo, "cpu", 2), key=lambda one: one["seed"])
+
+    for mine, theirs in zip(in_lanes, alone, strict=True):
+        assert mine["dev"] == pytest.approx(theirs["dev"], abs=1e-6)
+        assert mine["rows"] == theirs["rows"]
 
 
 def main() -> None:
