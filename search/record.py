@@ -18,6 +18,7 @@ from typing import Any
 
 from mtl_core.errors import ConfigError
 from search.journal import Event, Journal, read_events
+from search.objectives import MEAN, Objective, objective_of
 from search.trial_record import STEPS, Leader, TrialRecord
 
 FORMAT = 1
@@ -33,6 +34,7 @@ class StudyRecord:
 
     Attributes:
         header: The "study" event: name, space_digest, data_fingerprint, seed, tasks.
+        objective: What the study maximises; as a leader it has the objective's name.
         trials: By trial id, in the order of their numbers.
         ended_reason: Why the search ended; None while it runs or was cut off.
         lanes: Lanes of an engine that were found to pay; None as long as nobody has measured it.
@@ -42,6 +44,7 @@ class StudyRecord:
     def __init__(self, journal: Journal | None = None, events: Iterable[Event] = ()) -> None:
         self.journal = journal
         self.header: Event = {}
+        self.objective: Objective = objective_of(MEAN, ())
         self.trials: dict[str, TrialRecord] = {}
         self.ended_reason: str | None = None
         self.lanes: int | None = None
@@ -107,6 +110,8 @@ class StudyRecord:
     def leaders(self) -> dict[str, Leader]:
         """The best epoch of "average", each "task:<name>" and each "structure:<name>".
 
+        Of a structure the best is that of the study's objective, which is a leader by its own name
+        where it is neither the mean nor a task.
         Of equal scores the earliest trial leads, and of one trial the earliest epoch.
         """
         leaders: dict[str, Leader] = {}
@@ -160,6 +165,7 @@ class StudyRecord:
             self.trials[event["trial"]] = TrialRecord(
                 id=event["trial"],
                 proposed_at=event["time"],
+                objective=self.objective,
                 **{key: event[key] for key in ("number", "values", "config", "seed", "source")},
             )
         elif event["event"] in _RUN_EVENTS:
@@ -173,6 +179,7 @@ class StudyRecord:
         match event["event"]:
             case "study":
                 self.header, self._run_started = event, event["time"]
+                self.objective = objective_of(event.get("objective", MEAN), self.tasks)
             case "continued":
                 self._seconds, self._seconds_of_run = self.seconds_used, 0.0
                 self._run_started, self.ended_reason = event["time"], None

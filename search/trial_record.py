@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from search.journal import Event
+from search.objectives import AVERAGE, TASK, Objective, objective_of
 
 State = Literal["proposed", "running", "finished", "stopped", "failed"]
 
@@ -32,10 +33,15 @@ STEPS: dict[str, tuple[tuple[State, ...], State]] = {
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One epoch of one trial: dev scores by task, mean losses, speed."""
+    """One epoch of one trial: dev scores by task, mean losses, speed.
+
+    Args:
+        average: Mean of the scores; `value` is that of the study's objective.
+    """
 
     epoch: int
     average: float
+    value: float
     scores: dict[str, float]
     loss: float
     losses: dict[str, float]
@@ -47,10 +53,10 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """When, among all events of the study, an epoch was first reported, and its latest average."""
+    """When, among all events of the study, an epoch was first reported, and its latest value."""
 
     order: int
-    average: float
+    value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,7 @@ class TrialRecord:
 
     Attributes:
         values: The searched, active keys alone; `config` is the whole `TrialConfig.as_dict()`.
+        objective: What the study maximises.
         attempt: The latest attempt that has started; 0 before the first.
         arrivals: Every epoch ever reported, also by attempts whose reports were replaced.
         reason: Why a finished trial ended: "epochs" or "patience".
@@ -90,6 +97,7 @@ class TrialRecord:
     seed: int
     source: str
     proposed_at: float
+    objective: Objective = field(default_factory=lambda: objective_of("mean", ()))
     state: State = "proposed"
     attempt: int = 0
     reports: list[Report] = field(default_factory=list)
@@ -146,10 +154,14 @@ class TrialRecord:
             self.ended_at = event["time"]
 
     def _apply_report(self, event: Event, order: int) -> None:
+        scores = {task: _number(score) for task, score in event["scores"].items()}
+        average = _number(event["average"])
+        mean = self.objective.name == AVERAGE
         report = Report(
             epoch=event["epoch"],
-            average=_number(event["average"]),
-            scores={task: _number(score) for task, score in event["scores"].items()},
+            average=average,
+            value=average if mean else self.objective.of_scores(scores),
+            scores=scores,
             loss=_number(event["loss"]),
             losses={task: _number(loss) for task, loss in event["losses"].items()},
             tokens_per_second=_number(event["tokens_per_second"]),
@@ -159,16 +171,19 @@ class TrialRecord:
         )
         self.reports = [old for old in self.reports if old.epoch < report.epoch] + [report]
         first = self.arrivals.get(report.epoch)
-        self.arrivals[report.epoch] = Arrival(first.order if first else order, report.average)
+        self.arrivals[report.epoch] = Arrival(first.order if first else order, report.value)
         self._best = None
 
     def _objectives(self, report: Report) -> Iterator[tuple[str, float]]:
         if not math.isnan(report.average):
-            yield "average", report.average
-            yield f"structure:{self.structure}", report.average
+            yield AVERAGE, report.average
+        if not math.isnan(report.value):
+            yield f"structure:{self.structure}", report.value
+            if self.objective.name != AVERAGE and not self.objective.name.startswith(TASK):
+                yield self.objective.name, report.value
         for task, score in report.scores.items():
             if not math.isnan(score):
-                yield f"task:{task}", score
+                yield TASK + task, score
 
 
 def _number(value: float | None) -> float:

@@ -1,0 +1,107 @@
+"""What a study maximises, from the tasks' scores: their mean, the worst, a named one, or weighted.
+
+`search.objective` says it: `mean`, `worst_task`, `task:books`, or weights by task name. Scores are
+taken as they are, whatever their metric; the mean stands in one order on every scale, while the
+worst task of different metrics is the one whose number is lowest. Shapes: K tasks.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtl_core.errors import suggest
+
+AVERAGE, WORST_TASK, WEIGHTED, TASK = "average", "worst_task", "weighted", "task:"
+MEAN = "mean"
+
+Spec = str | Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """A number to be maximised.
+
+    Args:
+        name: "average", "worst_task", "task:<name>" or "weighted", as leaders are named.
+        weights: How much each task counts, of sum 1, (K,); None: the worst counts alone.
+        tasks: Their names.
+    """
+
+    name: str
+    weights: NDArray[np.float64] | None
+    tasks: Sequence[str]
+
+    def of(self, scores: NDArray[Any]) -> NDArray[Any]:
+        """Return its value for scores (..., K); NaN where a task that counts has none."""
+        if self.weights is None:
+            return scores.min(-1)
+        counts = np.flatnonzero(self.weights)
+        if len(counts) == 1:
+            return scores[..., counts[0]]
+        return scores[..., counts] @ self.weights[counts].astype(scores.dtype)
+
+    def needs_only(self, known: NDArray[np.bool_]) -> bool:
+        """Whether the tasks that count are all among these, (K,)."""
+        return bool(known.all() if self.weights is None else (self.weights[~known] == 0).all())
+
+    def only(self, known: NDArray[np.bool_]) -> "Objective":
+        """Return the objective for these tasks alone, in their order."""
+        tasks = [task for task, is_known in zip(self.tasks, known, strict=True) if is_known]
+        return Objective(self.name, None if self.weights is None else self.weights[known], tasks)
+
+    def of_scores(self, scores: Mapping[str, float]) -> float:
+        """Return its value for the scores of one epoch by task."""
+        return float(self.of(np.array([scores.get(task, np.nan) for task in self.tasks])))
+
+
+def objective_of(spec: Spec, tasks: Sequence[str]) -> Objective:
+    """Return the objective that `search.objective` names; it has no fault (`objective_faults`)."""
+    if isinstance(spec, Mapping):
+        weights = np.array([float(spec.get(task, 0.0)) for task in tasks])
+        return Objective(WEIGHTED, weights / weights.sum(), tasks)
+    if spec == WORST_TASK:
+        return Objective(WORST_TASK, None, tasks)
+    if spec == MEAN:
+        return Objective(AVERAGE, np.full(len(tasks), 1 / max(1, len(tasks))), tasks)
+    chosen = spec.removeprefix(TASK)
+    return Objective(TASK + chosen, np.array([float(task == chosen) for task in tasks]), tasks)
+
+
+def all_objectives(first: Objective, tasks: Sequence[str]) -> dict[str, Objective]:
+    """Return by name what trials are judged by: the study's objective, mean, worst, each task."""
+    specs = [MEAN, WORST_TASK, *(TASK + task for task in tasks)]
+    found = [first, *(objective_of(one, tasks) for one in specs)]
+    return {objective.name: objective for objective in found}
+
+
+def objective_faults(spec: Spec, tasks: Sequence[str] | None = None) -> Iterator[str]:
+    """Yield what is wrong with `search.objective`; without `tasks` what can be said before them."""
+    if isinstance(spec, Mapping):
+        yield from _weight_faults(spec, tasks)
+    elif spec.startswith(TASK):
+        yield from _unknown([spec.removeprefix(TASK)], tasks)
+    elif spec not in (MEAN, WORST_TASK):
+        yield (
+            f"found {spec!r}{suggest(spec, (MEAN, WORST_TASK))}; mean, worst_task, task:NAME or "
+            "weights by task name would be right"
+        )
+
+
+def _weight_faults(weights: Mapping[str, float], tasks: Sequence[str] | None) -> Iterator[str]:
+    if not any(weight > 0 for weight in weights.values()):
+        yield "found no weight above 0, one at least would be right"
+    yield from _unknown(weights, tasks)
+
+
+def _unknown(
+    names: Sequence[str] | Mapping[str, float], tasks: Sequence[str] | None
+) -> Iterator[str]:
+    if tasks is None:
+        return
+    for name in names:
+        if name not in tasks:
+            near = suggest(name, tasks) or f"; the tasks are {', '.join(tasks)}"
+            yield f"found no task {name!r}{near}"
