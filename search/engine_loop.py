@@ -18,10 +18,11 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from search.dev_rows import pack_evaluations
 from search.failure import EngineLost, describe_failure
 from search.snapshots import SnapshotKeeper, save_weights
 
@@ -240,8 +241,11 @@ class EngineLoop:
             outcome.scores,
             lambda path: save_weights(lane.model, path),
         )
+        told = {f.name: getattr(outcome, f.name) for f in fields(outcome)}
+        evaluations = told.pop("evaluations")
         result = {
-            **asdict(outcome),
+            **told,
+            "rows": pack_evaluations(evaluations),
             "snapshots": list(snapshots),
             "done": outcome.ended is not None,
         }

@@ -83,14 +83,22 @@ def estimate_all(
     trials: Sequence[str],
     scores: Floats,
     pooled: Pooled,
+    shared: Floats,
     objectives: Mapping[str, Objective],
     rng: np.random.Generator,
 ) -> dict[str, Estimates]:
-    """Return the estimates under each objective, from the same draws."""
+    """Return the estimates under each objective, from the same draws.
+
+    Args:
+        shared: Variance of the noise that is the same for all trials, by task (K,). It is in the
+            errors, since rows are only some of those that a task could have, and in no choice.
+    """
     raw = {name: objective.of(scores) for name, objective in objectives.items()}
     tallies = {name: _Tally(objective, pooled, raw[name]) for name, objective in objectives.items()}
     count = int(np.clip(DRAWN // scores.size, FEWEST_DRAWS, MOST_DRAWS))
     for drawn in pooled.draws(rng, count):
+        luck = rng.standard_normal((len(drawn), 1, len(shared))) * np.sqrt(shared)
+        drawn += luck.astype(np.float32)
         for tally in tallies.values():
             tally.add(drawn)
     return {name: Estimates(trials, raw[name], *tally.results()) for name, tally in tallies.items()}

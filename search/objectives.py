@@ -7,6 +7,7 @@ worst task of different metrics is the one whose number is lowest. Shapes: K tas
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -20,37 +21,38 @@ MEAN = "mean"
 Spec = str | Mapping[str, float]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Objective:
     """A number to be maximised.
 
     Args:
         name: "average", "worst_task", "task:<name>" or "weighted", as leaders are named.
-        weights: How much each task counts, of sum 1, (K,); None: the worst counts alone.
+        weights: How much each task counts, of sum 1; None: the worst counts alone.
         tasks: Their names.
     """
 
     name: str
-    weights: NDArray[np.float64] | None
-    tasks: Sequence[str]
+    weights: tuple[float, ...] | None
+    tasks: tuple[str, ...]
 
     def of(self, scores: NDArray[Any]) -> NDArray[Any]:
         """Return its value for scores (..., K); NaN where a task that counts has none."""
         if self.weights is None:
             return scores.min(-1)
-        counts = np.flatnonzero(self.weights)
+        weights = np.array(self.weights, scores.dtype)
+        counts = np.flatnonzero(weights)
         if len(counts) == 1:
             return scores[..., counts[0]]
-        return scores[..., counts] @ self.weights[counts].astype(scores.dtype)
+        return scores[..., counts] @ weights[counts]
 
     def needs_only(self, known: NDArray[np.bool_]) -> bool:
         """Whether the tasks that count are all among these, (K,)."""
-        return bool(known.all() if self.weights is None else (self.weights[~known] == 0).all())
+        return bool(known.all() or (self.weights and not np.array(self.weights)[~known].any()))
 
     def only(self, known: NDArray[np.bool_]) -> "Objective":
         """Return the objective for these tasks alone, in their order."""
-        tasks = [task for task, is_known in zip(self.tasks, known, strict=True) if is_known]
-        return Objective(self.name, None if self.weights is None else self.weights[known], tasks)
+        weights = None if self.weights is None else tuple(compress(self.weights, known))
+        return Objective(self.name, weights, tuple(compress(self.tasks, known)))
 
     def of_scores(self, scores: Mapping[str, float]) -> float:
         """Return its value for the scores of one epoch by task."""
@@ -59,15 +61,16 @@ class Objective:
 
 def objective_of(spec: Spec, tasks: Sequence[str]) -> Objective:
     """Return the objective that `search.objective` names; it has no fault (`objective_faults`)."""
+    names = tuple(tasks)
     if isinstance(spec, Mapping):
-        weights = np.array([float(spec.get(task, 0.0)) for task in tasks])
-        return Objective(WEIGHTED, weights / weights.sum(), tasks)
+        total = sum(spec.values())
+        return Objective(WEIGHTED, tuple(spec.get(task, 0.0) / total for task in tasks), names)
     if spec == WORST_TASK:
-        return Objective(WORST_TASK, None, tasks)
+        return Objective(WORST_TASK, None, names)
     if spec == MEAN:
-        return Objective(AVERAGE, np.full(len(tasks), 1 / max(1, len(tasks))), tasks)
+        return Objective(AVERAGE, (1 / max(1, len(names)),) * len(names), names)
     chosen = spec.removeprefix(TASK)
-    return Objective(TASK + chosen, np.array([float(task == chosen) for task in tasks]), tasks)
+    return Objective(TASK + chosen, tuple(float(task == chosen) for task in names), names)
 
 
 def all_objectives(first: Objective, tasks: Sequence[str]) -> dict[str, Objective]:

@@ -86,7 +86,7 @@ def _insert(database: sqlite3.Connection, study_id: int, record: StudyRecord, sp
     database.executemany(
         "INSERT INTO trial_values (trial_id, objective, value, value_type) "
         "VALUES (?, 0, ?, 'FINITE')",
-        ((t.number, t.best["average"].score) for t in trials if _is_complete(t)),
+        ((t.number, t.best[t.objective.name].score) for t in trials if _is_complete(t)),
     )
     database.executemany(
         "INSERT INTO trial_intermediate_values "
@@ -114,7 +114,7 @@ def _trial_row(trial: TrialRecord, study_id: int) -> tuple[Any, ...]:
 
 
 def _is_complete(trial: TrialRecord) -> bool:
-    return trial.state == "finished" and "average" in trial.best
+    return trial.state == "finished" and trial.objective.name in trial.best
 
 
 def _parameters(
@@ -136,9 +136,9 @@ def _internal(distribution: BaseDistribution, value: Any) -> tuple[float, str]:
 
 
 def _intermediate(report: Report) -> tuple[float | None, str]:
-    if math.isnan(report.average):
+    if math.isnan(report.value):
         return None, "NAN"
-    return report.average, "FINITE"
+    return report.value, "FINITE"
 
 
 def _attributes(trial: TrialRecord) -> dict[str, Any]:

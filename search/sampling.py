@@ -1,10 +1,10 @@
 """Optuna as a pure function: what it has been told, and a seed, give the next values.
 
 `TpeSampling` keeps an Optuna study in memory in line with the record, and tells it the truth: a
-finished trial is COMPLETE with its best task mean on dev over the epochs (what the study keeps of
-it, too), one stopped at a rung PRUNED with its task mean at every epoch, one that failed or never
-had a score FAIL, all others RUNNING. Running ones count as bad for the time being, so that parallel
-workers spread out (constant liar).
+finished trial is COMPLETE with its best value of the study's objective on dev over the epochs (what
+the study keeps of it, too), one stopped at a rung PRUNED with its value at every epoch, one that
+failed or never had a score FAIL, all others RUNNING. Running ones count as bad for the time being,
+so that parallel workers spread out (constant liar).
 
 Optuna's own `ask` is not used: it would carry its random state from draw to draw, and leave a trial
 behind for each configuration that was drawn and not used, as well as values of conditional keys
@@ -97,8 +97,8 @@ class TpeSampling:
     def _end(self, trial: TrialRecord) -> None:
         told = self._told[trial.id]
         for report in trial.reports:
-            self._storage.set_trial_intermediate_value(told, report.epoch, report.average)
-        best = trial.best.get("average")
+            self._storage.set_trial_intermediate_value(told, report.epoch, report.value)
+        best = trial.best.get(trial.objective.name)
         state, values = TrialState.FAIL, None
         if best is not None and trial.state == "finished":
             state, values = TrialState.COMPLETE, [best.score]

@@ -38,12 +38,12 @@ class Asha:
         """Return the rungs as they were when the last event was written."""
         asha = cls(config)
         arrivals = [
-            (arrival.order, trial.id, epoch, arrival.average)
+            (arrival.order, trial.id, epoch, arrival.value)
             for trial in record.trials.values()
             for epoch, arrival in trial.arrivals.items()
         ]
-        for _, trial, epoch, average in sorted(arrivals, key=lambda arrival: arrival[0]):
-            asha.report(trial, epoch, average)
+        for _, trial, epoch, value in sorted(arrivals, key=lambda arrival: arrival[0]):
+            asha.report(trial, epoch, value)
         return asha
 
     def is_rung(self, epoch: int) -> bool:
@@ -53,11 +53,11 @@ class Asha:
             rung *= self.config.reduction_factor
         return rung == epoch
 
-    def report(self, trial: str, epoch: int, average: float) -> bool:
-        """Take in the task mean on dev after an epoch, and say whether the trial goes on."""
+    def report(self, trial: str, epoch: int, value: float) -> bool:
+        """Take in the objective's value on dev after an epoch; say whether the trial goes on."""
         if not self.is_rung(epoch):
             return True
-        score = -math.inf if math.isnan(average) else average
+        score = -math.inf if math.isnan(value) else value
         rung = self.rungs.setdefault(epoch, {})
         rung[trial] = score  # a trial that is here already keeps its place
         before = list(rung.values())[: list(rung).index(trial)]
@@ -151,7 +151,8 @@ class JournalScheduler(TrialScheduler):
 
     def _report(self, name: str, result: Mapping[str, Any]) -> bool:
         """Write a report; return whether the trial goes on."""
-        keys = ("epoch", "average", "loss", "tokens_per_second", "seconds")
+        keys = ["epoch", "average", "loss", "tokens_per_second", "seconds"]
+        keys += ["rows"] if "rows" in result else []
         self.record.append(
             "reported",
             trial=name,
@@ -159,8 +160,8 @@ class JournalScheduler(TrialScheduler):
             losses=_nested(result, "losses"),
             **{key: result[key] for key in keys},
         )
-        average = self.record.trials[name].reports[-1].average
-        return self.asha is None or self.asha.report(name, result["epoch"], average)
+        value = self.record.trials[name].reports[-1].value
+        return self.asha is None or self.asha.report(name, result["epoch"], value)
 
 
 def _nested(result: Mapping[str, Any], key: str) -> dict[str, Any]:

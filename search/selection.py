@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from mtl_core.seeding import stream
 from search.arms import SINGLE_TASK, STRUCTURE, arm_of, role_of
 from search.estimates import Estimates, estimate_all
-from search.noise import dev_rows_of, metrics_of_tasks, noise_of
+from search.noise import Rows, noise_of, rows_of_study
 from search.objectives import Objective, all_objectives
 from search.pooling import Pooled, Scores
 from search.record import StudyRecord
@@ -135,7 +135,7 @@ def select(
     """Return the selection of a study, which may still be running.
 
     Args:
-        dev_rows: Rows behind the dev scores by task; None: as the journal says.
+        dev_rows: Rows behind the dev scores by task, for a journal that says nothing of them.
         arms: Keys that make the arms; None: as the journal says.
         seed: Of the simulation; None: the study's.
     """
@@ -149,12 +149,13 @@ def select(
     asked = all_objectives(record.objective, tasks)
     objectives = {name: one.only(known) for name, one in asked.items() if one.needs_only(known)}
     scored = [task for task, is_known in zip(tasks, known, strict=True) if is_known]
-    rows = dev_rows_of(record) if dev_rows is None else dev_rows
-    noise = noise_of(scores[:, known], scored, rows, metrics_of_tasks(record))
-    pooled = Pooled(Scores(values=scores[:, known], noise=noise, groups=groups_of(trials)))
+    rows = rows_of_study(record, [at.rows for at in found.values()], scores)
+    rows = {t: Rows(count=n) for t, n in (dev_rows or {}).items() if n} | rows
+    noise = noise_of(scores[:, known], [rows.get(task) for task in scored])
+    pooled = Pooled(Scores(values=scores[:, known], noise=noise.own, groups=groups_of(trials)))
     rng = stream(record.header.get("seed", 0) if seed is None else seed, "selection")
-    estimates = estimate_all(tuple(found), scores[:, known], pooled, objectives, rng)
-    luck = np.sqrt(np.median(noise, axis=0)) * rng.standard_normal((NOISES, len(scored)))
+    estimates = estimate_all(tuple(found), scores[:, known], pooled, noise.shared, objectives, rng)
+    luck = np.sqrt(np.median(noise.own, axis=0)) * rng.standard_normal((NOISES, len(scored)))
     winners = (_winner(objectives[name], of, pooled, luck) for name, of in estimates.items())
     return Selection(
         objective=record.objective.name,

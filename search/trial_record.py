@@ -37,6 +37,7 @@ class Report:
 
     Args:
         average: Mean of the scores; `value` is that of the study's objective.
+        rows: The dev rows behind the scores (`dev_rows.py`); None where they were not kept.
     """
 
     epoch: int
@@ -49,6 +50,7 @@ class Report:
     seconds: float
     time: float
     attempt: int
+    rows: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,7 @@ class TrialRecord:
             seconds=_number(event["seconds"]),
             time=event["time"],
             attempt=self.attempt,
+            rows=event.get("rows"),
         )
         self.reports = [old for old in self.reports if old.epoch < report.epoch] + [report]
         first = self.arrivals.get(report.epoch)

@@ -278,6 +278,7 @@ class Lane:
             tokens_per_second=self._count_words() / self._seconds if self._seconds else 0.0,
             seconds=self._seconds + self._evaluation_seconds,
             ended=self.ended,
+            evaluations=evaluations,
         )
         self._start_epoch()
         return result

@@ -3,7 +3,11 @@
 An engine files them for its lanes; a `Trainer` yields the first and raises the others.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mtl_core.training.evaluation import TaskEvaluation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +24,7 @@ class EpochResult:
         seconds: The whole epoch, evaluation included. Time is that of the engine's steps in which
             the lane took part; lanes that share a step each count all of it.
         ended: Why the training ends here, "patience" or "epochs"; None where it goes on.
+        evaluations: What the scores come from, row by row.
     """
 
     epoch: int
@@ -30,6 +35,9 @@ class EpochResult:
     tokens_per_second: float
     seconds: float
     ended: str | None
+    evaluations: dict[str, "TaskEvaluation"] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
 
 class Diverged(Exception):  # noqa: N818 - a way for a training to end, not a fault of the program

@@ -152,7 +152,7 @@ def test_an_epoch_reported_again_keeps_its_place_in_the_order_of_arrival(path: P
 
     mine, other = record.trials[first].arrivals[1], record.trials[second].arrivals[1]
     assert mine.order < other.order
-    assert mine.average == pytest.approx(0.7)
+    assert mine.value == pytest.approx(0.7)
 
 
 def test_leaders_are_kept_for_the_average_each_task_and_each_structure(path: Path) -> None:
