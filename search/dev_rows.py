@@ -39,6 +39,11 @@ def unpack_dev(text: str) -> list[Floats]:
     return [_unpack(part) for part in text.split(" ")]
 
 
+def are_right_or_wrong(text: str) -> list[bool]:
+    """Return for each task whether its rows are right or wrong, as those of accuracy."""
+    return [part.startswith(_BITS) for part in text.split(" ")]
+
+
 def _pack(of_task: OfTask) -> str:
     if not isinstance(of_task, Scored):
         return f"{_BITS}:{len(of_task)}:1:{_text(np.packbits(of_task).tobytes())}"

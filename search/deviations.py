@@ -15,7 +15,7 @@ WIDEST = 0.5  # the largest deviation looked at
 SMALLEST = 0.002  # the smallest above 0 in the first grid
 STEPS = 7  # values along each of the two
 GRIDS = 3  # after the first, at most
-FORGOTTEN = 8.0  # how far below its peak a log density may be and still count
+FORGOTTEN = 6.0  # how far below its peak a log density may be and still count
 KEPT = 1e-3  # the smallest weight of a pair
 
 
@@ -33,6 +33,9 @@ def posterior_of_deviations(
             break
         axes, density = closer, _at(closer, log_density)
     weights = np.exp(density - density.max())
+    for edge in (0, -1):  # half as much lies there
+        weights[edge] /= 2
+        weights[:, edge] /= 2
     weights = np.where(weights > KEPT * weights.sum(), weights, 0.0)
     weights /= weights.sum()
     pairs = zip(weights.ravel(), product(*axes), strict=True)

@@ -16,7 +16,7 @@ from search.objectives import Objective
 from search.pooling import Pooled
 
 Floats = NDArray[np.float64]
-MOST_DRAWS, FEWEST_DRAWS = 4_000, 150
+MOST_DRAWS, FEWEST_DRAWS = 2_000, 150
 DRAWN = 10_000_000  # numbers that are drawn in all, within these bounds
 
 

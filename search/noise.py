@@ -18,11 +18,12 @@ Shapes: N trials, K tasks, R rows.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search.dev_rows import unpack_dev
+from search.dev_rows import are_right_or_wrong, unpack_dev
 from search.record import StudyRecord
 
 Floats = NDArray[np.float64]
@@ -50,7 +51,7 @@ class Rows:
 
     Args:
         count: Rows.
-        metric: "accuracy" or another.
+        metric: "accuracy" where a row is right or wrong, or another.
         variance: Of what a row adds to the score, as a mean over trials; None: not known.
         own: Share of it that trials do not have in common.
     """
@@ -88,16 +89,18 @@ def rows_of_study(
         kept: Of each trial the rows of its scores, where they were kept.
         scores: Of these trials, (N, K).
     """
-    metrics = _metrics(record)
-    looked_at = [unpack_dev(kept[at]) for at in _better_half(scores) if kept[at]]  # type: ignore[arg-type]
-    if not looked_at:
-        counts = next((event["dev_rows"] for event in _with(record, "dev_rows")), {})
+    texts = [text for at in _better_half(scores) if (text := kept[at])]
+    if not texts:
+        metrics, counts = _metrics(record), _told(record, "dev_rows")
         return {t: Rows(count=n, metric=metrics.get(t, ACCURACY)) for t, n in counts.items() if n}
+    looked_at = [unpack_dev(text) for text in texts]
     found = {}
-    for at, task in enumerate(record.tasks):
+    for at, (task, right) in enumerate(
+        zip(record.tasks, are_right_or_wrong(texts[0]), strict=True)
+    ):
         added = np.stack([of_trial[at] for of_trial in looked_at])  # (trials, R)
         if added.shape[1]:
-            found[task] = _rows(added, metrics.get(task, ACCURACY))
+            found[task] = _rows(added, ACCURACY if right else "")
     return found
 
 
@@ -130,11 +133,11 @@ def _better_half(scores: Floats) -> NDArray[np.int64]:
 
 
 def _metrics(record: StudyRecord) -> dict[str, str]:
-    """Return the metrics of the tasks that are not scored by accuracy."""
-    found = next((event["metrics"] for event in _with(record, "metrics")), {})
-    return {task: metric for task, (_, metric) in found.items()}
+    """Return the metrics of the tasks whose rows are not right or wrong."""
+    found = _told(record, "metrics")
+    return {t: name if name != ACCURACY else f"{kind}_{name}" for t, (kind, name) in found.items()}
 
 
-def _with(record: StudyRecord, field: str) -> list[dict[str, object]]:
+def _told(record: StudyRecord, field: str) -> dict[str, Any]:
     known = (record.header, *record.baselines.values(), *record.tested.values())
-    return [event for event in known if field in event]
+    return next((dict(event[field]) for event in known if field in event), {})

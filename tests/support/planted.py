@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtl_core.training.config import TrialConfig
+from search.dev_rows import pack_dev
 from search.record import StudyRecord
 
 Floats = NDArray[np.float64]
@@ -48,6 +49,7 @@ def record_of_curves(
     rows: int = 200,
     stopped: Sequence[int] = (),
     configs: Sequence[dict[str, Any]] | None = None,
+    kept: Sequence[NDArray[np.bool_]] | None = None,
     **header: Any,
 ) -> StudyRecord:
     """Return a study of trials with these scores, each (epochs, K).
@@ -55,46 +57,41 @@ def record_of_curves(
     Args:
         stopped: Places of the trials that were stopped after their last epoch.
         configs: Of each trial what is not as by default, section by section.
+        kept: Of each trial the dev rows of its epochs, right or wrong, (epochs, K, rows).
     """
     tasks = [f"task_{at}" for at in range(curves[0].shape[1])]
     study = {"event": "study", "time": 0.0, "format": 1, "name": "planted", "seed": 0}
     events = [{**study, "tasks": tasks, "dev_rows": dict.fromkeys(tasks, rows), **header}]
     for at, curve in enumerate(curves):
         config = TrialConfig.from_dict(configs[at] if configs else {}).as_dict()
-        events += _trial(f"t{at + 1:04}", at + 1, config, curve, tasks, ended_early=at in stopped)
+        about = {"trial": f"t{at + 1:04}", "time": float(at + 1)}
+        proposed = {"values": {}, "config": config, "seed": at, "source": "tpe"}
+        events.append({**about, "event": "proposed", "number": at + 1, **proposed})
+        events.append({**about, "event": "started", "attempt": 1, "worker": "w"})
+        events += [
+            {**about, **_report(epoch, dict(zip(tasks, scores, strict=True)))}
+            for epoch, scores in enumerate(curve.tolist(), start=1)
+        ]
+        for event, rows_of_epoch in zip(
+            events[-len(curve) :], kept[at] if kept else (), strict=False
+        ):
+            event["rows"] = pack_dev(dict(zip(tasks, rows_of_epoch, strict=True)))
+        stop = {"event": "stopped", "epoch": len(curve), "rung": len(curve)}
+        end = {"event": "finished", "epochs": len(curve), "reason": "epochs"}
+        events.append({**about, **(stop if at in stopped else end)})
     return StudyRecord(None, events)
 
 
-def _trial(
-    name: str,
-    number: int,
-    config: dict[str, Any],
-    curve: Floats,
-    tasks: Sequence[str],
-    *,
-    ended_early: bool,
-) -> list[dict[str, Any]]:
-    about = {"trial": name, "time": float(number)}
-    proposed = {"number": number, "values": {}, "config": config, "seed": number, "source": "tpe"}
-    events: list[dict[str, Any]] = [
-        {**about, "event": "proposed", **proposed},
-        {**about, "event": "started", "attempt": 1, "worker": "w"},
-    ]
-    for epoch, scores in enumerate(curve, start=1):
-        of_tasks = [None if np.isnan(score) else float(score) for score in scores]
-        average = None if None in of_tasks else float(scores.mean())
-        events.append(
-            {
-                **about,
-                "event": "reported",
-                "epoch": epoch,
-                "average": average,
-                "scores": dict(zip(tasks, of_tasks, strict=True)),
-                "loss": 1.0,
-                "losses": dict.fromkeys(tasks, 1.0),
-                "tokens_per_second": 1.0,
-                "seconds": 1.0,
-            }
-        )
-    last = {"event": "stopped", "rung": len(curve)} if ended_early else {"event": "finished"}
-    return [*events, {"reason": "epochs", "epochs": len(curve), **about, **last}]
+def _report(epoch: int, scores: dict[str, float]) -> dict[str, Any]:
+    of_tasks = {task: None if np.isnan(score) else score for task, score in scores.items()}
+    average = None if None in of_tasks.values() else sum(scores.values()) / len(scores)
+    return {
+        "event": "reported",
+        "epoch": epoch,
+        "average": average,
+        "scores": of_tasks,
+        "loss": 1.0,
+        "losses": dict.fromkeys(scores, 1.0),
+        "tokens_per_second": 1.0,
+        "seconds": 1.0,
+    }
