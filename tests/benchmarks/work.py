@@ -1,9 +1,7 @@
 """How many floating-point operations the matrix products of a training step are worth.
 
-Counted from the plan: the products that the texts need, attention included, two operations for a
-multiplication and its addition, forward once and backward twice. What a program computes beyond
-that (padding, attention weights made a second time) is no work and counts as time only.
-Shapes: D width, E width of word vectors, F inner width.
+Counted from the plan (`mtl_core/model/flops.py`): the products that the texts need, forward once
+and backward twice. What a program computes beyond that is no work and counts as time only.
 """
 
 from collections.abc import Iterable
@@ -12,9 +10,7 @@ import numpy as np
 
 from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.minibatch import Step
-from mtl_core.model.config import EncoderConfig
-from mtl_core.model.plan import SharingPlan
-from mtl_core.model.reads import Readout, Tokens
+from mtl_core.model.flops import text_flops
 from mtl_core.model.structures import build_plan
 from mtl_core.training.config import TrialConfig
 
@@ -57,21 +53,3 @@ def _forward(
             for task, of_row in rows
         )
     )
-
-
-def text_flops(
-    plan: SharingPlan, config: EncoderConfig, task: int, lengths: np.ndarray
-) -> np.ndarray:
-    """Return the operations of a forward pass for texts of these lengths, without the head."""
-    width, inner = config.d_model, config.d_ff
-    words = lengths.astype(np.float64) + (plan.tokens is Tokens.CLS_WORD)
-    total = 2 * config.d_word * width * words
-    for layer in range(1, 1 + plan.readout_layer[task]):
-        entered = plan.token_depth[task] < layer
-        positions = words + (len(plan.tokens_of(task)) if entered else 0)
-        top = layer == plan.readout_layer[task] and plan.readout is not Readout.MEAN
-        read = np.ones_like(positions) if top else positions  # positions whose output is needed
-        total += 2 * positions * width * 2 * width  # keys and values
-        total += 2 * read * width * (2 * width + 2 * inner)  # queries, output and feed-forward
-        total += 2 * 2 * read * positions * width  # attention: scores, and what they mix
-    return total
