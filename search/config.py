@@ -28,7 +28,13 @@ class SearchConfig:
     """How a space is searched.
 
     Args:
-        trials: Configurations to try, the `points` among them.
+        mode: "find" is one search over everything, which goes where it pays; "compare" gives every
+            arm a search of its own with as many trials, none stopped early (`compare.py`).
+        arms: The keys whose values are compared. In both modes the best of each arm is confirmed.
+        objective: What is maximised on dev: "mean" of the tasks, "worst_task", "task:NAME", or
+            weights by task name, of which those not named count nothing. An epoch is chosen by it
+            too; `training.patience` goes by the mean.
+        trials: Configurations to try, the `points` among them, in all arms together.
         minutes: Time after which the search ends, with the trials in training as they are; what
             earlier runs of the study took counts. None: no limit.
         seed: Of the sampler and, through it, of every trial.
@@ -48,6 +54,9 @@ class SearchConfig:
             taken from a task's score in every trial, so trials stand in one order on all scales.
     """
 
+    mode: Literal["find", "compare"] = "find"
+    arms: tuple[str, ...] = ("sharing.structure",)
+    objective: str | dict[str, PositiveOrZero] = "mean"
     trials: Count = 40
     minutes: Positive | None = None
     seed: CountOrZero = 0
@@ -60,3 +69,8 @@ class SearchConfig:
     retries: CountOrZero = 3
     early_stopping: EarlyStoppingConfig | None = Field(default_factory=EarlyStoppingConfig)
     scale: Literal["score", "over_majority", "over_single_task"] = "score"
+
+    @property
+    def stopping(self) -> EarlyStoppingConfig | None:
+        """How trials are stopped early, if they are."""
+        return None if self.mode == "compare" else self.early_stopping

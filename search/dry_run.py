@@ -150,14 +150,14 @@ def estimate_search(space: Space, encoded: EncodedCorpus) -> SearchEstimate:
 
 def expected_epochs(epochs: int, search: SearchConfig) -> float:
     """Return the epochs of a trial on average when each rung lets one in so many go on."""
-    if search.early_stopping is None:
+    if search.stopping is None:
         return float(epochs)
-    asha = Asha(search.early_stopping)
+    asha = Asha(search.stopping)
     expected, going_on = 0.0, 1.0
     for epoch in range(1, epochs + 1):
         expected += going_on
         if asha.is_rung(epoch):
-            going_on /= search.early_stopping.reduction_factor
+            going_on /= search.stopping.reduction_factor
     return expected
 
 

@@ -16,6 +16,7 @@ from typing import Literal
 
 from mtl_core.data.task import Corpus
 from mtl_core.errors import ConfigError
+from search.compare import arm_keys
 from search.record import FORMAT, StudyRecord
 from search.space import Space
 
@@ -87,6 +88,9 @@ class Place:
             data_fingerprint=self.corpus.content_hash(),
             seed=self.space.search.seed,
             scale=self.space.search.scale,
+            objective=self.space.search.objective,
+            mode=self.space.search.mode,
+            arms=list(arm_keys(self.space.search)),
             tasks=list(self.corpus.names),
         )
 

@@ -2,24 +2,20 @@
 
 `Proposer` is a function of the record and the seed: it keeps nothing that a new start would not
 know, so a continued search proposes what an undisturbed one would have (`sampling.py` says how
-Optuna is brought to that). Ray Tune's side is in `searcher.py`.
+Optuna is brought to that). In `mode: compare` it goes round the arms, each with candidates of its
+own (`candidates.py`). Ray Tune's side is in `searcher.py`.
 """
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from mtl_core.errors import ConfigError
-from mtl_core.seeding import derive_seed, stream
+from search.candidates import Candidates, Source
+from search.compare import arm_keys, arms_of
 from search.config import SearchConfig
 from search.record import StudyRecord
-from search.sampling import TpeSampling
 from search.space import Space
 
-Source = Literal["point", "random", "tpe", "grid"]
-
-TPE_DRAWS = 10
-RANDOM_DRAWS = 100
 LARGEST_GRID = 100_000
 
 
@@ -63,74 +59,45 @@ class Proposer:
         self.seed = space.search.seed if seed is None else seed
         self.reason: Literal["trials", "exhausted"] | None = None
         self.startup_trials = startup_trials(space.search, workers)
-        self._seen: set[str] = set()
-        self._n_seen = 0
-        self._size = space.size()
-        self._tpe = TpeSampling(space) if space.search.sampler == "tpe" else None
-        self._grid: list[dict[str, Any]] | None = None
         if space.search.sampler == "grid":
-            check_grid(space, self._size)
+            check_grid(space, space.size())
+        if space.search.mode == "compare":
+            arms = arms_of(space.conditional, arm_keys(space.search))
+            self._candidates = [Candidates(space, self.seed, arm) for arm in arms]
+        else:
+            self._candidates = [Candidates(space, self.seed)]
+        self._each = space.search.trials // len(self._candidates)
+        self._n_seen = 0
 
     def propose(self) -> Proposal | None:
         """Return the next configuration, or None and set `reason`; writes nothing."""
-        number = len(self.record.trials) + 1
         self._look()
-        if number > self.space.search.trials:
-            self.reason = "trials"
-            return None
-        found = self._next(number)
-        if found is None:
-            self.reason = "exhausted"
-            return None
-        values, source = found
+        open_ones = [one for one in self._candidates if len(one.trials) < self._each]
+        for candidates in sorted(open_ones, key=lambda one: len(one.trials)):  # the first of equals
+            found = candidates.next(self.record, self.startup_trials)
+            if found is not None:
+                return self._proposal(candidates.trial_seed(), *found)
+        self.reason = "exhausted" if len(open_ones) == len(self._candidates) else "trials"
+        return None
+
+    def _proposal(self, seed: int, values: dict[str, Any], source: Source) -> Proposal:
+        number = len(self.record.trials) + 1
         return Proposal(
             trial=f"t{number:04}",
             number=number,
             values=values,
             config=self.space.configure(values).as_dict(),
-            seed=derive_seed(self.seed, "trial", number),
+            seed=seed,
             source=source,
         )
 
     def _look(self) -> None:
         """Take note of the trials that were proposed since the last look."""
         for trial in list(self.record.trials.values())[self._n_seen :]:
-            self._seen.add(self.space.key(trial.values))
+            owner = next((one for one in self._candidates if one.has(trial.config)), None)
+            if owner is not None:
+                owner.note(trial)
             self._n_seen += 1
-
-    def _next(self, number: int) -> tuple[dict[str, Any], Source] | None:
-        for candidate, source in self._candidates(number):
-            if self.space.key(candidate) not in self._seen:
-                return candidate, source
-        return None
-
-    def _candidates(self, number: int) -> Iterator[tuple[dict[str, Any], Source]]:
-        """Yield configurations, new or not, in the order in which they should be taken."""
-        yield from ((dict(point), "point") for point in self.space.points)
-        if self.space.search.sampler == "grid":
-            yield from ((values, "grid") for values in self._listed("grid"))
-            return
-        if self._tpe is not None and self._n_learnt() >= max(1, self.startup_trials):
-            self._tpe.tell(self.record)
-            for draw in range(TPE_DRAWS):
-                yield self._tpe.draw(derive_seed(self.seed, "proposal", number, draw)), "tpe"
-        for draw in range(RANDOM_DRAWS):
-            yield self.space.sample(stream(self.seed, "random", number, draw)), "random"
-        # So many draws without a new one: few can be left, if the space has an end at all.
-        if self._size is not None:
-            yield from ((values, "random") for values in self._listed("left", number))
-
-    def _n_learnt(self) -> int:
-        """Count the trials from which TPE learns; failed ones tell it nothing."""
-        return sum(trial.state in ("finished", "stopped") for trial in self.record.trials.values())
-
-    def _listed(self, *purpose: str | int) -> list[dict[str, Any]]:
-        """Return all configurations not tried, in an order that depends on the purpose."""
-        if self._grid is None:
-            self._grid = list(self.space.enumerate())
-        order = stream(self.seed, *purpose).permutation(len(self._grid))
-        shuffled = (self._grid[i] for i in order)
-        return [values for values in shuffled if self.space.key(values) not in self._seen]
 
 
 def startup_trials(search: SearchConfig, workers: int) -> int:

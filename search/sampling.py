@@ -14,7 +14,7 @@ proposes what the undisturbed one would have.
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,10 +43,11 @@ class TpeSampling:
     Args:
         space: The keys and their conditions. With `group=True` keys that are active together are
             modelled together; without it conditional keys would be drawn independently.
+        pinned: Values of keys that are not drawn: those of an arm.
     """
 
-    def __init__(self, space: Space) -> None:
-        self._space = space
+    def __init__(self, space: Space, pinned: Mapping[str, Any] | None = None) -> None:
+        self._space, self._pinned = space, pinned or {}
         self._storage = InMemoryStorage()
         with _quiet():
             self._study = self._storage.create_new_study([StudyDirection.MAXIMIZE], _NAME)
@@ -55,9 +56,9 @@ class TpeSampling:
         self._told: dict[str, int] = {}  # our trial -> Optuna's, in the order of their numbers
         self._open: set[str] = set()
 
-    def tell(self, record: StudyRecord) -> None:
-        """Bring the study in line with the record."""
-        for trial in list(record.trials.values())[len(self._told) :]:
+    def tell(self, record: StudyRecord, trials: Sequence[TrialRecord] | None = None) -> None:
+        """Bring the study in line with the record, or with some of its trials, in their order."""
+        for trial in list(record.trials.values() if trials is None else trials)[len(self._told) :]:
             self._told[trial.id] = self._add(trial)
             self._open.add(trial.id)
         for name in sorted(self._open):
@@ -80,7 +81,8 @@ class TpeSampling:
         # A new `Study` over the same storage: the old one would hold on to a list of trials that
         # Optuna refreshes in `ask` alone.
         study = optuna.load_study(study_name=_NAME, storage=self._storage, sampler=sampler)
-        return self._space.suggest(_Draw(study, self._storage.get_trial(self._scratch), sampler))
+        draw = _Draw(study, self._storage.get_trial(self._scratch), sampler)
+        return self._space.suggest(draw, self._pinned)
 
     def trials(self) -> list[FrozenTrial]:
         """Return what Optuna has been told, in the order of the trials' numbers."""

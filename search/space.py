@@ -8,10 +8,11 @@ plain JSON by dotted key, of the searched, active keys only.
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from mtl_core.training.config import TrialConfig
 from mtl_core.yaml_lines import read_file
 from search.conditional import Active
 from search.domains import Alternative, Fixed, Suggests
+from search.objectives import MEAN, objective_faults
 from search.points import canonical
 from search.pretrained import PRETRAINED, REQUIRED, absolute
 from search.schema import TRIAL_SECTIONS, show
@@ -64,18 +66,26 @@ class Space(BuiltSpace):
         key = "encoder.mlm_warm_up"
         return any(values[key] for values in combinations(self.conditional, (key,)))
 
-    def suggest(self, trial: Suggests) -> dict[str, Any]:
-        """Return values that an `optuna.Trial` suggests, asking only for active keys."""
+    def suggest(
+        self, trial: Suggests, pinned: Mapping[str, Any] = MappingProxyType({})
+    ) -> dict[str, Any]:
+        """Return values that an `optuna.Trial` suggests, asking only for active keys.
+
+        Args:
+            pinned: Values of keys that are not asked for, where they are possible.
+        """
 
         def pick(active: Active) -> Any:
             assert not isinstance(active.domain, Fixed)
             return active.domain.suggest(trial, active.name)
 
-        return self.conditional.walk(pick)[0]
+        return self.conditional.walk(_unless_pinned(pinned, pick))[0]
 
-    def sample(self, rng: np.random.Generator) -> dict[str, Any]:
+    def sample(
+        self, rng: np.random.Generator, pinned: Mapping[str, Any] = MappingProxyType({})
+    ) -> dict[str, Any]:
         """Return random values: each key uniform over its domain (in log where it says so)."""
-        return self.conditional.walk(partial(draw, rng=rng))[0]
+        return self.conditional.walk(_unless_pinned(pinned, partial(draw, rng=rng)))[0]
 
     def enumerate(self) -> Iterator[dict[str, Any]]:
         """Yield the values of every configuration; the space must be finite."""
@@ -128,6 +138,10 @@ class Space(BuiltSpace):
         search = asdict(self.search)
         for key in _HOW_LONG_AND_WHERE:
             del search[key]
+        if self.search.mode == "find":  # then arms are for the report alone
+            del search["mode"], search["arms"]
+        if self.search.objective == MEAN:
+            del search["objective"]
         data = {**asdict(self.settings), "source": None, "vectors": bool(self.settings.vectors)}
         if self.settings.vectors != OWN:
             del data["own_vectors"]
@@ -145,9 +159,12 @@ class Space(BuiltSpace):
     def validate_for(self, names: Sequence[str]) -> None:
         """Raise a `ConfigError` for values that do not fit these tasks.
 
-        That is: static weights of unknown tasks, and lists of depths that are not one per task.
+        That is: weights or an objective of unknown tasks, and lists of depths that are not one per
+        task.
         """
         faults = [f for key in _BY_TASK for f in self._task_faults(key, names)]
+        where = f"{self._place('search.objective')}: search.objective"
+        faults += [f"{where}: {f}" for f in objective_faults(self.search.objective, names)]
         if faults:
             raise ConfigError(list(dict.fromkeys(faults)))
 
@@ -202,6 +219,18 @@ class Space(BuiltSpace):
 
     def _place(self, key: str) -> str:
         return self.places.get(key, self.path)
+
+
+def _unless_pinned(
+    pinned: Mapping[str, Any], pick: Callable[[Active], Any]
+) -> Callable[[Active], Any]:
+    def decide(active: Active) -> Any:
+        value = pinned.get(active.entry.key)
+        if active.entry.key in pinned and active.domain.contains(value):
+            return value
+        return pick(active)
+
+    return decide
 
 
 _BY_TASK = ("weighting.weights", "sharing.divergence_depth")

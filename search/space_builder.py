@@ -12,8 +12,10 @@ from typing import Any
 from mtl_core.data.config import DataConfig
 from mtl_core.faults import Faults
 from mtl_core.yaml_lines import Document, dump, parse
+from search.compare import check_arms
 from search.conditional import Conditional
 from search.config import SearchConfig
+from search.objectives import objective_faults
 from search.overrides import change
 from search.points import check_points
 from search.pretrained import PRETRAINED, take_over
@@ -89,9 +91,13 @@ def _check(document: Document, name: str, changed: Collection[str] = ()) -> _Che
         message = "found grid, but a range has no step; tpe or random would be right"
         faults.add(("search", "sampler"), message)
     point_faults = Faults(document)
+    for message in objective_faults(draft.search.objective):
+        faults.add(("search", "objective"), message)
     sections = {key.partition(".")[0] for key in faults.broken}
     sound = not document.faults and sections.isdisjoint(TRIAL_SECTIONS)
     points = check_points(draft.points, conditional, point_faults) if sound else {}
+    if sound and not faults.found:
+        check_arms(draft.search, conditional, points, faults)
     return _Checked(document, draft, conditional, points, faults, point_faults)
 
 

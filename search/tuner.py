@@ -186,7 +186,7 @@ class _Run:
                 self.trainable or SearchTrial,
                 num_samples=-1,
                 search_alg=JournalSearcher(proposer, lanes=engines, all_begun=self.all_begun),
-                scheduler=JournalScheduler(self.record, search.early_stopping),
+                scheduler=JournalScheduler(self.record, search.stopping),
                 stop=self.stop,
                 callbacks=[callback],
                 resources_per_trial={"cpu": 0, "memory": MEMORY_BYTES},
