@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from search.dev_rows import pack_evaluations
 from search.failure import EngineLost, describe_failure
+from search.objectives import MEAN
 from search.snapshots import SnapshotKeeper, save_weights
 
 if TYPE_CHECKING:  # torch comes with them
@@ -188,6 +189,7 @@ class EngineLoop:
             proposal["trial"],
             structure=config.sharing.structure,
             leaders=proposal["leaders"],
+            maximised=proposal.get("maximised", MEAN),
         )
         return lane
 

@@ -43,7 +43,7 @@ class TpeSampling:
     Args:
         space: The keys and their conditions. With `group=True` keys that are active together are
             modelled together; without it conditional keys would be drawn independently.
-        pinned: Values of keys that are not drawn: those of an arm.
+        pinned: Values of keys that are not drawn, those of an arm; Optuna does not learn of them.
     """
 
     def __init__(self, space: Space, pinned: Mapping[str, Any] | None = None) -> None:
@@ -91,8 +91,8 @@ class TpeSampling:
     def _add(self, trial: TrialRecord) -> int:
         running = create_trial(
             state=TrialState.RUNNING,
-            params=self._space.to_optuna(trial.values),
-            distributions=self._space.distributions_for(trial.values),
+            params=self._space.to_optuna(trial.values, self._pinned),
+            distributions=self._space.distributions_for(trial.values, self._pinned),
         )
         return self._storage.create_new_trial(self._study, running)
 

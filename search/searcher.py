@@ -13,6 +13,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from search.lanes import Lanes
+from search.objectives import MEAN
 from search.proposer import Proposer
 from search.record import StudyRecord
 from search.trial_record import TrialRecord
@@ -69,6 +70,7 @@ class JournalSearcher(Searcher):
             "config": trial.config,
             "seed": trial.seed,
             "attempt": trial.attempt + 1,
+            "maximised": self.record.header.get("objective", MEAN),
             "leaders": {goal: best.score for goal, best in self.record.leaders().items()},
         }
 

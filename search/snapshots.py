@@ -4,7 +4,8 @@ An engine writes the weights of an epoch that beats, under some objective, what 
 was proposed and the trial's own epochs so far; its own files that no longer lead it deletes. The
 driver deletes the files of an ended trial unless it leads among the ended ones. So nobody deletes
 what another is writing, and whoever leads, by whatever way the running trials end, has its file.
-Objectives are named as in `record.py`: "average", "task:<name>", "structure:<name>".
+Objectives are named as in `record.py`: "average", "task:<name>", "structure:<name>", and the
+study's own.
 """
 
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mtl_core.files import replacing
+from search.objectives import AVERAGE, MEAN, Spec, objective_of
 from search.record import StudyRecord
 from search.trial_record import Leader
 
@@ -35,12 +37,20 @@ class SnapshotKeeper:
     Args:
         study: The study's folder.
         leaders: Score to beat by objective; an objective that is missing has no leader yet.
+        maximised: The study's own objective, as `search.objective` says it.
     """
 
     def __init__(
-        self, study: Path, trial: str, *, structure: str, leaders: Mapping[str, float]
+        self,
+        study: Path,
+        trial: str,
+        *,
+        structure: str,
+        leaders: Mapping[str, float],
+        maximised: Spec = MEAN,
     ) -> None:
         self._study, self._trial, self._structure = study, trial, structure
+        self._maximised = maximised
         self._best = dict(leaders)
         self._epochs: dict[str, int] = {}  # objective -> the epoch of this trial that leads it
 
@@ -53,7 +63,9 @@ class SnapshotKeeper:
     ) -> tuple[str, ...]:
         """Have `save` write the weights if they lead under some objective; return which ones."""
         objectives = {f"task:{task}": score for task, score in scores.items()}
-        objectives |= {"average": average, f"structure:{self._structure}": average}
+        own = objective_of(self._maximised, tuple(scores))
+        value = average if own.name == AVERAGE else own.of_scores(scores)
+        objectives |= {AVERAGE: average, own.name: value, f"structure:{self._structure}": value}
         beaten = {
             name: score
             for name, score in objectives.items()

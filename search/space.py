@@ -8,7 +8,7 @@ plain JSON by dotted key, of the searched, active keys only.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -110,13 +110,17 @@ class Space(BuiltSpace):
         """Return the text that equal values share, whatever their order."""
         return canonical(values)
 
-    def distributions_for(self, values: Mapping[str, Any]) -> dict[str, "BaseDistribution"]:
+    def distributions_for(
+        self, values: Mapping[str, Any], without: Collection[str] = ()
+    ) -> dict[str, "BaseDistribution"]:
         """Return Optuna's distribution of each active key, by Optuna's name of it."""
-        return {active.name: active.domain.distribution() for active in self._active(values)}
+        active = self._active(values)
+        return {a.name: a.domain.distribution() for a in active if a.entry.key not in without}
 
-    def to_optuna(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def to_optuna(self, values: Mapping[str, Any], without: Collection[str] = ()) -> dict[str, Any]:
         """Return the values as Optuna holds them: its names, lists as JSON text."""
-        return {a.name: a.domain.encode(values[a.entry.key]) for a in self._active(values)}
+        active = [a for a in self._active(values) if a.entry.key not in without]
+        return {a.name: a.domain.encode(values[a.entry.key]) for a in active}
 
     def from_optuna(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of an Optuna trial's `params`."""
