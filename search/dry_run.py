@@ -25,6 +25,7 @@ from mtl_core.training.estimate import estimate
 from mtl_core.training.models import plan_of
 from mtl_core.training.trainer import Trainer
 from search.cluster import local_engines
+from search.compare import arm_keys, arms_of
 from search.config import SearchConfig
 from search.lanes import Lanes, in_words, names
 from search.place import Existing, Place
@@ -92,6 +93,8 @@ def show_plan(
         f"of {few:,} to {many:,} parameters; {_on_top(space)} come on top.",
         highlight=False,
     )
+    if space.search.mode == "compare":
+        console.print(_arms_in_words(space), highlight=False)
     console.print("Nothing was started: leave out --dry-run to search.")
 
 
@@ -100,6 +103,13 @@ def _on_top(space: Space) -> str:
         return "testing and the linear baselines"
     steps = f"{space.data.mlm.steps:,} steps"
     return f"testing, the linear baselines and a warm-up of {steps} for each size of encoder"
+
+
+def _arms_in_words(space: Space) -> str:
+    arms = arms_of(space.conditional, arm_keys(space.search))
+    each = space.search.trials // len(arms)
+    names = ", ".join(arm.name for arm in arms)
+    return f"{len(arms)} arms of {each} trials each, none stopped early: {names}."
 
 
 def _lanes_in_words(search: SearchConfig) -> str:

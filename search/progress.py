@@ -163,7 +163,7 @@ class PlainProgress(_Shown):
         trial = next((t for t in self._record.trials.values() if t.reports), None)
         if trial is not None:
             self._first_shown = True
-            score = percent(trial.reports[-1].average)
+            score = percent(trial.reports[-1].value)
             self._line(f"first result: {score} after epoch 1 of {trial.id} ({describe(trial)})")
 
     def trial_ended(self, trial: str) -> None:

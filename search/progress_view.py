@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from search.objectives import AVERAGE, TASK
 from search.record import StudyRecord
 from search.trial_record import Report, TrialRecord
 
@@ -62,12 +63,14 @@ def headline(record: StudyRecord, moment: Moment) -> str:
 
 
 def best_in_words(record: StudyRecord) -> str:
-    """Say which trial leads on average."""
-    leader = record.leaders().get("average")
+    """Say which trial leads under the study's objective."""
+    leader = record.leaders().get(record.objective.name)
     if leader is None:
         return "no result yet"
     trial = record.trials[leader.trial]
-    return f"best so far {percent(leader.score)} with {describe(trial)} ({trial.id})"
+    name = record.objective.name
+    of_what = "" if name == AVERAGE else f" ({name.removeprefix(TASK)})"
+    return f"best so far {percent(leader.score)}{of_what} with {describe(trial)} ({trial.id})"
 
 
 def describe(trial: TrialRecord) -> str:
@@ -110,8 +113,8 @@ def duration(seconds: float) -> str:
 
 
 def best_report(trial: TrialRecord) -> Report | None:
-    """Return the epoch with the best mean; the last one where no mean could be computed."""
-    best = trial.best.get("average")
+    """Return the best epoch under the study's objective; the last one where none has a value."""
+    best = trial.best.get(trial.objective.name)
     if best is None:
         return trial.reports[-1] if trial.reports else None
     return next(report for report in trial.reports if report.epoch == best.epoch)
@@ -123,12 +126,12 @@ def _leading(record: StudyRecord, rows: int) -> list[TrialRecord]:
     others = [
         trial for trial in record.trials.values() if trial.state != "running" and trial.reports
     ]
-    best = sorted(others, key=_average, reverse=True)[: max(1, rows - len(running))]
-    return sorted([*best, *running], key=_average, reverse=True)
+    best = sorted(others, key=_best_value, reverse=True)[: max(1, rows - len(running))]
+    return sorted([*best, *running], key=_best_value, reverse=True)
 
 
-def _average(trial: TrialRecord) -> float:
-    best = trial.best.get("average")
+def _best_value(trial: TrialRecord) -> float:
+    best = trial.best.get(trial.objective.name)
     return best.score if best else -1.0
 
 

@@ -279,3 +279,50 @@ def test_a_record_that_was_read_cannot_be_written(path: Path) -> None:
 
     with pytest.raises(AssertionError, match="opened for reading"):
         StudyRecord.load(path).append("continued")
+
+
+def objective_record(path: Path, objective: object) -> StudyRecord:
+    record = StudyRecord(Journal(path))
+    record.append("study", format=1, tasks=["books", "dvd"], objective=objective)
+    return record
+
+
+def scored(record: StudyRecord, number: int, *epochs: tuple[float, float]) -> str:
+    trial = propose(record, number)
+    start(record, trial)
+    for epoch, (books, dvd) in enumerate(epochs, start=1):
+        report(record, trial, epoch, books, dvd)
+    return trial
+
+
+@pytest.mark.parametrize(
+    ("objective", "name", "leader", "epoch", "score"),
+    [
+        ("mean", "average", "t0001", 1, 0.65),
+        ("worst_task", "worst_task", "t0002", 2, 0.55),
+        ("task:dvd", "task:dvd", "t0001", 2, 0.6),
+        ({"books": 3, "dvd": 1}, "weighted", "t0001", 1, 0.775),
+    ],
+)
+def test_the_objective_of_the_study_has_its_leader_and_structures_go_by_it(
+    path: Path, objective: object, name: str, leader: str, epoch: int, score: float
+) -> None:
+    record = objective_record(path, objective)
+    scored(record, 1, (0.9, 0.4), (0.5, 0.6))
+    scored(record, 2, (0.6, 0.5), (0.55, 0.55))
+
+    assert record.objective.name == name
+    found = record.leaders()
+    assert found[name].score == pytest.approx(score)
+    assert (found[name].trial, found[name].epoch) == (leader, epoch)
+    assert found["structure:stack_cls"].score == pytest.approx(score)
+    assert found["average"].score == pytest.approx(0.65)
+    assert StudyRecord.load(path).leaders() == found
+
+
+def test_a_rung_sees_the_value_of_the_objective(path: Path) -> None:
+    record = objective_record(path, "worst_task")
+    trial = scored(record, 1, (0.9, 0.4))
+
+    assert record.trials[trial].arrivals[1].value == 0.4
+    assert record.trials[trial].reports[0].average == pytest.approx(0.65)

@@ -254,3 +254,27 @@ def test_the_state_is_told_in_words_and_nothing_is_saved(
     assert scheduler.debug_string() == "ASHA, trials seen at epoch 2: 1"
     assert JournalScheduler(record, None).debug_string() == "no early stopping"
     assert not (tmp_path / "saved").exists()
+
+
+def test_trials_are_stopped_by_the_study_s_objective(tmp_path: Path) -> None:
+    record = StudyRecord(Journal(tmp_path / "journal.jsonl"))
+    record.append("study", format=1, tasks=["books/uk", "dvd"], objective="worst_task")
+    scheduler = JournalScheduler(record, EarlyStoppingConfig(grace_period_epochs=1))
+    decisions = []
+    for number, (books, dvd) in enumerate([(0.9, 0.1), (0.8, 0.2), (0.5, 0.4), (0.95, 0.3)], 1):
+        trial = start(record, number)
+        scores = {"scores/books/uk": books, "scores/dvd": dvd}
+        found = {**result(1, (books + dvd) / 2), **scores}
+        decisions.append(scheduler.on_trial_result(None, trial, found))
+
+    assert decisions == ["CONTINUE", "CONTINUE", "CONTINUE", "STOP"]
+
+
+def test_the_rows_of_an_epoch_go_into_the_journal(record: StudyRecord) -> None:
+    trial = start(record, 1)
+
+    JournalScheduler(record, None).on_trial_result(
+        None, trial, {**result(1, 0.5), "rows": "b:1:1:gA=="}
+    )
+
+    assert record.trials["t0001"].reports[0].rows == "b:1:1:gA=="

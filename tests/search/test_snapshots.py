@@ -105,3 +105,14 @@ def test_files_that_are_no_snapshots_of_this_study_are_left_alone(
     save(snapshot_path(tmp_path, "t9999", 1))
 
     assert prune(tmp_path, record) == []
+
+
+def test_weights_are_kept_of_what_leads_under_the_study_s_own_objective(tmp_path: Path) -> None:
+    keeper = SnapshotKeeper(
+        tmp_path, "t0001", structure="stack_cls", leaders={}, maximised="worst_task"
+    )
+    keeper.offer(1, 0.7, {"books": 0.9, "dvd": 0.5}, save)
+
+    led = keeper.offer(2, 0.65, {"books": 0.7, "dvd": 0.6}, save)
+
+    assert set(led) == {"task:dvd", "worst_task", "structure:stack_cls"}
