@@ -85,3 +85,18 @@ def test_a_dry_run_says_how_many_lanes_there_are_where_they_are_fixed(
     assert "1 engine x 3 lanes, at most 1 trial at a time" in " ".join(
         capsys.readouterr().out.split()
     )
+
+
+def test_a_dry_run_of_a_comparison_names_its_arms_and_that_none_is_stopped_early(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BRANCHPOINT_CACHE", str(tmp_path / "cache"))
+
+    show_plan(str(SPACES / "sanity.yaml"), out=str(tmp_path), overrides=["mode=compare"])
+
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "6 trials, about 12 epochs in all" in shown
+    assert (
+        "3 arms of 2 trials each, none stopped early: single_task, stack_pooling, "
+        "layerwise_implicit." in shown
+    )

@@ -16,6 +16,7 @@ from mtl_core.training.config import TrialConfig
 from mtl_core.training.engine import Engine
 from mtl_core.training.results import EpochResult, NoRoom
 from mtl_core.training.trainer import Trainer
+from search.dev_rows import unpack_dev
 from search.engine_loop import EngineLoop
 from search.failure import EngineLost
 from search.space import Space, load_space
@@ -79,6 +80,8 @@ def test_a_result_is_an_epoch_of_the_trainer(
     assert (first["epoch"], first["done"], first["ended"]) == (1, False, None)
     assert (second["epoch"], second["done"], second["ended"]) == (2, True, "epochs")
     assert "average" in first["snapshots"]
+    scores = [rows.mean() for rows in unpack_dev(second["rows"])]
+    assert scores == pytest.approx(list(expected[1].scores.values()))
 
 
 def test_the_weights_of_a_leading_epoch_are_those_of_its_end(

@@ -1,6 +1,7 @@
 """A whole study by one function call: what it leaves, what it answers, how it goes on."""
 
 import io
+import json
 import subprocess
 import sys
 from collections import Counter
@@ -16,9 +17,11 @@ from typer.testing import CliRunner
 import search
 from mtl_core.errors import ConfigError
 from search.cluster import joined
+from search.costs import costs_of
 from search.journal import read_events
 from search.progress import live_progress
 from search.run import app
+from search.selection import select
 from search.space import load_space
 from search.study import Study, open_study
 
@@ -157,6 +160,29 @@ def test_a_space_that_is_used_up_ends_the_search_and_is_said(out: Path) -> None:
 
 def count(study: Study) -> Counter[str]:
     return Counter(event["event"] for event in read_events(study.folder / "journal.jsonl"))
+
+
+def test_a_comparison_gives_every_arm_as_many_whole_trainings_by_the_objective(
+    out: Path,
+) -> None:
+    """The whole of it: space, engines, journal, selection, and going on with more trials."""
+    changes = ["mode=compare", "objective=worst_task", "name=compared"]
+    first = search.run_search(SANITY, out=out, overrides=[*changes, "trials=3"])
+    more = search.run_search(SANITY, out=out, overrides=[*changes, "trials=6"])
+
+    trials = list(more.record.trials.values())
+    structures = Counter(trial.structure for trial in trials)
+    assert structures == {"single_task": 2, "stack_pooling": 2, "layerwise_implicit": 2}
+    assert [t.structure for t in trials[:3]] == [t.structure for t in first.record.trials.values()]
+    assert {(t.state, len(t.reports)) for t in trials} == {("finished", 2)}
+    found = select(more.record)
+    assert found.objective == "worst_task"
+    assert found.shortlist()[0].roles[0] == "worst_task"
+    roles = {role for one in found.shortlist() for role in one.roles}
+    assert {f"structure:{name}" for name in structures} | {"single_task", "average"} < roles
+    assert set(costs_of(more.record, json.loads((more.folder / "audit.json").read_text()))) == {
+        trial.id for trial in trials
+    }
 
 
 def test_a_search_is_imported_without_the_heavy_libraries_that_it_needs_later() -> None:
