@@ -152,7 +152,16 @@ def select(
     rows = rows_of_study(record, [at.rows for at in found.values()], scores)
     rows = {t: Rows(count=n) for t, n in (dev_rows or {}).items() if n} | rows
     noise = noise_of(scores[:, known], [rows.get(task) for task in scored])
-    pooled = Pooled(Scores(values=scores[:, known], noise=noise.own, groups=groups_of(trials)))
+    keys = tuple(arms or record.header.get("arms") or (STRUCTURE,))
+    of_trials = [arm_of(trial.config, keys) for trial in trials]
+    pooled = Pooled(
+        Scores(
+            values=scores[:, known],
+            noise=noise.own,
+            groups=groups_of(trials),
+            arms=np.unique(of_trials, return_inverse=True)[1],
+        )
+    )
     rng = stream(record.header.get("seed", 0) if seed is None else seed, "selection")
     estimates = estimate_all(tuple(found), scores[:, known], pooled, noise.shared, objectives, rng)
     luck = np.sqrt(np.median(noise.own, axis=0)) * rng.standard_normal((NOISES, len(scored)))
@@ -164,7 +173,7 @@ def select(
         winners={winner.objective: winner for winner in winners if winner},
         sd_trial=pooled.sd_trial,
         sd_interaction=pooled.sd_interaction,
-        groups_of_roles=_groups_of_roles(trials, arms or record.header.get("arms")),
+        groups_of_roles=_groups_of_roles(trials, of_trials, keys),
     )
 
 
@@ -208,11 +217,9 @@ def _winner(objective: Objective, of: Estimates, pooled: Pooled, luck: Floats) -
 
 
 def _groups_of_roles(
-    trials: Sequence[TrialRecord], arms: Sequence[str] | None
+    trials: Sequence[TrialRecord], of_trials: Sequence[str], keys: Sequence[str]
 ) -> dict[str, NDArray[np.bool_]]:
     """Return by role which trials may have it."""
-    keys = tuple(arms or (STRUCTURE,))
-    of_trials = [arm_of(trial.config, keys) for trial in trials]
     members = {
         role_of(arm, keys): np.array([one == arm for one in of_trials])
         for arm in sorted(set(of_trials))

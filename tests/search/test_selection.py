@@ -12,6 +12,9 @@ from search.config import EarlyStoppingConfig
 from search.scheduler import Asha
 from search.selection import Candidate, Selection, groups_of, select
 
+STRUCTURES = (
+    "single_task", "stack_pooling", "stack_cls", "layerwise_implicit", "layerwise_explicit",
+)  # fmt: skip
 NINETY = 1.645  # standard errors
 
 
@@ -105,6 +108,34 @@ def test_the_probability_of_being_best_is_how_often_it_is(usual: list[Outcome]) 
             true.append(place(trial) == worth.argmax())
 
     assert np.mean(said) == pytest.approx(np.mean(true), abs=0.06)
+
+
+def with_arms(rng: np.random.Generator) -> Outcome:
+    """Return 40 trials of 5 structures that differ as structures do, and little within them."""
+    structures = np.arange(40) % 5
+    of_arms = rng.normal(0, 0.03, (5, 1)) + rng.normal(0, 0.015, (5, 16))
+    own = rng.normal(0, 0.004, (40, 1)) + rng.normal(0, 0.004, (40, 16))
+    worth = np.clip(rng.uniform(0.75, 0.88, 16) + of_arms[structures] + own, 0.02, 0.98)
+    scores = rng.binomial(200, worth) / 200
+    configs = [{"sharing": {"structure": STRUCTURES[at]}} for at in structures]
+    record = record_of_curves([row[None] for row in scores], configs=configs)
+    return Outcome(worth, scores, select(record))
+
+
+def test_where_structures_differ_what_they_have_in_common_makes_choices_better() -> None:
+    rng = np.random.default_rng(9)
+    studies = [with_arms(rng) for _ in range(15)]
+
+    by_task = np.array(
+        [
+            one.regrets(f"task:task_{at}", column)
+            for one in studies
+            for at, column in enumerate(one.worth.T)
+        ]
+    ).mean(0)
+    assert by_task[1] < 0.75 * by_task[0]
+    assert 0.85 < np.mean([one.tasks_covered() for one in studies]) < 0.95
+    assert 0.83 < np.mean([one.covered("average", one.worth.mean(1)) for one in studies]) < 0.96
 
 
 def test_with_few_trials_intervals_are_nearly_as_true() -> None:
@@ -316,6 +347,7 @@ def test_a_thousand_trials_of_64_tasks_take_under_a_second(
     rng = np.random.default_rng(0)
     _, scores = Planted(n_trials=1000, n_tasks=64).draw(rng)
     scores[rng.random(scores.shape) < 0.05] = np.nan
-    record = record_of(scores)
+    configs = [{"sharing": {"structure": STRUCTURES[at % 5]}} for at in range(1000)]
+    record = record_of_curves([row[None] for row in scores], configs=configs)
 
     assert timed(lambda: select(record).shortlist()) < 1.0
