@@ -99,6 +99,7 @@ def estimate_all(
     for drawn in pooled.draws(rng, count):
         luck = rng.standard_normal((len(drawn), 1, len(shared))) * np.sqrt(shared)
         drawn += luck.astype(np.float32)
+        drawn = drawn.transpose(2, 0, 1).copy().transpose(1, 2, 0)  # a task's numbers lie together
         for tally in tallies.values():
             tally.add(drawn)
     return {name: Estimates(trials, raw[name], *tally.results()) for name, tally in tallies.items()}

@@ -83,10 +83,10 @@ class Model:
         solved = weighted - common[:, None] * self.precision  # V^-1 y
         of_arms = np.eye(data.n_arms)[data.arms].T @ solved
         score = np.concatenate([of_arms.ravel(), data.member.T @ solved.sum(1)])
-        root = np.linalg.cholesky(self._information(of_trials * left, left))
-        self.factor = np.linalg.inv(root).T  # times its transpose: the covariance of the effects
-        self.effects = self.factor @ (self.factor.T @ score)  # (P,)
-        determinants = 2 * np.log(np.diag(root)).sum() - np.log(left).sum()
+        information = self._information(of_trials * left, left)
+        self._root = np.linalg.cholesky(information)
+        self.effects = np.linalg.solve(information, score)  # (P,)
+        determinants = 2 * np.log(np.diag(self._root)).sum() - np.log(left).sum()
         determinants -= np.log(self.precision[data.seen]).sum()
         misfit = (data.values * solved).sum() - score @ self.effects
         self.log_likelihood = float(-(determinants + misfit) / 2)
@@ -96,6 +96,11 @@ class Model:
         """The predictions, (N, K): best linear unbiased ones, but for trials that stand apart."""
         expected = self._expected + self.of_trials[:, None]
         return self.data.centre + expected + self.kept * (self.data.values - expected)
+
+    @cached_property
+    def factor(self) -> Floats:
+        """Times its transpose it is the covariance of the effects, (P, P)."""
+        return np.asarray(np.linalg.inv(self._root).T)
 
     @cached_property
     def of_trials(self) -> Floats:

@@ -12,8 +12,10 @@ each is drawn towards trials that came as far, not towards those that were train
 is made better than it was.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -164,8 +166,8 @@ def select(
     )
     rng = stream(record.header.get("seed", 0) if seed is None else seed, "selection")
     estimates = estimate_all(tuple(found), scores[:, known], pooled, noise.shared, objectives, rng)
-    luck = np.sqrt(np.median(noise.own, axis=0)) * rng.standard_normal((NOISES, len(scored)))
-    winners = (_winner(objectives[name], of, pooled, luck) for name, of in estimates.items())
+    errors = np.sqrt(np.median(noise.own, axis=0))
+    winners = [_winner(objectives[name], of, pooled, errors) for name, of in estimates.items()]
     return Selection(
         objective=record.objective.name,
         epochs={name: at.epoch for name, at in found.items()},
@@ -204,16 +206,26 @@ def _judged_at(trial: TrialRecord) -> Report | None:
     return at or (scored[-1] if scored else None)
 
 
-def _winner(objective: Objective, of: Estimates, pooled: Pooled, luck: Floats) -> Winner | None:
-    """Return who wins; `luck` is noise of scores as a trial may have it, (draws, K)."""
+def _winner(objective: Objective, of: Estimates, pooled: Pooled, errors: Floats) -> Winner | None:
+    """Return who wins; `errors` are standard errors of a score from its own rows, (K,)."""
     best, raw = of.best(), of.raw_best()
     if best is None or raw is None:
         return None
-    worth = pooled.mean[raw]
-    gains = objective.of(worth + luck) - objective.of(worth)
-    n_trials = int(of.scored.sum())
-    optimism = np.quantile(gains, (n_trials - 0.375) / (n_trials + 0.25)) if n_trials > 1 else 0.0
-    return Winner(objective.name, of.trials[best], of.trials[raw], max(0.0, float(optimism)))
+    optimism = _luck(objective, pooled.mean[raw], errors, int(of.scored.sum()))
+    return Winner(objective.name, of.trials[best], of.trials[raw], optimism)
+
+
+def _luck(objective: Objective, worth: Floats, errors: Floats, n_trials: int) -> float:
+    """Return what the luckiest of trials that are all worth the same, (K,), gains by its errors."""
+    if n_trials < 2:
+        return 0.0
+    place = (n_trials - 0.375) / (n_trials + 0.25)
+    if objective.weights is not None:
+        variance = float((np.array(objective.weights) ** 2 * errors**2).sum())
+        return math.sqrt(variance) * NormalDist().inv_cdf(place)
+    drawn = worth + errors * stream(0, "luck").standard_normal((NOISES, len(errors)))
+    gains = objective.of(drawn) - objective.of(worth)
+    return max(0.0, float(np.quantile(gains, place)))
 
 
 def _groups_of_roles(

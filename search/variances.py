@@ -12,7 +12,7 @@ import numpy as np
 from search.mixed_model import Data, Model
 
 SMALLEST = 0.002  # of a deviation
-ROUNDS = 12
+ROUNDS = 8
 
 
 def with_variances(data: Data) -> Data:
