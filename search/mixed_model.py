@@ -185,7 +185,7 @@ class Model:
         n_arms, n_tasks = self.data.n_arms, len(self.data.centre)
         of_arm, of_pair = self.data.sd_arm**2, self.data.sd_profile**2
         of_tasks = np.eye(n_tasks) - of_arm / (of_pair + n_tasks * of_arm)
-        return np.kron(np.eye(n_arms) - 1 / n_arms, of_tasks / of_pair)
+        return np.asarray(np.kron(np.eye(n_arms) - 1 / n_arms, of_tasks / of_pair), np.float64)
 
 
 def _spread(count: int, most: int) -> NDArray[np.int64]:

@@ -4,8 +4,11 @@ A trial is judged at one epoch, that which is best on the study's objective, als
 The best epoch for one task alone would be the luckiest of many on the few rows of that task; at the
 epoch that the mean has chosen a task's score is nearly free of such luck, since the mean follows
 any one task little. The scores there are shrunk by a random-effects model (`pooling.py`; the noise
-of each: `noise.py`), so a task's winner is what is good on its rows and on all others as far as the
-study shows that this tells something.
+of each: `noise.py`), so a task's winner is what is good on its rows and, as far as the study shows
+that this tells something, on all others and with the rest of its arm.
+
+Being the best of its epochs flatters a trial, by about as much as any that came as far. So this is
+in no comparison between such, but in the level of all estimates; confirmation says what that is.
 
 Trials that were stopped early take part with what they had reached, in groups by how far they came:
 each is drawn towards trials that came as far, not towards those that were trained to the end. None

@@ -30,24 +30,26 @@ def with_variances(data: Data) -> Data:
         effects = model.shrinkage * model.seen_effect[:, None]
         squares = effects**2 + model.shrinkage / model.total[:, None]  # expected, (N, S)
         size = float((model.likely * squares / scales).sum(1).mean())
-        data = replace(data, scale=1 / (model.likely / scales).sum(1), **_of_arms(model))
+        sd_arm, sd_profile = _of_arms(model)
+        scale = 1 / (model.likely / scales).sum(1)
+        data = replace(data, scale=scale, sd_arm=sd_arm, sd_profile=sd_profile)
     return data
 
 
-def _of_arms(model: Model) -> dict[str, float]:
+def _of_arms(model: Model) -> tuple[float, float]:
     """Return the deviations of arms, from the expected squares of their profiles."""
     data, (n_arms, n_tasks) = model.data, model.profiles.shape
     if n_arms == 1:
-        return {}
+        return data.sd_arm, data.sd_profile
     of_profiles = model.factor[: n_arms * n_tasks]
     spread = (of_profiles @ of_profiles.T).reshape(n_arms, n_tasks, n_arms, n_tasks)
     apart = np.eye(n_arms) - 1 / n_arms
     squares = model.profiles.T @ apart @ model.profiles + np.einsum("akbl,ab->kl", spread, apart)
-    common = squares.mean() / (n_arms - 1)  # of the arms' means over the tasks
-    own = max(
-        (np.trace(squares) - squares.sum() / n_tasks) / ((n_arms - 1) * max(1, n_tasks - 1)), 0
-    )
-    return {
-        "sd_arm": max(float(np.sqrt(max(common - own / n_tasks, 0.0))), SMALLEST),
-        "sd_profile": max(float(np.sqrt(own)), SMALLEST) if n_tasks > 1 else data.sd_profile,
-    }
+    squares /= n_arms - 1  # (K, K), the expected covariance of tasks over arms
+    own = (np.trace(squares) - squares.sum() / n_tasks) / max(1, n_tasks - 1)
+    common = squares.mean() - own / n_tasks
+    return _deviation(common), _deviation(own)
+
+
+def _deviation(variance: float) -> float:
+    return max(float(np.sqrt(max(variance, 0.0))), SMALLEST)

@@ -122,3 +122,18 @@ def test_a_search_without_results_is_drawn_too() -> None:
 )
 def test_times_are_said_in_words(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+def test_what_leads_under_another_objective_than_the_mean_is_said_with_its_name() -> None:
+    events: list[dict[str, Any]] = [
+        {"event": "study", "time": 0.0, "format": 1, "tasks": ["a", "b"], "objective": "worst_task"}
+    ]
+    for number, scores in enumerate([{"a": 0.9, "b": 0.4}, {"a": 0.6, "b": 0.5}], start=1):
+        trial = f"t{number:04}"
+        started = {"event": "started", "time": 0.0, "trial": trial, "attempt": 1, "worker": "w"}
+        events += [propose(number), started, report(number, 1, scores)]
+
+    words = headline(StudyRecord(None, events), Moment(name="s", total=2))
+
+    assert "best so far 50.0 (worst_task) with" in words
+    assert "(t0002)" in words

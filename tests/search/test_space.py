@@ -236,3 +236,25 @@ def test_the_space_of_the_readme_is_right() -> None:
 
     assert space.points[0]["training.learning_rate"] == 5e-4
     assert space.name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("objective", "message"),
+    [
+        ("task:book", "found no task 'book', did you mean 'books'?"),
+        ("{books: 2, films: 1}", "found no task 'films'; the tasks are books, dvd"),
+    ],
+)
+def test_an_objective_of_unknown_tasks_is_told_with_its_line(objective: str, message: str) -> None:
+    space = parse_space(f"search:\n  objective: {objective}\n", source="x.yaml")
+
+    with pytest.raises(ConfigError) as caught:
+        space.validate_for(["books", "dvd"])
+
+    assert any("x.yaml" in fault and message in fault for fault in caught.value.faults)
+    assert all("search.objective" in fault for fault in caught.value.faults)
+
+
+def test_weights_of_an_objective_are_numbers_of_at_least_0() -> None:
+    with pytest.raises(ConfigError, match=r"x.yaml:2: search.objective"):
+        parse_space("search:\n  objective: {books: -1}\n", source="x.yaml")
