@@ -33,7 +33,7 @@ from mtl_core.training.mlm import WarmUp
 from mtl_core.training.models import restore_model
 from mtl_core.training.trainer import Trainer
 from search.record import StudyRecord
-from search.report.findings import AVERAGE, TASK
+from search.report.tested import AVERAGE, TASK
 from search.rows import metrics_of, pack, rows_of
 from search.snapshots import snapshot_path
 from search.space import Space

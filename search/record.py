@@ -4,12 +4,15 @@
 what a later start will find. Every event has one writer:
 
     study continued ended tested baseline    the run itself (`study.py`, `tuner.py`, `finish.py`)
+    searched                                 the trials are over, what follows is the confirmation
     calibrated noted                         how many lanes pay; what an engine says (`tuner.py`)
     proposed                                 the searcher: a new configuration (`searcher.py`)
     started retried finished failed          the callback that watches Tune (`tuner.py`)
     reported stopped                         the trial scheduler (`scheduler.py`)
+    shortlisted confirming confirmed unconfirmed    the confirmation (`confirm.py`)
 
-The trials themselves, and the states they go through, are in `trial_record.py`.
+The trials themselves, and the states they go through, are in `trial_record.py`; the runs that
+confirm some of them in `confirm_record.py`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,12 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from mtl_core.errors import ConfigError
+from search import confirm_record
+from search.confirm_record import ConfirmRecord, RunRecord
 from search.journal import Event, Journal, read_events
 from search.objectives import MEAN, Objective, objective_of
 from search.trial_record import STEPS, Leader, TrialRecord
 
 FORMAT = 1
-_RUN_EVENTS = ("study", "continued", "ended", "tested", "baseline", "calibrated", "noted")
+_RUN_EVENTS = (
+    "study", "continued", "searched", "ended", "tested", "baseline", "calibrated", "noted",
+)  # fmt: skip
 
 
 class StudyRecord:
@@ -39,6 +46,7 @@ class StudyRecord:
         ended_reason: Why the search ended; None while it runs or was cut off.
         lanes: Lanes of an engine that were found to pay; None as long as nobody has measured it.
         tested: The "tested" events by model; `baselines`: the "baseline" events by name.
+        confirmation: The shortlist and its trainings with fresh seeds.
     """
 
     def __init__(self, journal: Journal | None = None, events: Iterable[Event] = ()) -> None:
@@ -50,9 +58,12 @@ class StudyRecord:
         self.lanes: int | None = None
         self.tested: dict[str, Event] = {}
         self.baselines: dict[str, Event] = {}
+        self.confirmation = ConfirmRecord()
         self._n_events = 0
         self._run_started: float | None = None
+        self._searched_at: float | None = None  # in the last run
         self._seconds, self._seconds_of_run = 0.0, 0.0
+        self._seconds_confirming, self._seconds_confirming_of_run = 0.0, 0.0
         for event in events:
             self._replay(event)
 
@@ -92,8 +103,18 @@ class StudyRecord:
 
     @property
     def seconds_used(self) -> float:
-        """Seconds of search in all runs so far, up to their last event."""
+        """Seconds of search and confirmation in all runs so far, up to their last event."""
         return self._seconds + self._seconds_of_run
+
+    @property
+    def seconds_confirming(self) -> float:
+        """Those of them that went into the confirmation."""
+        return self._seconds_confirming + self._seconds_confirming_of_run
+
+    @property
+    def confirmed(self) -> list[RunRecord]:
+        """The trainings with fresh seeds that were tested."""
+        return self.confirmation.confirmed()
 
     def unfinished(self) -> list[TrialRecord]:
         """Proposed or running: what a continued study runs first."""
@@ -148,6 +169,8 @@ class StudyRecord:
             return f"the first event is {kind!r}, a journal begins with 'study'"
         if kind in _RUN_EVENTS:
             return None
+        if kind in confirm_record.EVENTS:
+            return self.confirmation.fault(event) or self._unknown_trial(event)
         if kind == "proposed":
             known = event["trial"] in self.trials or event["number"] != len(self.trials) + 1
             return f"{event['trial']} is proposed out of turn" if known else None
@@ -158,6 +181,12 @@ class StudyRecord:
             return f"{event['trial']} is {kind} but was never proposed"
         allowed = trial.state in STEPS[kind][0]
         return None if allowed else f"{trial.id} is {kind} although it is {trial.state}"
+
+    def _unknown_trial(self, event: Mapping[str, Any]) -> str | None:
+        """Say which trial of an event of the confirmation was never proposed, or None."""
+        subjects = event.get("subjects", [event] if "trial" in event else [])
+        unknown = [one["trial"] for one in subjects if one["trial"] not in self.trials]
+        return f"{unknown[0]} is {event['event']} but was never proposed" if unknown else None
 
     def _apply(self, event: Event) -> None:
         self._n_events += 1
@@ -170,10 +199,12 @@ class StudyRecord:
             )
         elif event["event"] in _RUN_EVENTS:
             self._apply_to_run(event)
+        elif event["event"] in confirm_record.EVENTS:
+            self.confirmation.apply(event)
         else:
             self.trials[event["trial"]].apply(event, self._n_events)
         if self._run_started is not None and self.ended_reason is None:
-            self._seconds_of_run = max(0.0, event["time"] - self._run_started)
+            self._count_seconds(event["time"])
 
     def _apply_to_run(self, event: Event) -> None:
         match event["event"]:
@@ -182,10 +213,14 @@ class StudyRecord:
                 self.objective = objective_of(event.get("objective", MEAN), self.tasks)
             case "continued":
                 self._seconds, self._seconds_of_run = self.seconds_used, 0.0
-                self._run_started, self.ended_reason = event["time"], None
+                self._seconds_confirming = self.seconds_confirming
+                self._seconds_confirming_of_run = 0.0
+                self._run_started, self._searched_at = event["time"], None
+                self.ended_reason = None
+            case "searched":
+                self._searched_at = event["time"]
             case "ended":
-                if self._run_started is not None:
-                    self._seconds_of_run = max(0.0, event["time"] - self._run_started)
+                self._count_seconds(event["time"])
                 self.ended_reason = event["reason"]
             case "calibrated":
                 self.lanes = event["lanes"]
@@ -193,6 +228,12 @@ class StudyRecord:
                 self.tested[event["model"]] = event
             case "baseline":
                 self.baselines[event["name"]] = event
+
+    def _count_seconds(self, now: float) -> None:
+        if self._run_started is not None:
+            self._seconds_of_run = max(0.0, now - self._run_started)
+        if self._searched_at is not None:
+            self._seconds_confirming_of_run = max(0.0, now - self._searched_at)
 
 
 def _at(path: Path, error: ConfigError) -> ConfigError:

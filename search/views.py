@@ -16,9 +16,10 @@ import pyarrow as pa
 
 from mtl_core.files import write_text
 from search.record import StudyRecord
-from search.report.findings import Findings, Tested
+from search.report.findings import Findings
 from search.report.markdown import markdown
 from search.report.statistics import Scored
+from search.report.tested import Tested
 from search.space import Space
 from search.tables import write_table, write_tables
 

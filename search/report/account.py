@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from statistics import median
 from typing import Any
 
-from search.report.findings import AVERAGE, TASK, Findings, in_order
+from search.report.findings import Findings, in_order
+from search.report.tested import AVERAGE, TASK
 from search.report.wording import code, count, duration, escape, percent, table
 from search.trial_record import State
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from search.report.findings import Findings, Tested
+from search.report.findings import Findings
 from search.report.statistics import Rows, mean_score
+from search.report.tested import Tested
 from search.report.wording import (
     BASELINES,
     SHORT,

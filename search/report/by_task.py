@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from search.report.findings import SINGLE_TASK, TASK, Comparison, Findings, Tested
+from search.report.findings import Comparison, Findings
 from search.report.statistics import mean_score
+from search.report.tested import SINGLE_TASK, TASK, Tested
 from search.report.wording import (
     SHORT,
     code,

@@ -1,63 +1,26 @@
 """What was tested in a study, taken from its journal: the models, the baselines, their rows.
 
-`finish.py` tests the leaders once and writes each as a "tested" event, whose fields beyond the
-scores are the packed test rows (`rows.py`). Here they become arrays again, so that the report can
-be written at any time without models, data or Optuna.
+The models are the winners among the configurations that were trained anew with fresh seeds
+(`confirmation.py`); without a confirmation they are the leaders of the search, which `finish.py`
+tests once. Both are events with the packed test rows (`rows.py`). Here they become arrays again, so
+that the report can be written at any time without models, data or Optuna.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from mtl_core.baselines import TFIDF, TFIDF_POOLED
+from search.confirm_record import RunRecord
 from search.record import StudyRecord
-from search.report.statistics import (
-    Difference,
-    Rows,
-    Scored,
-    luck_of_the_best,
-    mean_score,
-    only,
-    paired_difference,
-)
+from search.report.confirmation import Confirmation, confirmation
+from search.report.intervals import difference, score
+from search.report.statistics import Difference, Score, Scored, luck_of_the_best
+from search.report.tested import AVERAGE, EQUAL, SINGLE_TASK, STRUCTURE, Tested
 from search.report.wording import SHORT
 from search.rows import Bits, unpack, unpack_bits
 from search.trial_record import TrialRecord
-
-AVERAGE, SINGLE_TASK = "average", "single_task"
-STRUCTURE, TASK = "structure:", "task:"
-
-
-@dataclass(frozen=True)
-class Tested:
-    """A model or a baseline, with what it got right.
-
-    Args:
-        name: The objective it leads ("average", "task:books"), or the baseline's name.
-        dev: Score by task on dev.
-        correct: Test rows by task, right or wrong, or what they add to the task's metric.
-        trial, epoch: Where the model comes from; None for a baseline.
-        regularisation: The C of a linear baseline by task.
-    """
-
-    name: str
-    dev: Mapping[str, float]
-    dev_rows: Mapping[str, int]
-    correct: Rows
-    seen: Mapping[str, Bits]
-    trial: TrialRecord | None = None
-    epoch: int | None = None
-    regularisation: Mapping[str, float] | None = None
-
-    @property
-    def unseen(self) -> Rows:
-        """The test rows that occur in no train split of any task."""
-        return only(self.correct, {task: ~seen for task, seen in self.seen.items()})
-
-    @property
-    def structure(self) -> str | None:
-        return None if self.trial is None else self.trial.structure
 
 
 @dataclass(frozen=True)
@@ -71,18 +34,36 @@ class Comparison:
 
 
 class Findings:
-    """A study's record and everything tested in it."""
+    """A study's record and everything tested in it.
+
+    Attributes:
+        confirmation: What was trained anew with fresh seeds; None where nothing was, and then the
+            models are of one seed each.
+        models: By objective: "average", "task:<name>", "structure:<name>", and of a confirmation
+            "equal_weights".
+        baselines: By name: "majority", "tfidf", "tfidf_pooled".
+    """
 
     def __init__(self, record: StudyRecord) -> None:
         self.record = record
         self.tasks = record.tasks
-        self.models = {name: _model(record, event) for name, event in record.tested.items()}
+        self.confirmation: Confirmation | None = confirmation(record)
+        self.models = (
+            self.confirmation.models()
+            if self.confirmation
+            else {name: _model(record, event) for name, event in record.tested.items()}
+        )
         self.baselines = {name: _tested(name, event) for name, event in record.baselines.items()}
 
     @property
     def average(self) -> Tested | None:
         """The model that is best on the mean of the tasks' dev scores."""
         return self.models.get(AVERAGE)
+
+    @property
+    def equal_weights(self) -> Tested | None:
+        """The best on average among those that weight all tasks alike, if it was confirmed."""
+        return self.models.get(EQUAL)
 
     @property
     def single_task(self) -> Tested | None:
@@ -132,11 +113,20 @@ class Findings:
         scores = [tested.dev[task] for task in self.tasks if task in tested.dev]
         return sum(scores) / len(scores) if scores else None
 
+    def score(self, tested: Tested, tasks: Iterable[str] | None = None) -> Score | None:
+        """Return the mean over runs and `tasks` on test, with its interval."""
+        return score(tested.test_runs, self.tasks if tasks is None else tasks)
+
+    def score_unseen(self, tested: Tested, tasks: Iterable[str] | None = None) -> Score | None:
+        return score(tested.unseen_runs, self.tasks if tasks is None else tasks)
+
     def test(self, tested: Tested) -> float | None:
-        return mean_score(tested.correct, self.tasks)
+        found = self.score(tested)
+        return found.mean if found else None
 
     def unseen(self, tested: Tested) -> float | None:
-        return mean_score(tested.unseen, self.tasks)
+        found = self.score_unseen(tested)
+        return found.mean if found else None
 
     def compare(
         self, first: Tested, second: Tested, tasks: Iterable[str] | None = None
@@ -147,8 +137,8 @@ class Findings:
         return Comparison(
             second.name,
             sum(dev) / len(dev) if dev else None,
-            paired_difference(first.correct, second.correct, chosen),
-            paired_difference(first.unseen, second.unseen, chosen),
+            difference(first.test_runs, second.test_runs, chosen),
+            difference(first.unseen_runs, second.unseen_runs, chosen),
         )
 
     @property
@@ -167,6 +157,8 @@ class Findings:
 
     def faults(self) -> list[str]:
         """Return what should not be: dev scores unlike those of the search, leaders not tested."""
+        if self.confirmation:
+            return [text for run in self.record.confirmed for text in _run_fault(run)]
         faults = [text for model in self.models.values() for text in _dev_fault(model)]
         for name, leader in self.record.leaders().items():
             model = self.models.get(name)
@@ -214,6 +206,18 @@ def _dev_fault(model: Tested) -> list[str]:
     report = next((r for r in model.trial.reports if r.epoch == model.epoch), None)
     if report is None:
         return [f"{model.name}: {model.trial.id} has no report of epoch {model.epoch} any more"]
-    off = [t for t, score in report.scores.items() if abs(score - model.dev[t]) > 1e-6]
+    off = _unlike(report.scores, model.dev)
     where = f"{model.name}: {model.trial.id}, epoch {model.epoch}"
     return [f"{where}: dev differs from what the search saw on {', '.join(off)}"] if off else []
+
+
+def _run_fault(run: RunRecord) -> list[str]:
+    """Say so when a run's weights, loaded for the test, do not score what its epoch reported."""
+    off = _unlike((run.found or {}).get("reported", {}), run.dev)
+    where = f"{run.id} of {run.trial}, epoch {run.epoch}"
+    return [f"{where}: dev differs from what it reported on {', '.join(off)}"] if off else []
+
+
+def _unlike(one: Mapping[str, float | None], other: Mapping[str, float]) -> Sequence[str]:
+    """Return the tasks on which two dev scores differ."""
+    return [t for t, found in one.items() if abs((found or 0.0) - other[t]) > 1e-6]

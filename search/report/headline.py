@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from mtl_core.baselines import TFIDF, TFIDF_POOLED
 from mtl_core.metrics import TAGGING
 from search.record import StudyRecord
-from search.report.findings import SINGLE_TASK, Findings, Tested
+from search.report.findings import Findings
 from search.report.statistics import Scored
+from search.report.tested import SINGLE_TASK, Tested
 from search.report.wording import (
     BASELINES,
     code,

@@ -1,9 +1,8 @@
-"""How sure a difference is: paired intervals over test rows, and how lucky the best of many looks.
+"""What is kept of a task's rows, what a score or a difference is, and how lucky the best looks.
 
-Two models answer the same rows, so what counts is the rows where one is right and the other wrong.
 Tasks count alike whatever their size (the mean over the tasks of their scores); their rows are the
 strata. Of accuracy, arrays hold one bool a row: right or wrong; of any other metric, `Scored` holds
-what each row adds to it.
+what each row adds to it. Intervals are in `intervals.py`.
 """
 
 import math
@@ -53,49 +52,51 @@ class Scored:
 OfTask = NDArray[np.bool_] | Scored
 Rows = Mapping[str, OfTask]
 CONFIDENCE = 0.95
-_Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
-    """A mean difference of accuracies and its interval, as shares (0.01 is one point).
+class Score:
+    """A mean score and its interval, as shares (0.01 is one point).
 
     Args:
         rows: Test rows it rests on, over all tasks.
+        seeds: Trainings it is the mean of; with one, the interval is over rows alone.
     """
 
     mean: float
     low: float
     high: float
     rows: int
+    seeds: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """A mean difference of scores and its interval, as shares (0.01 is one point).
+
+    Args:
+        rows: Test rows it rests on, over all tasks.
+        p: Of no difference, two-sided.
+        detectable: The smallest true difference that would have been seen with 80 % power.
+        adjusted: `p` after Holm's correction, where the difference is one of a family of tasks.
+    """
+
+    mean: float
+    low: float
+    high: float
+    rows: int
+    p: float | None = None
+    detectable: float | None = None
+    adjusted: float | None = None
 
     @property
     def sign(self) -> int:
-        """Return 1 (better), -1 (worse), or 0 where the interval covers zero."""
-        return int(self.low > 0) - int(self.high < 0)
-
-
-def paired_difference(first: Rows, second: Rows, tasks: Iterable[str]) -> Difference | None:
-    """Return how much better `first` scores than `second`, on the same rows.
-
-    Normal approximation; for metrics other than accuracy by the delta method. Of accuracy, half a
-    row is added to each of the four cells of a task's table (right or wrong, by two models) for the
-    width alone: without it, two models that never differ on ten rows would be called equal for
-    certain (Agresti & Min, 2005).
-
-    Returns:
-        None when none of the tasks has rows.
-    """
-    pairs = [(first[task], second[task]) for task in tasks if len(first[task])]
-    if not pairs:
-        return None
-    means = [float(a.mean() - b.mean()) for a, b in pairs]
-    width = _Z * math.sqrt(sum(_variance(a, b) for a, b in pairs)) / len(pairs)
-    mean = sum(means) / len(means)
-    rows = sum(len(a) for a, _ in pairs)
-    return Difference(
-        mean=mean, low=max(mean - width, -1.0), high=min(mean + width, 1.0), rows=rows
-    )
+        """Return 1 (better), -1 (worse), or 0 where no difference is seen."""
+        if self.adjusted is None:
+            return int(self.low > 0) - int(self.high < 0)
+        if self.adjusted > 1 - CONFIDENCE:
+            return 0
+        return 1 if self.mean > 0 else -1
 
 
 def mean_score(correct: Rows, tasks: Iterable[str]) -> float | None:
@@ -119,16 +120,3 @@ def luck_of_the_best(score: float, n_rows: int, n_trials: int) -> float:
         return 0.0
     error = math.sqrt(max(score * (1 - score), 0.0) / n_rows)
     return error * NormalDist().inv_cdf((n_trials - 0.375) / (n_trials + 0.25))
-
-
-def _variance(first: OfTask, second: OfTask) -> float:
-    """Return the variance of the difference of two scores on the same rows."""
-    if isinstance(first, Scored) or isinstance(second, Scored):
-        assert isinstance(first, Scored)
-        assert isinstance(second, Scored)
-        differences = first.influences() - second.influences()
-        return float(differences.var(ddof=1) / len(first)) if len(first) > 1 else 1.0
-    gained = float((first & ~second).sum()) + 0.5
-    lost = float((second & ~first).sum()) + 0.5
-    rows = len(first) + 2
-    return (gained + lost - (gained - lost) ** 2 / rows) / rows**2

@@ -1,0 +1,224 @@
+"""How sure a score or a difference is: 95 % intervals over seeds and rows at once.
+
+A configuration has been trained a few times, and all its runs answered the same rows. Another
+training and other rows would both have given another score, so the score of run s on row i is taken
+as m + seed_s + row_i + rest_si, crossed random effects without replication, and the variance of the
+mean over S runs and n rows has three parts (Searle, Casella & McCulloch, 1992, ch. 4):
+
+    rows     var_i(mean over runs) / n       holds the rows' part and the rest's
+    seeds    var_s(mean over rows) / S       holds the seeds' part and the rest's again
+    rest     of the residuals, once too much in their sum, so it is taken off the seeds
+
+Of a difference, rows are paired: their part is of the differences row by row. Seeds are not: both
+sides have a part. Few seeds say little of their own variance, so the interval is Student's t with
+the degrees of freedom of Welch and Satterthwaite (1946).
+
+Why no bootstrap over seeds and rows: of 3 seeds it sees 2/3 of their variance and takes normal
+quantiles. In the simulations of the tests its 95 % intervals cover 80 to 88 % where seeds matter,
+and 99 % where they do not (a row drawn again for each seed counts the rest thrice; Owen, 2007).
+These here cover 93 to 97 %.
+
+Where only one training of a configuration is there, the other side's variance of seeds stands for
+it; where there is none either, the interval is over rows alone. For accuracy half a row is added to
+each of the four cells of a task's table (right or wrong, by two models) for the width alone:
+without it, models that never differ on ten rows would be called equal for certain (Agresti & Min,
+2005). Other metrics go by the delta method. Shapes: S runs, n rows.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.report.statistics import CONFIDENCE, Difference, OfTask, Rows, Score, Scored
+
+POWER = 0.8
+_SINGLE_ROW = 1.0  # variance of one row of which nothing is known
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What the trainings of one configuration got right, or a baseline.
+
+    Args:
+        rows: One for each training.
+        fixed: Training it again changes nothing, as with a linear baseline.
+    """
+
+    rows: tuple[Rows, ...]
+    fixed: bool = False
+
+    def has(self, task: str) -> bool:
+        return len(self.rows[0][task]) > 0
+
+
+@dataclass(frozen=True)
+class _Spread:
+    """Variance of a mean: of rows, and of the seeds of each side with their degrees of freedom."""
+
+    rows: float
+    seeds: tuple[tuple[float, int], ...]
+
+    @property
+    def error(self) -> float:
+        return math.sqrt(self.rows + sum(variance for variance, _ in self.seeds))
+
+    @property
+    def freedom(self) -> float:
+        """Return Satterthwaite's degrees of freedom; those of the rows are as good as infinite."""
+        below = sum(variance**2 / freedom for variance, freedom in self.seeds)
+        return self.error**4 / below if below else math.inf
+
+
+def difference(first: Runs, second: Runs, tasks: Iterable[str]) -> Difference | None:
+    """Return how much better `first` scores than `second`, on the mean over the tasks.
+
+    Returns:
+        None when none of the tasks has rows.
+    """
+    chosen = [task for task in tasks if first.has(task)]
+    if not chosen:
+        return None
+    sides = [{task: _values(runs, task) for task in chosen} for runs in (first, second)]
+    mean = sum(float(sides[0][task].mean() - sides[1][task].mean()) for task in chosen)
+    mean /= len(chosen)
+    apart = {task: sides[0][task].mean(0) - sides[1][task].mean(0) for task in chosen}
+    of_rows = sum(_of_differences(apart[t], is_accuracy=_is_accuracy(first, t)) for t in chosen)
+    spread = _Spread(of_rows / len(chosen) ** 2, _seeds((first, second), sides))
+    width, p = _width_and_p(mean, spread)
+    return Difference(
+        mean=mean,
+        low=max(mean - width, -1.0),
+        high=min(mean + width, 1.0),
+        rows=sum(side.shape[1] for side in sides[0].values()),
+        p=p,
+        detectable=(_quantile((1 + CONFIDENCE) / 2, spread) + _quantile(POWER, spread))
+        * spread.error,
+    )
+
+
+def score(runs: Runs, tasks: Iterable[str]) -> Score | None:
+    """Return the mean over the tasks of their scores; None when none of them has rows."""
+    chosen = [task for task in tasks if runs.has(task)]
+    if not chosen:
+        return None
+    side = {task: _values(runs, task) for task in chosen}
+    mean = sum(float(values.mean()) for values in side.values()) / len(chosen)
+    of_rows = sum(_of_scores(side[t].mean(0), is_accuracy=_is_accuracy(runs, t)) for t in chosen)
+    spread = _Spread(of_rows / len(chosen) ** 2, _seeds((runs,), [side]))
+    width, _ = _width_and_p(mean, spread)
+    return Score(
+        mean=mean,
+        low=max(mean - width, -1.0),
+        high=min(mean + width, 1.0),
+        rows=sum(values.shape[1] for values in side.values()),
+        seeds=len(runs.rows),
+    )
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """Return the p-values after Holm's correction (1979): at most so many false alarms in all.
+
+    That any of those with an adjusted value of at most 0.05 is one has a chance of at most 5 %.
+    """
+    adjusted = [0.0] * len(values)
+    largest = 0.0
+    for place, at in enumerate(sorted(range(len(values)), key=values.__getitem__)):
+        largest = max(largest, min(1.0, (len(values) - place) * values[at]))
+        adjusted[at] = largest
+    return adjusted
+
+
+def _values(runs: Runs, task: str) -> Values:
+    """Return what each row adds to the score of each run, (S, n); its mean is the score."""
+    return np.stack([_of_one(rows[task]) for rows in runs.rows])
+
+
+def _of_one(rows: OfTask) -> Values:
+    if isinstance(rows, Scored):
+        return rows.mean() + rows.influences()
+    return rows.astype(np.float64)
+
+
+def _is_accuracy(runs: Runs, task: str) -> bool:
+    return not isinstance(runs.rows[0][task], Scored)
+
+
+def _of_differences(values: Values, *, is_accuracy: bool) -> float:
+    """Return the variance of the mean of differences row by row, (n,)."""
+    if not is_accuracy:
+        return _plain(values)
+    n = len(values) + 2  # half a row won, half a row lost, one row alike
+    return float(((values**2).sum() + 1 - values.sum() ** 2 / n) / n**2)
+
+
+def _of_scores(values: Values, *, is_accuracy: bool) -> float:
+    """Return the variance of the mean of the rows, (n,); one right and one wrong are added."""
+    if not is_accuracy:
+        return _plain(values)
+    n = len(values) + 2
+    return float(((values**2).sum() + 1 - (values.sum() + 1) ** 2 / n) / n**2)
+
+
+def _plain(values: Values) -> float:
+    return float(values.var(ddof=1) / len(values)) if len(values) > 1 else _SINGLE_ROW
+
+
+def _seeds(
+    runs: Sequence[Runs], sides: Sequence[dict[str, Values]]
+) -> tuple[tuple[float, int], ...]:
+    """Return for each side that varies the seeds' part of the variance, and its freedom."""
+    known = {
+        at: _of_seeds(list(side.values()))
+        for at, side in enumerate(sides)
+        if len(runs[at].rows) > 1
+    }
+    found = []
+    for at, one in enumerate(runs):
+        if one.fixed or not known:
+            continue
+        variance, freedom = known.get(at) or next(iter(known.values()))
+        found.append((variance / len(one.rows), freedom))
+    return tuple(found)
+
+
+def _of_seeds(values: Sequence[Values]) -> tuple[float, int]:
+    """Return the variance between trainings of the mean over tasks, each (S, n), and its freedom.
+
+    What the rows that happen to be there add to it is taken off.
+    """
+    n_runs = len(values[0])
+    between = np.mean([of_task.mean(1) for of_task in values], axis=0).var(ddof=1)
+    rest = 0.0
+    for of_task in values:
+        means = of_task.mean(1, keepdims=True) + of_task.mean(0) - of_task.mean()
+        n = of_task.shape[1]
+        if n > 1:
+            rest += float(((of_task - means) ** 2).sum()) / ((n_runs - 1) * (n - 1) * n)
+    return max(float(between) - rest / len(values) ** 2, 0.0), n_runs - 1
+
+
+def _width_and_p(mean: float, spread: _Spread) -> tuple[float, float]:
+    """Return half the interval's width, and how likely so large a mean is where there is none."""
+    error = spread.error
+    width = _quantile((1 + CONFIDENCE) / 2, spread) * error
+    if error == 0:
+        return width, float(mean == 0)
+    if math.isinf(spread.freedom):
+        return width, 2 * NormalDist().cdf(-abs(mean) / error)
+    from scipy.special import stdtr  # a fifth of a second, which a search does without
+
+    return width, 2 * float(stdtr(spread.freedom, -abs(mean) / error))
+
+
+def _quantile(share: float, spread: _Spread) -> float:
+    if math.isinf(spread.freedom):
+        return NormalDist().inv_cdf(share)
+    from scipy.special import stdtrit
+
+    return float(stdtrit(spread.freedom, share))
