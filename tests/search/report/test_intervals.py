@@ -166,12 +166,12 @@ WORLDS = {
 
 @pytest.mark.parametrize("name", WORLDS)
 def test_intervals_over_seeds_and_rows_cover_as_often_as_they_say(name: str) -> None:
-    rng, n = np.random.default_rng(4), 1500
+    rng, n = np.random.default_rng(4), 1000
     found = [difference(*WORLDS[name].runs(rng), ["a"]) for _ in range(n)]
 
     covered = sum(one is not None and one.low <= 0 <= one.high for one in found) / n
 
-    assert 0.925 <= covered <= 0.975
+    assert 0.94 <= covered <= (0.995 if name == "seeds do not matter" else 0.975)
 
 
 def hierarchical_bootstrap(runs: tuple[Runs, Runs], rng: np.random.Generator) -> bool:
