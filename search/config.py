@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from mtl_core.fields import CLOSED, Count, CountOrZero, Positive, PositiveOrZero
+from mtl_core.fields import CLOSED, Count, CountOrZero, Positive, PositiveOrZero, Share
 
 Factor = Annotated[int, Field(strict=True, ge=2)]
 
@@ -24,6 +24,26 @@ class EarlyStoppingConfig:
 
 
 @dataclass(frozen=True, kw_only=True, config=CLOSED)
+class ConfirmConfig:
+    """How the best of a search are trained anew, with fresh seeds, before they are tested.
+
+    Args:
+        seeds: Trainings of each shortlisted configuration; 0: none, the leaders of the search are
+            tested as they are.
+        max_seeds: Where the interval of a configuration against the best, or of the best against
+            single-task training, still covers zero on dev, both are trained again, up to so often.
+        share: Of `search.minutes`, the part that the search leaves to the confirmation.
+        minutes: Time after which no training goes on, whatever `search.minutes` would leave; what
+            earlier runs of the study took counts. None: no limit of its own.
+    """
+
+    seeds: CountOrZero = 3
+    max_seeds: CountOrZero = 5
+    share: Share = 0.4
+    minutes: Positive | None = None
+
+
+@dataclass(frozen=True, kw_only=True, config=CLOSED)
 class SearchConfig:
     """How a space is searched.
 
@@ -35,8 +55,9 @@ class SearchConfig:
             weights by task name, of which those not named count nothing. An epoch is chosen by it
             too; `training.patience` goes by the mean.
         trials: Configurations to try, the `points` among them, in all arms together.
-        minutes: Time after which the search ends, with the trials in training as they are; what
-            earlier runs of the study took counts. None: no limit.
+        minutes: Time that search and confirmation take together at most; trials and runs in
+            training then stay as they are, and what earlier runs of the study took counts. None: no
+            limit.
         seed: Of the sampler and, through it, of every trial.
         sampler: "tpe", "random", or "grid" (every configuration of a finite space).
         startup_trials: Random trials before TPE learns from results; None: chosen by the number of
@@ -49,6 +70,7 @@ class SearchConfig:
         gpus_per_trial: GPUs of one engine, or the part of one that it may take.
         retries: Fresh starts of a trial whose worker was lost.
         early_stopping: None: every trial gets all its epochs.
+        confirm: How the best are confirmed.
         scale: How the mean over tasks of different metrics is told: the scores as they are, or the
             points gained over the majority baseline or over the best single-task model. The same is
             taken from a task's score in every trial, so trials stand in one order on all scales.
@@ -68,6 +90,7 @@ class SearchConfig:
     gpus_per_trial: PositiveOrZero = 0.0
     retries: CountOrZero = 3
     early_stopping: EarlyStoppingConfig | None = Field(default_factory=EarlyStoppingConfig)
+    confirm: ConfirmConfig = Field(default_factory=ConfirmConfig)
     scale: Literal["score", "over_majority", "over_single_task"] = "score"
 
     @property

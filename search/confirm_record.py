@@ -27,7 +27,7 @@ class RunRecord:
     """One training of a shortlisted trial with a fresh seed.
 
     Attributes:
-        id: "c0001" and on, in the order in which they began.
+        id: Such as "t0004c1": the trial and the number.
         trial: The trial whose configuration it is.
         number: Of the trial's runs, from 1.
         attempt: How often it was begun.
@@ -77,11 +77,13 @@ class ConfirmRecord:
             "single_task", "structure:<name>".
         n_trials: How many trials had ended when the list was made; None before the first.
         runs: By id, in the order in which they began.
+        ended: How it ended: "done", or "minutes" or "interrupted" with runs left; None before.
     """
 
     shortlist: dict[str, tuple[str, ...]] = field(default_factory=dict)
     n_trials: int | None = None
     runs: dict[str, RunRecord] = field(default_factory=dict)
+    ended: str | None = None
 
     def confirmed(self) -> list[RunRecord]:
         return [run for run in self.runs.values() if run.state == "confirmed"]

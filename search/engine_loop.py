@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from search.confirm_epoch import ConfirmedEpoch
 from search.dev_rows import pack_evaluations
 from search.failure import EngineLost, describe_failure
 from search.objectives import MEAN
@@ -48,7 +49,7 @@ class _Seat:
 
     proposal: dict[str, Any]
     lane: "Lane | None" = None
-    keeper: SnapshotKeeper | None = None
+    keeper: SnapshotKeeper | ConfirmedEpoch | None = None
     waits: bool = False
     outcome: "EpochResult | Exception | None" = None
     asked: "Future[Result] | None" = None
@@ -94,7 +95,8 @@ class EngineLoop:
 
         Args:
             proposal: `config` (`TrialConfig.as_dict()`), `seed`, `trial` and `leaders`, the scores
-                that its weights must beat to be kept.
+                that its weights must beat to be kept. A run that confirms has its own name in
+                `trial`, and in place of `leaders` the `objective` that its epoch is chosen by.
         """
         return self.order(lambda: self._open(lane, proposal))
 
@@ -184,14 +186,21 @@ class EngineLoop:
         proposal = seat.proposal
         config = TrialConfig.from_dict(proposal["config"])
         lane = engine.open(config, proposal["seed"], keep_best=False)
-        seat.keeper = SnapshotKeeper(
+        seat.keeper = self._keeper(proposal, config.sharing.structure)
+        return lane
+
+    def _keeper(self, proposal: dict[str, Any], structure: str) -> SnapshotKeeper | ConfirmedEpoch:
+        """Return what decides which weights are kept."""
+        name = proposal["trial"]
+        if "objective" in proposal:
+            return ConfirmedEpoch(self._folder, name, proposal["objective"])
+        return SnapshotKeeper(
             self._folder,
-            proposal["trial"],
-            structure=config.sharing.structure,
+            name,
+            structure=structure,
             leaders=proposal["leaders"],
             maximised=proposal.get("maximised", MEAN),
         )
-        return lane
 
     def _close(self, name: str) -> None:
         seat = self._seats.pop(name, None)
@@ -251,6 +260,9 @@ class EngineLoop:
             "snapshots": list(snapshots),
             "done": outcome.ended is not None,
         }
+        if result["done"] and isinstance(seat.keeper, ConfirmedEpoch):
+            assert self._engine is not None
+            result["confirmed"] = seat.keeper.tested(lane.config, self._engine.around)
         return result | self._news()
 
     def _news(self) -> Result:

@@ -72,6 +72,15 @@ class EnginePool(Lanes):
             self._back[asking.remote()] = engine
             self.news.append(f"{engine} was lost and is being started again")
 
+    def open(self, place: Place, proposal: dict[str, Any]) -> Any:
+        """Have a run begun there; return what Ray answers with, when the engine is up for it."""
+        opening = self._actors[place.engine].open.options(max_task_retries=-1)
+        return opening.remote(place.lane, proposal)
+
+    def epoch(self, place: Place) -> Any:
+        """Return what Ray answers with when the run there has its next result."""
+        return self._actors[place.engine].epoch.remote(place.lane)
+
     def measure(self, configs: Sequence[dict[str, Any]], seed: int, most: int) -> None:
         """Have the first engine measure how many lanes pay; `tick` returns what it found."""
         first = self._actors[self.engines[0]]

@@ -8,10 +8,12 @@ are one for each ended trial and one now and then in between, without control ch
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.live import Live
 
+from search import confirm_view
 from search.cluster import Cluster
 from search.progress_view import (
     Moment,
@@ -26,7 +28,11 @@ from search.progress_view import (
 )
 from search.record import StudyRecord
 from search.space import Space
+from search.time_shares import confirm_seconds_left, search_seconds_left
 from search.trial_record import TrialRecord
+
+if TYPE_CHECKING:  # Ray comes with it
+    from search.confirm import Confirming
 
 REFRESH_SECONDS = 0.25
 HEARTBEAT_SECONDS = 30.0
@@ -47,6 +53,12 @@ class Progress:
 
     def trial_ended(self, trial: str) -> None:
         """That trial is finished, stopped or failed."""
+
+    def confirming(self, shown: "Confirming") -> None:
+        """The trials are over, the runs of the confirmation begin."""
+
+    def run_ended(self, run: str) -> None:
+        """That run of the confirmation is done or has failed."""
 
     def tick(self) -> None:
         """Called some ten times a second, for what moves with the time."""
@@ -73,6 +85,8 @@ class _Shown(Progress):
         self._space: Space | None = None
         self._began, self._done_before, self._drawn = 0.0, 0, 0.0
         self._note: str | None = None
+        self._confirming: Confirming | None = None
+        self._runs_before = 0
 
     def say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -89,6 +103,28 @@ class _Shown(Progress):
     def stopping(self) -> None:
         self._note = STOPPING
 
+    def confirming(self, shown: "Confirming") -> None:
+        self._confirming, self._began = shown, self._clock()
+        self._runs_before = confirm_view.counts(self._record, shown)[0]
+        done, total = confirm_view.counts(self._record, shown)
+        n = len(self._record.confirmation.shortlist)
+        self.say(
+            f"confirming {n} configuration{'' if n == 1 else 's'} with fresh seeds: "
+            f"{total - done} runs at least"
+        )
+
+    def _confirm_seconds_left(self) -> float | None:
+        """Estimate from the runs that have ended; the time limit, if it comes first."""
+        assert self._confirming is not None
+        assert self._space is not None
+        done, total = confirm_view.counts(self._record, self._confirming)
+        left = None
+        if done > self._runs_before:
+            left = (self._clock() - self._began) / (done - self._runs_before) * (total - done)
+        limit = confirm_seconds_left(self._space.search, self._record)
+        known = [seconds for seconds in (left, limit) if seconds is not None]
+        return max(0.0, min(known)) if known else None
+
     def _moment(self) -> Moment:
         assert self._space is not None
         size = self._space.size()
@@ -104,15 +140,15 @@ class _Shown(Progress):
     def _seconds_left(self, total: int) -> float | None:
         """Estimate from what this run has done, in trials; the time limit, if it comes first."""
         assert self._space is not None
-        elapsed, minutes = self._clock() - self._began, self._space.search.minutes
+        elapsed = self._clock() - self._began
         ended = len(self._record.ended())
         begun = sum(_share_done(trial) for trial in self._record.unfinished())
         left = None
         if ended > self._done_before:
             left = elapsed / (ended + begun - self._done_before) * max(0, total - ended - begun)
-        if minutes is None:
+        limit = search_seconds_left(self._space.search, self._record)
+        if limit is None:
             return left
-        limit = minutes * 60 - self._record.seconds_used
         return max(0.0, limit if left is None else min(limit, left))
 
 
@@ -148,7 +184,19 @@ class LiveProgress(_Shown):
         self._drawn = self._clock()
         size = self._console.size
         rows = max(3, min(12, size.height - 6))
-        shown = view(self._record, self._moment(), width=size.width, rows=rows)
+        shown = (
+            view(self._record, self._moment(), width=size.width, rows=rows)
+            if self._confirming is None
+            else confirm_view.confirm_view(
+                self._record,
+                self._confirming,
+                name=self._record.header["name"],
+                width=size.width,
+                rows=rows,
+                seconds_left=self._confirm_seconds_left(),
+                note=self._note,
+            )
+        )
         self._live.update(shown, refresh=True)
 
 
@@ -176,17 +224,32 @@ class PlainProgress(_Shown):
         words = f"{known.id} {state_in_words(known)}{reason}: {score}, {describe(known)}"
         self._line(f"{words}; {best_in_words(self._record)}")
 
+    def run_ended(self, run: str) -> None:
+        self._run_line(confirm_view.run_in_words(self._record, run))
+
     def tick(self) -> None:
         if self._note is not None:
             self.say(self._note)
             self._note = None
-        if self._clock() - self._drawn >= HEARTBEAT_SECONDS:
+        if self._clock() - self._drawn < HEARTBEAT_SECONDS:
+            return
+        if self._confirming is not None:
+            self._run_line(f"{len(self._confirming.in_training)} in training")
+        else:
             moment = self._moment()
             running = sum(trial.state == "running" for trial in self._record.trials.values())
             words = [f"{running} in training", counts(self._record), best_in_words(self._record)]
             if moment.seconds_left is not None:
                 words.append(f"about {duration(moment.seconds_left)} left")
             self._line("; ".join(filter(None, words)))
+
+    def _run_line(self, text: str) -> None:
+        assert self._confirming is not None
+        self._drawn = self._clock()
+        done, total = confirm_view.counts(self._record, self._confirming)
+        left = self._confirm_seconds_left()
+        ends = "" if left is None else f"; about {duration(left)} left"
+        self.say(f"[{done}/{total} runs] {text}; {confirm_view.best_in_words(self._record)}{ends}")
 
     def _line(self, text: str) -> None:
         self._drawn = self._clock()

@@ -155,7 +155,7 @@ def _table(trials: Sequence[TrialRecord], tasks: Sequence[str], width: int) -> T
         table.add_column(name, no_wrap=True, justify="right", overflow="ellipsis")
     table.add_column("state", no_wrap=True)
     for trial in trials:
-        row = _row(trial)
+        row = row_of(trial)
         if with_others:
             row.append(_others(trial.values))
         row += _progress_cells(trial)
@@ -168,7 +168,8 @@ def _table(trials: Sequence[TrialRecord], tasks: Sequence[str], width: int) -> T
     return table
 
 
-def _row(trial: TrialRecord) -> list[str]:
+def row_of(trial: TrialRecord) -> list[str]:
+    """Return a trial's name, structure, depth and weighting."""
     sharing = trial.config["sharing"]
     depth = sharing["divergence_depth"]
     return [

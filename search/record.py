@@ -222,6 +222,7 @@ class StudyRecord:
             case "ended":
                 self._count_seconds(event["time"])
                 self.ended_reason = event["reason"]
+                self.confirmation.ended = event.get("confirmation")
             case "calibrated":
                 self.lanes = event["lanes"]
             case "tested":

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mtl_core.files import replacing
-from search.objectives import AVERAGE, MEAN, Spec, objective_of
+from search.confirm_record import RunRecord
+from search.objectives import AVERAGE, MEAN, TASK, Spec, objective_of
 from search.record import StudyRecord
 from search.trial_record import Leader
 
@@ -107,6 +108,41 @@ def prune(study: Path, record: StudyRecord) -> list[Path]:
             path.unlink(missing_ok=True)
             gone.append(path)
     return gone
+
+
+def prune_runs(study: Path, record: StudyRecord) -> list[Path]:
+    """Delete the files of ended confirmation runs that will not be exported; return what is gone.
+
+    Of each trial that is confirmed stays its run that is best on dev by the study's objective, and
+    the best for each task that the trial was shortlisted for.
+    """
+    known = record.confirmation
+    gone = []
+    for path in (study / FOLDER).glob("*.safetensors"):
+        match = _NAME.fullmatch(path.name)
+        run = known.runs.get(match["trial"]) if match else None
+        if match and run and run.ended and int(match["epoch"]) != _kept_epoch(record, run):
+            path.unlink(missing_ok=True)
+            gone.append(path)
+    return gone
+
+
+def _kept_epoch(record: StudyRecord, run: RunRecord) -> int:
+    """Return the epoch of a run whose weights are worth keeping, or 0."""
+    return run.epoch if any(best is run for best in best_runs(record, run.trial).values()) else 0
+
+
+def best_runs(record: StudyRecord, trial: str) -> dict[str, RunRecord]:
+    """Return which run of a trial is best on dev: by the objective, and for each task it is for."""
+    runs = [run for run in record.confirmation.of(trial) if run.state == "confirmed"]
+    if not runs:
+        return {}
+    found = {AVERAGE: max(runs, key=lambda run: record.objective.of_scores(run.dev))}
+    for role in record.confirmation.shortlist.get(trial, ()):
+        if role.startswith(TASK):
+            task = role.removeprefix(TASK)
+            found[role] = max(runs, key=lambda run: run.dev[task])
+    return found
 
 
 def _leading_epochs(record: StudyRecord) -> set[tuple[str, int]]:

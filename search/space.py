@@ -136,8 +136,8 @@ class Space(BuiltSpace):
     def digest(self) -> str:
         """Return a hash of what the results of a study depend on.
 
-        Left out: how long and on how many workers is searched, and where the data lie, whose
-        content has a hash of its own. So a study can be continued with more trials.
+        Left out: how long and on how many workers is searched and confirmed, and where the data
+        lie, whose content has a hash of its own. So a study can be continued with more trials.
         """
         search = asdict(self.search)
         for key in _HOW_LONG_AND_WHERE:
@@ -240,6 +240,7 @@ def _unless_pinned(
 _BY_TASK = ("weighting.weights", "sharing.divergence_depth")
 _HOW_LONG_AND_WHERE = (  # keys of `search` that change nothing but that
     "trials", "minutes", "workers", "lanes", "cpus_per_trial", "gpus_per_trial", "retries",
+    "confirm",
 )  # fmt: skip
 
 

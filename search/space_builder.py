@@ -90,6 +90,10 @@ def _check(document: Document, name: str, changed: Collection[str] = ()) -> _Che
     if draft.search.sampler == "grid" and not faults.found and conditional.size() is None:
         message = "found grid, but a range has no step; tpe or random would be right"
         faults.add(("search", "sampler"), message)
+    confirm = draft.search.confirm
+    if confirm.seeds > confirm.max_seeds and not faults.found:
+        message = f"found {confirm.max_seeds}, at least the {confirm.seeds} seeds would be right"
+        faults.add(("search", "confirm", "max_seeds"), message)
     point_faults = Faults(document)
     for message in objective_faults(draft.search.objective):
         faults.add(("search", "objective"), message)

@@ -47,6 +47,16 @@ class StopSwitch(Stopper):
             self.reason = "minutes"
         return self.reason is not None
 
+    def go_on(self, seconds: float | None = None) -> None:
+        """Let what follows have its own time, unless all was interrupted by hand."""
+        if self.reason == "minutes":
+            self.reason = None
+        self._deadline = None if seconds is None else self._clock() + seconds
+
+    def seconds_left(self) -> float | None:
+        """Return the time until the deadline; None where there is none."""
+        return None if self._deadline is None else max(0.0, self._deadline - self._clock())
+
     def interrupt(self) -> None:
         self.reason = self.reason or "interrupted"
 

@@ -116,6 +116,10 @@ class Study:
         """Return one row per trial, epoch and task; `curves_arrow` is the same in Arrow."""
         return self.curves_arrow().to_pandas()
 
+    def confirmed(self) -> "pd.DataFrame":
+        """Return one row per training with a fresh seed and task; `confirmed_arrow` likewise."""
+        return self.confirmed_arrow().to_pandas()
+
     def trials_arrow(self) -> "pa.Table":
         from search.tables import trials_table
 
@@ -125,6 +129,11 @@ class Study:
         from search.tables import curves_table
 
         return curves_table(self.record)
+
+    def confirmed_arrow(self) -> "pa.Table":
+        from search.tables import confirmed_table
+
+        return confirmed_table(self.record)
 
     def report(self) -> str:
         """Return the report's text, Markdown."""

@@ -1,4 +1,4 @@
-"""The study as tables: one row per trial, and one row per trial, epoch and task.
+"""The study as tables: of trials, of their epochs and tasks, and of confirmed runs and tasks.
 
 Views of the journal, written as Parquet (no pickle) and read with pandas, DuckDB or anything else.
 A searched value has the column of its dotted key (`training.learning_rate`), a task's dev score at
@@ -17,10 +17,11 @@ import pyarrow.parquet as pq
 
 from mtl_core.errors import ConfigError
 from mtl_core.files import replacing
+from search.confirm_record import RunRecord
 from search.record import StudyRecord
 from search.trial_record import Report, TrialRecord
 
-TRIALS, CURVES = "trials.parquet", "curves.parquet"
+TRIALS, CURVES, CONFIRMED = "trials.parquet", "curves.parquet", "confirmed.parquet"
 RUN_AGAIN = "make room and run the same command again"
 _TRIAL_COLUMNS = {
     "trial": pa.string(),
@@ -53,12 +54,33 @@ _CURVE_COLUMNS = {
     "seconds": pa.float64(),
     "attempt": pa.int64(),
 }
+_CONFIRMED_COLUMNS = {
+    "trial": pa.string(),  # whose configuration it is
+    "roles": pa.list_(pa.string()),  # what the trial was shortlisted for
+    "run": pa.string(),
+    "number": pa.int64(),
+    "seed": pa.int64(),
+    "state": pa.string(),
+    "epoch": pa.int64(),
+    "epochs": pa.int64(),
+    "task": pa.string(),
+    "metric": pa.string(),
+    "dev": pa.float64(),
+    "test": pa.float64(),
+    "test_unseen": pa.float64(),  # on the rows that occur in no train split
+    "test_rows": pa.int64(),
+    "test_rows_unseen": pa.int64(),
+    "seconds": pa.float64(),
+    "failure_kind": pa.string(),
+    "failure_reason": pa.string(),
+}
 
 
 def write_tables(record: StudyRecord, folder: Path) -> None:
-    """Write `trials.parquet` and `curves.parquet` into `folder`."""
+    """Write `trials.parquet`, `curves.parquet` and `confirmed.parquet` into `folder`."""
     write_table(trials_table(record), folder / TRIALS)
     write_table(curves_table(record), folder / CURVES)
+    write_table(confirmed_table(record), folder / CONFIRMED)
 
 
 def write_table(table: pa.Table, path: Path) -> None:
@@ -100,6 +122,43 @@ def curves_table(record: StudyRecord) -> pa.Table:
         for task in report.scores
     ]
     return pa.Table.from_pylist(rows, schema=pa.schema(list(_CURVE_COLUMNS.items())))
+
+
+def confirmed_table(record: StudyRecord) -> pa.Table:
+    """Return one row per run that has ended and task; of a failed run without scores."""
+    runs = [run for run in record.confirmation.runs.values() if run.ended]
+    rows = [_confirmed_row(record, run, task) for run in runs for task in record.tasks]
+    return pa.Table.from_pylist(rows, schema=pa.schema(list(_CONFIRMED_COLUMNS.items())))
+
+
+def _confirmed_row(record: StudyRecord, run: RunRecord, task: str) -> dict[str, Any]:
+    failure = run.failure
+    row = {
+        "trial": run.trial,
+        "roles": list(record.confirmation.shortlist.get(run.trial, ())),
+        "run": run.id,
+        "number": run.number,
+        "seed": run.seed,
+        "state": run.state,
+        "task": task,
+        "failure_kind": failure.kind if failure else None,
+        "failure_reason": failure.reason if failure else None,
+    }
+    if run.found is None:
+        return row
+    scores = run.found["scores"][task]
+    metric = next(iter(scores))  # first of all comes the score
+    return row | {
+        "epoch": run.epoch,
+        "epochs": run.epochs,
+        "metric": metric,
+        "dev": run.found["dev"][task],
+        "test": scores[metric],
+        "test_unseen": scores[f"{metric}_unseen"],
+        "test_rows": scores["rows"],
+        "test_rows_unseen": scores["rows_unseen"],
+        "seconds": run.seconds,
+    }
 
 
 def _trial_row(trial: TrialRecord) -> dict[str, Any]:

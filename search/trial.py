@@ -51,10 +51,10 @@ class SearchTrial(Trainable):
                 ray.get(opening.remote(proposal["lane"], proposal))
             return ray.get(self._engine.epoch.remote(proposal["lane"]))
         except (RayError, ValueError) as error:  # ValueError: there is no such actor
-            raise EngineLost(_reason(error)) from None
+            raise EngineLost(lost_in_words(error)) from None
 
 
-def _reason(error: Exception) -> str:
+def lost_in_words(error: Exception) -> str:
     """Say in one line why Ray could not bring a result."""
     cause = getattr(error, "cause", None) or error
     text = " ".join(str(cause).split())

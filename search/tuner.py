@@ -1,5 +1,7 @@
 """Runs the trials of a study: Ray Tune around our searcher, scheduler, callback and stop switch.
 
+When they have ended, the shortlist is confirmed in the same engines (`confirm.py`).
+
 Tune starts clients, keeps them from trial to trial, retries a trial whose client or engine was
 lost, and passes results on; engines train (`engine_pool.py`). What is proposed, stopped early and
 remembered is ours, and rebuilt from the record at every start. Tune's own files go to a folder that
@@ -23,6 +25,7 @@ from search.progress import Progress
 from search.proposer import Proposer, startup_trials
 from search.record import StudyRecord
 from search.space import Space
+from search.time_shares import confirm_seconds_left, search_seconds_left
 
 if TYPE_CHECKING:  # Ray is imported when a search begins
     from search.engine_pool import EnginePool
@@ -48,7 +51,7 @@ def run_trials(
     trainable: type | None = None,
     all_begun: Callable[[], None] | None = None,
 ) -> Reason:
-    """Run what the journal has left unfinished, then new trials, until the search ends.
+    """Run what the journal has left unfinished, then new trials, then confirm the best of them.
 
     Args:
         encoded_path: The encoded corpus, on a disk that all engines see, like `folder`.
@@ -68,13 +71,12 @@ def run_trials(
         ConfigError: No such cluster, no room for a trial on it, or the journal cannot be written.
     """
     shown = progress or Progress()
-    reason = _nothing_left(space, record)
-    if reason is None:
+    searched = _nothing_left(space, record)
+    ending = _Ending(searched, record.confirmation.ended) if searched else None
+    if ending is None or _confirmation_is_left(space, record):
         from search.stop import StopSwitch
 
-        minutes = space.search.minutes
-        seconds = None if minutes is None else minutes * 60 - record.seconds_used
-        stop = StopSwitch(seconds)
+        stop = StopSwitch(search_seconds_left(space.search, record) if searched is None else None)
         with stop.on_signals(first=shown.stopping, second=shown.close), closing(shown):
             shown.say("starting Ray" if address is None else f"joining Ray at {address}")
             with joined(address, space.search) as cluster:
@@ -89,16 +91,33 @@ def run_trials(
                     stop=stop,
                     trainable=trainable,
                     all_begun=all_begun,
+                    searched=searched,
                 )
-                reason = run.on(cluster)
-    record.append("ended", reason=reason)
-    return reason
+                ending = run.on(cluster)
+    record.append("ended", **asdict(ending))
+    return ending.reason
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """Why the search ended, and how its confirmation did."""
+
+    reason: Reason
+    confirmation: str | None = None
+
+
+def _confirmation_is_left(space: Space, record: StudyRecord) -> bool:
+    if not space.search.confirm.seeds:
+        return False
+    from search.confirm import is_left
+
+    return is_left(space, record)
 
 
 def _nothing_left(space: Space, record: StudyRecord) -> Reason | None:
     """Return why no trial is to be run at all, as when a study that is done is run again."""
-    minutes = space.search.minutes
-    if minutes is not None and record.seconds_used >= minutes * 60:
+    seconds = search_seconds_left(space.search, record)
+    if seconds is not None and seconds <= 0:
         return "minutes"
     if record.unfinished():
         return None
@@ -108,7 +127,11 @@ def _nothing_left(space: Space, record: StudyRecord) -> Reason | None:
 
 @dataclass(frozen=True, kw_only=True)
 class _Run:
-    """One call of Tune, with all that belongs to it."""
+    """One call of Tune and the confirmation after it, with all that belongs to them.
+
+    Args:
+        searched: Why there is no trial left to run, if there is none.
+    """
 
     space: Space
     encoded: Path
@@ -120,22 +143,49 @@ class _Run:
     stop: "StopSwitch"
     trainable: type | None
     all_begun: Callable[[], None] | None
+    searched: Reason | None
 
-    def on(self, cluster: Cluster) -> Reason:
+    def on(self, cluster: Cluster) -> _Ending:
         if self.stop.reason is not None:  # Ctrl-C while Ray was starting
-            return self.stop.reason
+            return _Ending(self.stop.reason)
         engines = self._start_engines(cluster)
         scratch = self.folder.resolve() / SCRATCH
         shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
         try:
             proposer = self._get_ready(cluster, engines)
-            self._tune(proposer, engines, str(scratch))
+            reason = self.searched
+            if reason is None:
+                self._tune(proposer, engines, str(scratch))
+                reason = self.stop.reason or proposer.reason
+            assert reason is not None, "Tune ended although trials were left"
+            return self._confirm(reason, engines, proposer)
         finally:
             engines.close()
             shutil.rmtree(scratch, ignore_errors=True)
-        reason: Reason | None = self.stop.reason or proposer.reason
-        assert reason is not None, "Tune ended although trials were left"
-        return reason
+
+    def _confirm(self, reason: Reason, engines: "EnginePool", proposer: Proposer) -> _Ending:
+        """Confirm the best of the trials, if that is asked for."""
+        if reason == "interrupted" or not self.space.search.confirm.seeds:
+            return _Ending(reason)
+        from search.confirm import Confirmation, make_shortlist
+
+        self.record.append("searched", reason=reason)
+        for trial in self.record.unfinished():  # cut off by the time; their lanes are free now
+            engines.release(trial.id)
+        if self.all_begun is not None:
+            self.all_begun()
+        make_shortlist(self.record)
+        self.stop.go_on(confirm_seconds_left(self.space.search, self.record))
+        ended = Confirmation(
+            self.space,
+            self.record,
+            self.folder,
+            engines,
+            stop=self.stop,
+            progress=self.progress,
+            measured=partial(self._measured, engines, proposer),
+        ).run()
+        return _Ending("interrupted" if ended == "interrupted" else reason, ended)
 
     def _start_engines(self, cluster: Cluster) -> "EnginePool":
         from search.engine_pool import EnginePool
@@ -149,7 +199,7 @@ class _Run:
         search = self.space.search
         self.progress.started(cluster, self.space, self.record)
         most = most_lanes(search, cluster.engines)
-        if search.lanes or self.record.lanes or most == 1:
+        if search.lanes or self.record.lanes or most == 1 or self.searched:
             self.progress.say(in_words(engines))
         else:
             engines.measure(calibration_configs(self.space, most), search.seed, most)

@@ -1,6 +1,7 @@
 """Everything in a study's folder that is written from its journal, and can be at any time.
 
 trials.parquet curves.parquet   every trial; every epoch of every task (`tables.py`)
+confirmed.parquet               the trainings with fresh seeds, dev and test
 predictions.parquet             which test rows each tested model and baseline gets right
 optuna.db                       for optuna-dashboard (`optuna_view.py`)
 report.md                       the answer (`report/`)
@@ -18,7 +19,7 @@ from mtl_core.files import write_text
 from search.record import StudyRecord
 from search.report.findings import Findings
 from search.report.markdown import markdown
-from search.report.statistics import Scored
+from search.report.statistics import Rows, Scored
 from search.report.tested import Tested
 from search.space import Space
 from search.tables import write_table, write_tables
@@ -30,7 +31,8 @@ _SCHEMA = pa.schema(
     {
         "model": _NAMES,  # "average", "task:books", "structure:stack_cls", or a baseline's name
         "trial": _NAMES,
-        "epoch": pa.int32(),
+        "run": pa.int32(),  # of several trainings of a confirmed model, from 1
+        "epoch": pa.int32(),  # null where each run has its own (`confirmed.parquet`)
         "task": _NAMES,
         "row": pa.int32(),  # of the task's test split, from 0
         "correct": pa.bool_(),  # null where the metric is no accuracy
@@ -59,18 +61,27 @@ def write_views(record: StudyRecord, space: Space, folder: Path) -> None:
 def predictions_table(findings: Findings) -> pa.Table:
     """Return one row per tested model or baseline, task and test row."""
     tested = (*findings.baselines.values(), *findings.models.values())
-    batches = [batch for one in tested for batch in _batches(one)]
+    batches = [batch for one in tested for batch in _all_batches(one)]
     return pa.Table.from_batches(batches, _SCHEMA).unify_dictionaries()
 
 
-def _batches(tested: Tested) -> Iterator[pa.RecordBatch]:
+def _all_batches(tested: Tested) -> Iterator[pa.RecordBatch]:
+    if not tested.runs:
+        yield from _batches(tested, tested.correct, None)
+    for number, rows in enumerate(tested.runs, start=1):
+        yield from _batches(tested, rows, number)
+
+
+def _batches(tested: Tested, rows: Rows, run: int | None) -> Iterator[pa.RecordBatch]:
     trial = tested.trial.id if tested.trial else None
-    for task, correct in tested.correct.items():
+    epoch = tested.epoch if run is None else None
+    for task, correct in rows.items():
         n = len(correct)
         columns = [
             _repeated(tested.name, n),
             _repeated(trial, n),
-            pa.array([tested.epoch] * n, pa.int32()),
+            pa.array([run] * n, pa.int32()),
+            pa.array([epoch] * n, pa.int32()),
             _repeated(task, n),
             pa.array(np.arange(n), pa.int32()),
             pa.nulls(n, pa.bool_()) if isinstance(correct, Scored) else pa.array(correct),

@@ -18,7 +18,8 @@ make a p-value far too small for Holm's correction otherwise (15 % of families w
 Why no bootstrap over seeds and rows: of 3 seeds it sees 2/3 of their variance and takes normal
 quantiles. In the simulations of the tests its 95 % intervals cover 80 to 88 % where seeds matter,
 and 99 % where they do not (a row drawn again for each seed counts the rest thrice; Owen, 2007).
-These here cover 95 to 97 %, 99 % where seeds do not matter, and 5 % of families of eight tasks have a false alarm.
+These here cover 95 to 97 %, 99 % where seeds do not matter, and of families of eight tasks 5 % have
+a false alarm.
 
 Where only one training of a configuration is there, the other side's variance of seeds stands for
 it; where there is none either, the interval is over rows alone. For accuracy half a row is added to

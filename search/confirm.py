@@ -1,0 +1,219 @@
+"""The confirmation of a search: its shortlist trained from scratch with fresh seeds, and tested.
+
+The engines of the search train on, without Tune: which runs there are is known beforehand
+(`racing.py`), so the driver gives each a lane, asks for its epochs, and writes how it ended. A run
+chooses its epoch on dev by itself and is tested in its engine (`confirm_epoch.py`); the journal has
+both in one event, so a run that is in it is neither trained nor tested again.
+
+A run whose engine was lost begins again elsewhere, at most `retries` times. What goes wrong inside
+a run is its result, and the others go on.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from search.engine_pool import EnginePool
+from search.lanes import Place
+from search.progress import Progress
+from search.racing import Racing, Wanted
+from search.record import StudyRecord
+from search.selection import select
+from search.snapshots import prune_runs
+from search.space import Space
+from search.stop import StopSwitch
+from search.time_shares import confirm_seconds_left, has_time
+from search.trial import lost_in_words
+
+TICK_SECONDS = 0.1
+
+
+@dataclass(eq=False)
+class InTraining:
+    """A run in an engine, as far as the driver knows.
+
+    Args:
+        attempt: From 1.
+        began: When this attempt did.
+        epoch: The latest one; `average` is its dev mean.
+    """
+
+    run: Wanted
+    place: Place
+    attempt: int
+    began: float
+    epoch: int = 0
+    average: float = math.nan
+
+
+@dataclass
+class Confirming:
+    """What a display may show of a confirmation, beside the record.
+
+    Args:
+        least: Runs that there are at least, those done included.
+    """
+
+    least: int
+    in_training: dict[str, InTraining] = field(default_factory=dict)
+
+
+def make_shortlist(record: StudyRecord) -> None:
+    """Write down which trials are to be confirmed, unless that is known of these trials."""
+    ended = len(record.ended())
+    if record.confirmation.n_trials == ended:
+        return
+    subjects = [
+        {"trial": one.trial, "roles": list(one.roles)} for one in select(record).shortlist()
+    ]
+    record.append("shortlisted", trials=ended, subjects=subjects)
+
+
+def is_left(space: Space, record: StudyRecord) -> bool:
+    """Whether there is anything to confirm, and time for it, once the search has ended."""
+    search = space.search
+    if not search.confirm.seeds:
+        return False
+    if record.confirmation.n_trials != len(record.ended()):
+        return any(trial.best for trial in record.trials.values())
+    seconds = confirm_seconds_left(search, record)
+    wanted = Racing(record, search.confirm, search.seed).wanted()
+    return any(has_time(run, record, seconds) for run in wanted)
+
+
+class Confirmation:
+    """Runs the trainings that are wanted, as many at a time as there are lanes.
+
+    Args:
+        record: Open for writing, with a shortlist.
+        folder: The study's folder, where weights are kept.
+        stop: Has the deadline, and says when all is given up; then nothing is written any more.
+        measured: Called with what `EnginePool.tick` returns.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        record: StudyRecord,
+        folder: Path,
+        engines: EnginePool,
+        *,
+        stop: StopSwitch,
+        progress: Progress,
+        measured: Callable[[dict[str, Any]], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._record, self._folder, self._engines = record, folder, engines
+        self._stop, self._progress, self._measured, self._clock = stop, progress, measured, clock
+        self._retries = space.search.retries
+        self._racing = Racing(record, space.search.confirm, space.search.seed)
+        self._wanted = self._racing.wanted()
+        self._asked: dict[Any, InTraining] = {}  # by the answer that is to come
+        self._shown = Confirming(self._racing.least())
+
+    def run(self) -> str:
+        """Return how it ended: "done", or "minutes" or "interrupted" with runs left."""
+        self._progress.confirming(self._shown)
+        while not self._stop.stop_all():
+            self._hear_engines()
+            if not self._begin_runs():
+                return "minutes" if self._wanted else "done"
+            for answer in _ready(list(self._asked)):
+                self._take(self._asked.pop(answer), answer)
+            self._progress.tick()
+        return self._stop.reason or "interrupted"
+
+    def _begin_runs(self) -> bool:
+        """Fill the lanes that are free; return whether anything is in training or will be."""
+        waiting = [run for run in self._wanted if run.id not in self._shown.in_training]
+        seconds = self._stop.seconds_left()
+        begun = [run for run in waiting if has_time(run, self._record, seconds)]
+        for run in begun[: self._engines.free()]:
+            self._begin(run, run.attempt + 1)
+        return bool(begun or self._shown.in_training)
+
+    def _begin(self, run: Wanted, attempt: int) -> None:
+        config = self._record.trials[run.trial].config
+        place = self._engines.place(run.id, config)
+        self._record.append(
+            "confirming",
+            run=run.id,
+            trial=run.trial,
+            number=run.number,
+            seed=run.seed,
+            attempt=attempt,
+            worker=place.engine,
+        )
+        training = InTraining(run, place, attempt, self._clock())
+        self._shown.in_training[run.id] = training
+        objective = self._record.objective
+        proposal = {"trial": run.id, "config": config, "seed": run.seed, "objective": objective}
+        self._asked[self._engines.open(place, proposal)] = training
+        self._progress.changed()
+
+    def _take(self, training: InTraining, answer: Any) -> None:
+        """Go on with a run whose engine has answered."""
+        try:
+            result = ray.get(answer)
+        except (RayError, ValueError) as error:
+            self._lost(training, lost_in_words(error))
+            return
+        for note in (result or {}).get("notes", ()):
+            self._note(f"{training.place.engine}: {note}")
+        if result is None or not result["done"]:  # None: it has been opened
+            if result is not None:
+                training.epoch, training.average = result["epoch"], result["average"]
+            self._asked[self._engines.epoch(training.place)] = training
+            self._progress.changed()
+        elif "failure" in result:
+            self._end("unconfirmed", training, **result["failure"])
+        else:
+            seconds = self._clock() - training.began
+            found = {"epochs": result["epoch"], "seconds": seconds, **result["confirmed"]}
+            self._end("confirmed", training, **found)
+
+    def _lost(self, training: InTraining, reason: str) -> None:
+        run = training.run
+        self._engines.lost(training.place.engine)
+        if training.attempt > self._retries:
+            self._end("unconfirmed", training, kind="lost", reason=reason, traceback=None)
+            return
+        self._leave(training)
+        self._note(f"{run.id} begins again: {reason}")
+        self._begin(run, training.attempt + 1)
+
+    def _end(self, event: str, training: InTraining, **fields: Any) -> None:
+        self._leave(training)
+        self._record.append(event, run=training.run.id, trial=training.run.trial, **fields)
+        prune_runs(self._folder, self._record)
+        self._wanted = self._racing.wanted()
+        self._progress.run_ended(training.run.id)
+
+    def _leave(self, training: InTraining) -> None:
+        self._engines.release(training.run.id)
+        del self._shown.in_training[training.run.id]
+
+    def _hear_engines(self) -> None:
+        found = self._engines.tick()
+        if found is not None:
+            self._measured(found)
+        while self._engines.news:
+            self._note(self._engines.news.popleft())
+
+    def _note(self, text: str) -> None:
+        self._record.append("noted", text=text)
+        self._progress.say(text)
+
+
+def _ready(answers: list[Any]) -> list[Any]:
+    """Return the answers that are there, after a moment's wait for the first."""
+    if not answers:
+        time.sleep(TICK_SECONDS)
+        return []
+    return ray.wait(answers, num_returns=1, timeout=TICK_SECONDS)[0]
