@@ -140,6 +140,8 @@ def _cost(findings: Findings) -> str:
         if trial.reports
     ]
     text = f"It took {duration(record.seconds_used)}"
+    if record.seconds_confirming:
+        text += f", {duration(record.seconds_confirming)} of it for the confirmation"
     if seconds:
         epochs = sum(len(trial.reports) for trial in record.trials.values())
         text += f"; a trial {duration(median(seconds))} (median), {count(epochs, 'epoch')} in all"

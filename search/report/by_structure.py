@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from search.report.findings import Findings
-from search.report.statistics import Rows, mean_score
+from search.report.intervals import Runs, score
+from search.report.statistics import Score
 from search.report.tested import Tested
 from search.report.wording import (
     BASELINES,
@@ -13,6 +14,7 @@ from search.report.wording import (
     escape,
     model_cell,
     percent,
+    plus_minus,
     table,
 )
 
@@ -24,22 +26,34 @@ def structures_section(findings: Findings) -> str:
     columns = _columns(findings)
     if not columns:
         return ""
-    scores = "Test accuracy in percent" if findings.of_accuracy else "Test scores, times 100"
     parts = [
         "## Tasks and structures",
-        f"{scores}. Of each structure the configuration and epoch that are best on the mean of the "
-        "dev scores; the best of each row in bold.",
-        _accuracies(findings, {head: tested.correct for head, tested in columns.items()}),
+        _what_is_shown(findings),
+        _accuracies(findings, {head: tested.test_runs for head, tested in columns.items()}),
     ]
     if findings.has_seen_rows:
         parts += [
             "The same on the unseen test rows, those that occur in no train split of any task:",
-            _accuracies(findings, {head: tested.unseen for head, tested in columns.items()}),
+            _accuracies(findings, {head: tested.unseen_runs for head, tested in columns.items()}),
         ]
     else:
         parts.append("No test row occurs in a train split: all of them are unseen.")
     parts += [_legend(findings), _baseline_legend(findings)]
     return "\n\n".join(part for part in parts if part)
+
+
+def _what_is_shown(findings: Findings) -> str:
+    scores = "Test accuracy in percent" if findings.of_accuracy else "Test scores, times 100"
+    if findings.confirmation is None:
+        return (
+            f"{scores}. Of each structure the configuration and epoch that are best on the mean of "
+            "the dev scores; the best of each row in bold."
+        )
+    return (
+        f"{scores}, the mean over runs with fresh seeds, ± half the 95% interval over seeds and "
+        "rows. Of each structure the configuration whose runs are best on the mean of the dev "
+        "scores; the best of each row in bold."
+    )
 
 
 def _columns(findings: Findings) -> dict[str, Tested]:
@@ -52,22 +66,29 @@ def _columns(findings: Findings) -> dict[str, Tested]:
     return columns
 
 
-def _accuracies(findings: Findings, columns: Mapping[str, Rows]) -> str:
-    sizes = {task: len(rows) for task, rows in next(iter(columns.values())).items()}
+def _accuracies(findings: Findings, columns: Mapping[str, Runs]) -> str:
+    sizes = {task: len(rows) for task, rows in next(iter(columns.values())).rows[0].items()}
+    confirmed = findings.confirmation is not None
     lines = []
     for task in findings.tasks:
-        scores = [mean_score(correct, [task]) for correct in columns.values()]
-        lines.append([escape(task), f"{sizes[task]:,}", *_best_in_bold(scores)])
-    means = [mean_score(correct, findings.tasks) for correct in columns.values()]
+        scores = [score(runs, [task]) for runs in columns.values()]
+        cells = _best_in_bold(scores, with_width=confirmed)
+        lines.append([escape(task), f"{sizes[task]:,}", *cells])
+    means = [score(runs, findings.tasks) for runs in columns.values()]
     total = sum(sizes[task] for task in findings.tasks)
-    lines.append(["**mean**", f"{total:,}", *_best_in_bold(means)])
+    cells = _best_in_bold(means, with_width=confirmed)
+    lines.append(["**mean**", f"{total:,}", *cells])
     return table(["task", "rows", *columns], lines)
 
 
-def _best_in_bold(scores: Sequence[float | None]) -> list[str]:
-    best = percent(max((score for score in scores if score is not None), default=None))
-    bold = {best: f"**{best}**"} if best != percent(None) else {}
-    return [bold.get(percent(score), percent(score)) for score in scores]
+def _best_in_bold(scores: Sequence[Score | None], *, with_width: bool) -> list[str]:
+    best = percent(max((one.mean for one in scores if one is not None), default=None))
+    cells = []
+    for one in scores:
+        mean = percent(one.mean if one else None)
+        cell = plus_minus(one) if with_width else mean
+        cells.append(f"**{cell}**" if one is not None and mean == best else cell)
+    return cells
 
 
 def _legend(findings: Findings) -> str:
@@ -81,7 +102,7 @@ def _legend(findings: Findings) -> str:
                 code(name),
                 depth_cell(model.trial),
                 escape(model.trial.config["weighting"]["method"]),
-                model_cell(model.trial, model.epoch),
+                model_cell(model.trial, model.epoch, len(model.runs)),
                 percent(findings.dev(model)),
                 str(findings.n_tried(name)),
             ]

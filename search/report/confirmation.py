@@ -154,7 +154,11 @@ def weights_alike(trial: TrialRecord) -> bool:
 
 
 def _family(first: Runs, second: Runs, tasks: Iterable[str]) -> dict[str, Difference]:
-    found = {task: difference(first, second, [task]) for task in tasks}
+    return corrected({task: difference(first, second, [task]) for task in tasks})
+
+
+def corrected(found: Mapping[str, Difference | None]) -> dict[str, Difference]:
+    """Return the differences with the p-values of Holm's correction, without those of no rows."""
     known = {task: one for task, one in found.items() if one is not None}
     adjusted = holm([one.p or 0.0 for one in known.values()])
     return {

@@ -4,41 +4,27 @@ The same sentences stand at the top of `report.md` and on the terminal; `Marks` 
 a strong sentence look there. When a linear model beats every Transformer, that comes first.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 from mtl_core.baselines import TFIDF, TFIDF_POOLED
 from mtl_core.metrics import TAGGING
 from search.record import StudyRecord
 from search.report.findings import Findings
+from search.report.marks import PLAIN, Marks, describe
 from search.report.statistics import Scored
 from search.report.tested import SINGLE_TASK, Tested
 from search.report.wording import (
     BASELINES,
-    code,
     count,
-    depth_in_words,
     interval,
     percent,
+    score_interval,
     signed,
     table,
     verdict,
     wrapped,
 )
+from search.report.worth import equal_weights_in_words, worth
 
 COMPARED = ("the best on average, less", "dev", "test (95% interval)", "", "unseen test rows")
-
-
-@dataclass(frozen=True)
-class Marks:
-    """How a name and a strong sentence are written."""
-
-    name: Callable[[str], str]
-    strong: Callable[[str], str]
-
-
-PLAIN = Marks(name=str, strong=str)
-MARKDOWN = Marks(name=code, strong=lambda text: f"**{text}**")
 
 
 def headline(record: StudyRecord) -> str:
@@ -54,7 +40,8 @@ def answer(findings: Findings, marks: Marks) -> list[str]:
     if best is None:
         return [marks.strong(_no_answer(findings, marks))]
     sentences = [marks.strong(_best(findings, best, marks)), *_on_scale(findings, best)]
-    sentences += _worth(findings, best, marks)
+    sentences += worth(findings, best, marks)
+    sentences += equal_weights_in_words(findings, best, marks)
     linear = findings.linear
     if linear is None:
         return sentences
@@ -70,7 +57,9 @@ def comparison(findings: Findings, marks: Marks) -> str:
     rows = []
     for label, other in _rivals(findings, best, marks):
         found = findings.compare(best, other)
-        cells = [signed(found.dev), interval(found.test), verdict(found.test)]
+        confirmed = findings.confirmation is not None
+        cells = [signed(found.dev), interval(found.test)]
+        cells.append(verdict(found.test, with_detectable=confirmed))
         rows.append([label, *cells, interval(found.unseen)])
     columns = len(COMPARED) if findings.has_seen_rows else len(COMPARED) - 1
     return table(COMPARED[:columns], [row[:columns] for row in rows]) if rows else ""
@@ -89,9 +78,35 @@ def basis(findings: Findings) -> str:
     return (
         f"Means over {count(len(findings.tasks), 'task')}, each counted alike; "
         f"{count(rows, 'test row')}, {unseen} (in no train split of any task); "
-        f"{count(dev, 'dev row')}; 1 seed. {_metrics(findings)}Differences are in points. "
-        "The intervals say how much the choice of test rows matters, not how much another seed "
-        "would change; dev chose the models, so it flatters them."
+        f"{count(dev, 'dev row')}; {_seeds(findings)}. {_metrics(findings)}Differences are in "
+        f"points. {_meaning(findings)}"
+    )
+
+
+def _seeds(findings: Findings) -> str:
+    """Say how many trainings the numbers rest on."""
+    found = findings.confirmation
+    if found is None:
+        return "1 seed"
+    numbers = sorted({len(subject.runs) for subject in found.subjects})
+    seeds = count(numbers[0], "fresh seed")
+    if len(numbers) > 1:
+        seeds = f"{numbers[0]} to {count(numbers[-1], 'fresh seed')}"
+    return f"{seeds} for each of {count(len(found.subjects), 'configuration')}"
+
+
+def _meaning(findings: Findings) -> str:
+    """Say what the intervals are of, and what dev is worth."""
+    if findings.confirmation is None:
+        return (
+            "The intervals say how much the choice of test rows matters, not how much another seed "
+            "would change; dev chose the models, so it flatters them."
+        )
+    return (
+        "The intervals are over seeds and test rows at once: another training and other rows are "
+        "in them. Where no difference is seen, the detectable one is the smallest that would have "
+        "been, four times in five. Dev chose the models and their epochs, and test was scored once "
+        "for each of their runs."
     )
 
 
@@ -136,6 +151,8 @@ def _best(findings: Findings, best: Tested, marks: Marks) -> str:
     rest = unseen if findings.has_seen_rows else ""
     test, dev = percent(findings.test(best)), percent(findings.dev(best))
     where = f"({best.trial.id}, epoch {best.epoch})"
+    if best.runs:
+        return f"{start}: {describe(best, marks)}. {_confirmed_score(findings, best)}."
     if not findings.of_accuracy:
         return (
             f"{start}: {describe(best, marks)}. Its mean score over the tasks is {test} on test"
@@ -145,6 +162,21 @@ def _best(findings: Findings, best: Tested, marks: Marks) -> str:
         f"{start}: {describe(best, marks)}. It gets {test}% of the test rows right{rest}, {dev}% "
         f"on dev {where}."
     )
+
+
+def _confirmed_score(findings: Findings, best: Tested) -> str:
+    """Return what a confirmed model gets on test, with its interval, and on dev."""
+    assert best.trial is not None
+    score = findings.score(best)
+    rest = ""
+    if findings.has_seen_rows:
+        rest = f", {score_interval(findings.score_unseen(best))} on unseen rows"
+    test = f"{score_interval(score)} of the test rows right"
+    if not findings.of_accuracy:
+        test = f"a mean score over the tasks of {score_interval(score, unit='')} on test"
+    seeds = count(best.seeds, "fresh seed")
+    dev = percent(findings.dev(best))
+    return f"It gets {test}{rest}, the mean of {seeds}; {dev}% on dev ({best.trial.id})"
 
 
 def _on_scale(findings: Findings, best: Tested) -> list[str]:
@@ -160,50 +192,6 @@ def _on_scale(findings: Findings, best: Tested) -> list[str]:
     found = findings.compare(best, zero)
     test, dev = interval(found.test), signed(found.dev)
     return [f"Over {name} that is {test} points on test, {dev} on dev."]
-
-
-def describe(model: Tested, marks: Marks) -> str:
-    """Return the structure, depth and weighting of a model in words."""
-    assert model.trial is not None
-    weighting = marks.name(model.trial.config["weighting"]["method"])
-    structure = marks.name(model.trial.structure)
-    return f"{structure}, {depth_in_words(model.trial)}, weighting {weighting}"
-
-
-def _worth(findings: Findings, best: Tested, marks: Marks) -> list[str]:
-    """Say whether sharing is worth it on average, against single-task training."""
-    single, sharing = findings.single_task, findings.sharing
-    if single is None:
-        return [
-            f"No trial of {marks.name(SINGLE_TASK)} has a score in this study, so what sharing "
-            "gains is not known."
-        ]
-    if sharing is None:
-        return ["No structure that shares anything has a score, so what sharing gains is unknown."]
-    shared = sharing if best.structure == SINGLE_TASK else best
-    found = findings.compare(shared, single).test
-    words = {
-        1: "Sharing helps on average",
-        -1: "Sharing hurts on average",
-        0: "No difference is seen on average between sharing and not",
-    }
-    if found is None:
-        return ["No test rows, so what sharing gains is not known."]
-    what = "" if shared is best else f" ({describe(shared, marks)})"
-    said = [f"{words[found.sign]}{what}: {interval(found)} points on test."]
-    return said + _unequal_search(findings, shared, single, marks)
-
-
-def _unequal_search(findings: Findings, shared: Tested, single: Tested, marks: Marks) -> list[str]:
-    """Say so when one side had many more trials: the best of more trials is luckier on dev."""
-    tried = [findings.n_tried(model.structure) for model in (shared, single)]
-    if max(tried) < 2 * min(tried):
-        return []
-    names = [marks.name(model.structure or "") for model in (shared, single)]
-    return [
-        f"The search was not even: {names[0]} is the best of {count(tried[0], 'trial')}, "
-        f"{names[1]} of {tried[1]}."
-    ]
 
 
 def _against_linear(findings: Findings, best: Tested, linear: Tested) -> tuple[str, bool]:
@@ -237,6 +225,9 @@ def _rivals(findings: Findings, best: Tested, marks: Marks) -> list[tuple[str, T
         rivals.append((f"best that shares ({structure})", findings.sharing))
     elif findings.single_task is not None:
         rivals.append((marks.name(SINGLE_TASK), findings.single_task))
+    equal = findings.equal_weights
+    if equal is not None and equal.trial is not best.trial:
+        rivals.append(("best with equal weights", equal))
     names = {TFIDF: "TF-IDF per task", TFIDF_POOLED: "TF-IDF pooled", "majority": "majority"}
     rivals += [
         (label, findings.baselines[n]) for n, label in names.items() if n in findings.baselines

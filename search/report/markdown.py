@@ -1,18 +1,21 @@
 """`report.md`: the answer first, then what it rests on.
 
-Sections, in order: the answer; tasks x structures (`by_structure.py`); the best of each task and
-where sharing hurts (`by_task.py`); how the search went, the data, how to do it again and use the
-models (`account.py`). A section without anything to say is left out.
+Sections, in order: the answer; what was trained anew (`by_seed.py`); tasks x structures
+(`by_structure.py`); the best of each task and where sharing hurts (`by_task.py`); how the search
+went, the data, how to do it again and use the models (`account.py`). A section without anything to
+say is left out.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from search.report.account import data_section, reproduce_section, search_section, use_section
+from search.report.by_seed import confirmation_section
 from search.report.by_structure import structures_section
 from search.report.by_task import tasks_section, transfer_section
 from search.report.findings import Findings
-from search.report.headline import MARKDOWN, answer, basis, comparison
+from search.report.headline import answer, basis, comparison
+from search.report.marks import MARKDOWN
 from search.report.wording import count, escape, wrapped
 
 
@@ -38,6 +41,7 @@ def markdown(
         comparison(findings, MARKDOWN),
         basis(findings),
         _faults(findings),
+        confirmation_section(findings),
         structures_section(findings),
         tasks_section(findings),
         transfer_section(findings),

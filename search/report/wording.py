@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from textwrap import TextWrapper
 from typing import Any
 
-from search.report.statistics import Difference
+from search.report.statistics import Difference, Score
 from search.trial_record import TrialRecord
 
 SHORT = {  # column heads; the published abbreviations, explained below each table that uses them
@@ -62,9 +62,44 @@ def interval(difference: Difference | None) -> str:
     return f"{signed(difference.mean)} ({ends})"
 
 
-def verdict(difference: Difference | None) -> str:
-    """Return "better", "worse" or "no difference seen"; "no rows to compare" for None."""
-    return "no rows to compare" if difference is None else VERDICTS[difference.sign]
+def score_interval(score: Score | None, unit: str = "%") -> str:
+    """Return "88.3% (87.1 to 89.4)"."""
+    if score is None:
+        return "–"
+    return f"{percent(score.mean)}{unit} ({percent(score.low)} to {percent(score.high)})"
+
+
+def plus_minus(score: Score | None) -> str:
+    """Return "88.3 ±1.2": the mean and half the interval's width."""
+    if score is None:
+        return "–"
+    return f"{percent(score.mean)} ±{percent((score.high - score.low) / 2)}"
+
+
+def verdict(difference: Difference | None, *, with_detectable: bool = False) -> str:
+    """Return "better", "worse" or "no difference seen"; "no rows to compare" for None.
+
+    Args:
+        with_detectable: Say what would have been seen, where nothing was.
+    """
+    if difference is None:
+        return "no rows to compare"
+    word = VERDICTS[difference.sign]
+    if with_detectable and not difference.sign:
+        return f"{word} ({percent(difference.detectable)} detectable)"
+    return word
+
+
+def p_value(p: float | None) -> str:
+    """Return "0.03", or "< 0.001"."""
+    if p is None:
+        return "–"
+    return "< 0.001" if p < 0.001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return "a", "a and b" or "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
@@ -102,9 +137,10 @@ def depth_cell(trial: TrialRecord) -> str:
     return " ".join(map(str, depth)) if isinstance(depth, Sequence) else f"{depth}/{n_layers}"
 
 
-def model_cell(trial: TrialRecord, epoch: int | None) -> str:
-    """Return "t0012, epoch 7"."""
-    return f"{escape(trial.id)}, epoch {epoch}"
+def model_cell(trial: TrialRecord, epoch: int | None, n_runs: int = 0) -> str:
+    """Return "t0012, epoch 7"; of several runs "t0012, 3 runs", since each has its own epoch."""
+    what = f"{n_runs} run{'' if n_runs == 1 else 's'}" if n_runs else f"epoch {epoch}"
+    return f"{escape(trial.id)}, {what}"
 
 
 def settings(values: Mapping[str, Any], *, leave_out: Sequence[str] = ()) -> str:

@@ -20,6 +20,7 @@ from mtl_core.errors import ConfigError
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.mlm import WarmUp
 from mtl_core.training.trainer import Trainer
+from search import best_models, scored
 from search import finish as module
 from search.finish import finish
 from search.journal import read_events
@@ -29,7 +30,7 @@ from search.space import Space, parse_space
 
 SPACE = """
 name: tiny
-search: {trials: 2}
+search: {trials: 2, confirm: {seeds: 0}}
 encoder: {n_layers: 1, d_model: 8, d_word: 8, n_heads: 2, d_ff: 8}
 sharing:
   structure: {choice: [single_task, stack_pooling]}
@@ -161,8 +162,10 @@ def test_second_run_touches_the_test_rows_no_more(
     def forbidden(*_: object, **__: object) -> None:
         raise AssertionError("tested, trained or exported a second time")
 
-    for name in ("evaluate", "baselines", "export", "load_file", "Trainer"):
-        monkeypatch.setattr(module, name, forbidden)
+    monkeypatch.setattr(scored, "evaluate", forbidden)
+    monkeypatch.setattr(module, "baselines", forbidden)
+    for name in ("export", "load_file", "Trainer"):
+        monkeypatch.setattr(best_models, name, forbidden)
     (setting.folder / "report.md").unlink()
     setting.finish()
 
@@ -175,13 +178,13 @@ def test_one_epoch_that_leads_twice_is_evaluated_once(
 ) -> None:
     setting.run_trial("single_task")
     calls = []
-    evaluate = module.evaluate
+    evaluate = scored.evaluate
 
     def counted(model: Any, corpus: Any, split: str, device: str) -> Any:
         calls.append(split)
         return evaluate(model, corpus, split, device)
 
-    monkeypatch.setattr(module, "evaluate", counted)
+    monkeypatch.setattr(scored, "evaluate", counted)
 
     setting.finish()
 
@@ -309,7 +312,7 @@ def test_full_disk_at_export_is_one_message_and_the_next_run_goes_on(
         raise SafetensorError("No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "export", full)
+        patch.setattr(best_models, "export", full)
         with pytest.raises(ConfigError, match=r"best/.*: cannot be written: No space left"):
             setting.finish()
     tested = len(setting.events("tested"))

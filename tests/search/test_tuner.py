@@ -46,7 +46,7 @@ def encoded(tmp_path_factory: pytest.TempPathFactory) -> EncodedCorpus:
 
 
 def open_study(folder: Path, *overrides: str) -> tuple[Space, StudyRecord, Path]:
-    space = load_space(SANITY, overrides)
+    space = load_space(SANITY, ["confirm.seeds=0", *overrides])
     record = StudyRecord.open(folder / "journal.jsonl")
     if record.header:
         record.append("continued")

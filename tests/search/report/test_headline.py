@@ -7,7 +7,8 @@ import pytest
 
 from mtl_core.metrics import get_metric
 from search.report.findings import Findings
-from search.report.headline import MARKDOWN, PLAIN, answer, basis, comparison, headline
+from search.report.headline import answer, basis, comparison, headline
+from search.report.marks import MARKDOWN, PLAIN
 from search.report.statistics import Scored
 from search.rows import pack
 
