@@ -77,10 +77,11 @@ _CONFIRMED_COLUMNS = {
 
 
 def write_tables(record: StudyRecord, folder: Path) -> None:
-    """Write `trials.parquet`, `curves.parquet` and `confirmed.parquet` into `folder`."""
+    """Write `trials.parquet`, `curves.parquet` and, if there is one, `confirmed.parquet`."""
     write_table(trials_table(record), folder / TRIALS)
     write_table(curves_table(record), folder / CURVES)
-    write_table(confirmed_table(record), folder / CONFIRMED)
+    if record.confirmation.runs:
+        write_table(confirmed_table(record), folder / CONFIRMED)
 
 
 def write_table(table: pa.Table, path: Path) -> None:

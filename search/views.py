@@ -1,7 +1,7 @@
 """Everything in a study's folder that is written from its journal, and can be at any time.
 
 trials.parquet curves.parquet   every trial; every epoch of every task (`tables.py`)
-confirmed.parquet               the trainings with fresh seeds, dev and test
+confirmed.parquet               the trainings with fresh seeds, dev and test, where there are any
 predictions.parquet             which test rows each tested model and baseline gets right
 optuna.db                       for optuna-dashboard (`optuna_view.py`)
 report.md                       the answer (`report/`)

@@ -91,7 +91,7 @@ def test_plain_lines_give_a_sign_of_life_after_half_a_minute(space: Space) -> No
     shown.tick()
 
     assert out.getvalue()[len(before) :] == (
-        "[0/3] 1 in training; no result yet; about 10 min left\n"
+        "[0/3] 1 in training; no result yet; about 6 min left\n"
     )
 
 
