@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from confirmations import begun, confirmed, shortlisted
 
 from mtl_core.training.config import TrialConfig
 from search.record import StudyRecord
@@ -80,6 +81,22 @@ class StudyMaker:
         rows = self._rows(dict(zip(self.tasks, dev, strict=True)), n_right)
         return self.add("baseline", name=name, test=rows["scores"], **rows)
 
+    def shortlist(self, **roles: Sequence[str]) -> "StudyMaker":
+        """Which trials are confirmed, with what the search had them for."""
+        return self.add(**shortlisted(roles))
+
+    def confirm(
+        self, trial: str, *runs: Sequence[int], dev: Sequence[float] = (0.8, 0.8)
+    ) -> "StudyMaker":
+        """Runs of that trial with so many of the first test rows of each task right."""
+        seen = {task: right(self.seen, self.n_rows) for task in self.tasks}
+        for number, n_right in enumerate(runs, start=1):
+            of_dev = {t: right(round(200 * s), 200) for t, s in zip(self.tasks, dev, strict=True)}
+            of_test = {t: right(n, self.n_rows) for t, n in zip(self.tasks, n_right, strict=True)}
+            self.add(**begun(trial, number))
+            self.add(**confirmed(trial, number, of_dev, of_test, seen, epoch=number))
+        return self
+
     def record(self) -> StudyRecord:
         return StudyRecord(None, self.events)
 
@@ -133,6 +150,28 @@ def whole(maker: StudyMaker) -> StudyMaker:
     maker.test("task:films", "t0003", (310, 360)).test("structure:single_task", "t0001", (320, 318))
     maker.test("structure:stack_cls", "t0002", (325, 330))
     return maker.test("structure:layerwise_implicit", "t0003", (310, 360))
+
+
+@pytest.fixture
+def confirmed_study(maker: StudyMaker) -> StudyMaker:
+    """A confirmed study: layerwise_implicit wins on average, books pays for it; five runs each.
+
+    The runs of a configuration differ by a row or two.
+    """
+    maker.train("single_task", (0.80, 0.80)).train("stack_cls", (0.82, 0.84), 3)
+    maker.train("layerwise_implicit", (0.81, 0.90), 1)
+    maker.add("searched", reason="trials")
+    maker.shortlist(
+        t0003=["average", "task:films", "structure:layerwise_implicit", "equal_weights"],
+        t0001=["structure:single_task", "single_task"],
+        t0002=["task:books", "structure:stack_cls"],
+    )
+    maker.confirm("t0003", *((300 + i, 360 - i) for i in range(5)), dev=(0.78, 0.91))
+    maker.confirm("t0001", *((330 + i, 318 - i) for i in range(5)), dev=(0.81, 0.79))
+    maker.confirm("t0002", *((325 + i, 330 - i) for i in range(5)), dev=(0.80, 0.84))
+    maker.add("ended", reason="trials", confirmation="done")
+    maker.baseline("majority", (0.5, 0.5), (200, 200))
+    return maker.baseline("tfidf", (0.78, 0.79), (300, 310))
 
 
 @pytest.fixture
