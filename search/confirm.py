@@ -69,10 +69,17 @@ def make_shortlist(record: StudyRecord) -> None:
     ended = len(record.ended())
     if record.confirmation.n_trials == ended:
         return
-    subjects = [
-        {"trial": one.trial, "roles": list(one.roles)} for one in select(record).shortlist()
-    ]
+    found = sorted(select(record).shortlist(), key=lambda one: min(map(_place, one.roles)))
+    subjects = [{"trial": one.trial, "roles": list(one.roles)} for one in found]
     record.append("shortlisted", trials=ended, subjects=subjects)
+
+
+def _place(role: str) -> int:
+    """Return where a role stands among those that time should be spent on first."""
+    first = ("average", "single_task", "equal_weights", "worst_task", "weighted")
+    if role in first:
+        return first.index(role)
+    return len(first) + role.startswith("task:")
 
 
 def is_left(space: Space, record: StudyRecord) -> bool:

@@ -57,7 +57,7 @@ def _what_is_shown(findings: Findings) -> str:
 
 
 def _columns(findings: Findings) -> dict[str, Tested]:
-    columns = {SHORT.get(n, escape(n)): model for n, model in findings.structures.items()}
+    columns = {SHORT.get(n, escape(n)): model for n, model in findings.arms.items()}
     columns |= {
         head: findings.baselines[name]
         for name, head in BASELINE_HEADS.items()
@@ -94,17 +94,17 @@ def _best_in_bold(scores: Sequence[Score | None], *, with_width: bool) -> list[s
 def _legend(findings: Findings) -> str:
     """Say which configuration each column is, and of how many trials it is the best."""
     rows = []
-    for name, model in findings.structures.items():
+    for name, model in findings.arms.items():
         assert model.trial is not None
         rows.append(
             [
                 SHORT.get(name, escape(name)),
-                code(name),
+                code(model.trial.structure),
                 depth_cell(model.trial),
                 escape(model.trial.config["weighting"]["method"]),
                 model_cell(model.trial, model.epoch, len(model.runs)),
                 percent(findings.dev(model)),
-                str(findings.n_tried(name)),
+                str(findings.n_tried(model.trial.structure)),
             ]
         )
     if not rows:

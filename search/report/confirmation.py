@@ -13,7 +13,7 @@ from search.confirm_record import RunRecord
 from search.record import StudyRecord
 from search.report.intervals import Runs, difference, holm, score
 from search.report.statistics import Difference, Score
-from search.report.tested import AVERAGE, EQUAL, SINGLE_TASK, STRUCTURE, TASK, Tested
+from search.report.tested import ARM, AVERAGE, EQUAL, SINGLE_TASK, STRUCTURE, TASK, Tested
 from search.rows import unpack, unpack_bits
 from search.trial_record import Failure, TrialRecord
 
@@ -109,9 +109,10 @@ class Confirmation:
         return sum(len(subject.runs) for subject in self.subjects)
 
     def models(self) -> dict[str, Tested]:
-        """Return the winners as models, by objective: "average", "task:..", "structure:.."."""
+        """Return the winners by role: "average", "task:..", "structure:..", "arm:..", ..."""
         structures = (STRUCTURE + subject.trial.structure for subject in self.subjects)
-        names = [AVERAGE, EQUAL, *(TASK + task for task in self.tasks), *structures]
+        arms = (r for subject in self.subjects for r in subject.roles if r.startswith(ARM))
+        names = [AVERAGE, EQUAL, *(TASK + task for task in self.tasks), *structures, *arms]
         found = {name: self.winner(name) for name in dict.fromkeys(names)}
         return {
             name: replace(subject.tested, name=name) for name, subject in found.items() if subject

@@ -17,7 +17,7 @@ from search.record import StudyRecord
 from search.report.confirmation import Confirmation, confirmation
 from search.report.intervals import difference, score
 from search.report.statistics import Difference, Score, Scored, luck_of_the_best
-from search.report.tested import AVERAGE, EQUAL, SINGLE_TASK, STRUCTURE, Tested
+from search.report.tested import ARM, AVERAGE, EQUAL, SINGLE_TASK, STRUCTURE, Tested
 from search.report.wording import SHORT
 from search.rows import Bits, unpack, unpack_bits
 from search.trial_record import TrialRecord
@@ -78,6 +78,13 @@ class Findings:
             if name.startswith(STRUCTURE)
         }
         return {name: found[name] for name in in_order(found)}
+
+    @cached_property
+    def arms(self) -> dict[str, Tested]:
+        """What stands side by side in the table: the structures, or what other keys make arms."""
+        found = {n.removeprefix(ARM): m for n, m in self.models.items() if n.startswith(ARM)}
+        single = {SINGLE_TASK: self.single_task} if self.single_task else {}
+        return {**single, **found} if found else self.structures
 
     @property
     def sharing(self) -> Tested | None:

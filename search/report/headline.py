@@ -87,7 +87,7 @@ def _seeds(findings: Findings) -> str:
     """Say how many trainings the numbers rest on."""
     found = findings.confirmation
     if found is None:
-        return "1 seed"
+        return "1 seed" if findings.models else "no model is tested yet"
     numbers = sorted({len(subject.runs) for subject in found.subjects})
     seeds = count(numbers[0], "fresh seed")
     if len(numbers) > 1:
@@ -97,6 +97,8 @@ def _seeds(findings: Findings) -> str:
 
 def _meaning(findings: Findings) -> str:
     """Say what the intervals are of, and what dev is worth."""
+    if not findings.models:
+        return "Dev chose what leads, so it flatters it."
     if findings.confirmation is None:
         return (
             "The intervals say how much the choice of test rows matters, not how much another seed "

@@ -12,7 +12,7 @@ from search.rows import Bits
 from search.trial_record import TrialRecord
 
 AVERAGE, SINGLE_TASK, EQUAL = "average", "single_task", "equal_weights"  # objectives, roles
-STRUCTURE, TASK = "structure:", "task:"
+STRUCTURE, ARM, TASK = "structure:", "arm:", "task:"
 
 
 @dataclass(frozen=True)
