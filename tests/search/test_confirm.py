@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 
 from mtl_core.data.encoded import EncodedCorpus, encode
 from mtl_core.data.readers import read_corpus
@@ -21,6 +22,7 @@ from search.cluster import joined
 from search.confirm import make_shortlist
 from search.engine_pool import EnginePool
 from search.journal import read_events
+from search.lanes import Place
 from search.progress import Progress
 from search.record import FORMAT, StudyRecord
 from search.space import Space, load_space
@@ -153,19 +155,18 @@ def test_a_run_whose_engine_is_lost_begins_again_elsewhere_until_its_retries_are
     make_shortlist(record)
     trials = list(record.confirmation.shortlist)
     once, always = f"{trials[0]}c1", f"{trials[1]}c1"
-    open_there = EnginePool.open
+    ask_there = EnginePool.epoch
     seen: Counter[str] = Counter()
 
-    def open_and_kill(pool: EnginePool, place: Any, proposal: dict[str, Any]) -> Any:
-        import ray
-
-        run = proposal["trial"]
+    def ask_and_kill(pool: EnginePool, place: Place) -> Any:
+        run = place.lane.partition(".")[0]
         seen[run] += 1
+        answer = ask_there(pool, place)
         if run == always or (run == once and seen[run] == 1):
             ray.kill(pool._actors[place.engine], no_restart=False)
-        return open_there(pool, place, proposal)
+        return answer
 
-    monkeypatch.setattr(EnginePool, "open", open_and_kill)
+    monkeypatch.setattr(EnginePool, "epoch", ask_and_kill)
 
     run_trials(space, encoded.path, record, study)
 
