@@ -51,9 +51,12 @@ class Choice:
 
     Args:
         objective: "average" or a task's name.
-        score: Its dev score, of the best epoch; the best of many trials, so it flatters.
+        epoch: Of the exported run, if it is confirmed; otherwise the trial's best.
+        score: Its dev score: the mean over its runs with fresh seeds. As long as there are none
+            that of its trial, the best of many, which flatters.
         values: The searched keys and what they are.
         config: The whole configuration, section by section (`TrialConfig.from_dict`).
+        runs: Trainings with fresh seeds that confirmed it.
     """
 
     objective: str
@@ -62,6 +65,7 @@ class Choice:
     score: float
     values: dict[str, Any]
     config: dict[str, Any]
+    runs: int = 0
 
 
 class Study:
@@ -82,14 +86,18 @@ class Study:
         return self.record.ended_reason == "interrupted"
 
     def best(self, task: str | None = None) -> Choice:
-        """Return the best configuration on dev, for `task` or on average.
+        """Return the best configuration on dev, for `task` or on average: a confirmed one if any.
 
         Raises:
             ConfigError: No such task, or no trial has been scored yet.
         """
         if task is not None:
             check_names([task], self.record.tasks, where="task")
-        leader = self.record.leaders().get("average" if task is None else f"task:{task}")
+        role = "average" if task is None else f"task:{task}"
+        confirmed = self._confirmed_best(task, role)
+        if confirmed is not None:
+            return confirmed
+        leader = self.record.leaders().get(role)
         if leader is None:
             raise ConfigError(f"{self.folder}: no trial has been scored yet; run the search first")
         trial = self.record.trials[leader.trial]
@@ -100,6 +108,25 @@ class Study:
             score=leader.score,
             values=trial.values,
             config=trial.config,
+        )
+
+    def _confirmed_best(self, task: str | None, role: str) -> Choice | None:
+        from search.report.confirmation import confirmation
+        from search.snapshots import best_runs
+
+        found = confirmation(self.record)
+        winner = found.winner(role) if found else None
+        if winner is None:
+            return None
+        runs, dev = best_runs(self.record, winner.trial.id), winner.tested.dev
+        return Choice(
+            objective=task or "average",
+            trial=winner.trial.id,
+            epoch=(runs.get(role) or runs["average"]).epoch,
+            score=winner.dev if task is None else dev[task],
+            values=winner.trial.values,
+            config=winner.trial.config,
+            runs=len(winner.runs),
         )
 
     def load(self, task: str | None = None) -> "Predictor":
@@ -290,6 +317,8 @@ def _search(
     )
     if reason in ENDINGS:
         shown.say(ENDINGS[reason])
+    if study.record.confirmation.ended == "minutes":
+        shown.say("the time is up: runs of the confirmation are left, more time continues them")
     ahead.wait_for_imports()
     from search.finish import finish  # brings torch, which the search itself does without
 

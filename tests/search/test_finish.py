@@ -1,7 +1,7 @@
 """The end of a study on a tiny corpus: tested once, exported, continued where it was cut off."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from confirmations import begun
 from safetensors import SafetensorError
 
 import mtl_core
@@ -90,6 +91,22 @@ class Setting:
             if keep:
                 save_weights(trainer.model, path)
         self.record.append("finished", trial=trial, epochs=2, reason="epochs")
+
+    def confirm(self, trial: str, seeds: Sequence[int]) -> None:
+        """Train a trial anew as a confirmation would, without keeping the weights."""
+        config = TrialConfig.from_dict(self.record.trials[trial].config)
+        roles = ["average", *(f"task:{task}" for task in WORDS)]
+        self.record.append("shortlisted", trials=1, subjects=[{"trial": trial, "roles": roles}])
+        for number, seed in enumerate(seeds, start=1):
+            self.record.append(**begun(trial, number, seed=seed))
+            trainer = Trainer(self.encoded, config, seed=seed)
+            for result in trainer.epochs():
+                last = result
+            found = scored.scored(trainer.model, self.encoded, "cpu")
+            self.record.append(
+                "confirmed", run=f"{trial}c{number}", trial=trial, epoch=last.epoch,
+                epochs=last.epoch, seconds=1.0, reported=last.scores, **found,
+            )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -301,6 +318,44 @@ def test_study_without_a_score_still_gets_baselines_and_a_report(setting: Settin
     assert "No answer: no trial has a dev score" in report
     assert "TF-IDF" in report
     assert not (setting.folder / "best").exists()
+
+
+def test_with_a_confirmation_leaders_are_exported_untested_until_it_is_there(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting.space = parse_space(SPACE, overrides=["confirm.seeds=2"])
+    setting.run_trial("stack_pooling")
+    setting.record.append("ended", reason="interrupted", confirmation="interrupted")
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise AssertionError("test was touched")
+
+    monkeypatch.setattr(scored, "evaluate", forbidden)
+    setting.finish()
+
+    about = json.loads((setting.folder / "best/average/config.json").read_text())["about"]
+    assert setting.record.tested == {}
+    assert (about["trial"], about["run"], about["test"]) == ("t0001", None, None)
+    assert "Not tested yet" in (setting.folder / "report.md").read_text()
+
+
+def test_the_confirmed_run_that_is_best_on_dev_replaces_the_leader(setting: Setting) -> None:
+    setting.space = parse_space(SPACE, overrides=["confirm.seeds=2"])
+    setting.run_trial("stack_pooling")
+    setting.finish()
+    setting.record.append("continued")
+    setting.confirm("t0001", seeds=(11, 12))
+    setting.record.append("ended", reason="trials", confirmation="done")
+
+    setting.finish()
+
+    best = max(setting.record.confirmed, key=lambda run: run.dev_average)
+    about = json.loads((setting.folder / "best/average/config.json").read_text())["about"]
+    assert (about["run"], about["seed"], about["epoch"]) == (best.id, best.seed, best.epoch)
+    test = setting.corpus.tasks[0].splits["test"]
+    found = mtl_core.load(setting.folder / "best/average").predict("books", list(test.texts))
+    right = [one.label == label for one, label in zip(found, test.labels, strict=True)]
+    assert np.mean(right) == pytest.approx(about["test"]["books"]["accuracy"])
 
 
 def test_full_disk_at_export_is_one_message_and_the_next_run_goes_on(

@@ -47,7 +47,8 @@ def test_the_folder_holds_the_question_the_journal_and_the_answer(study: Study) 
 
     assert names >= {
         "space.yaml", "environment.json", "audit.json", "planted_truth.json", "journal.jsonl",
-        "trials.parquet", "curves.parquet", "predictions.parquet", "optuna.db", "report.md", "best",
+        "trials.parquet", "curves.parquet", "confirmed.parquet", "predictions.parquet",
+        "optuna.db", "report.md", "best",
     }  # fmt: skip
     assert {path.name for path in (study.folder / "best").iterdir()} == {
         "average", "alba_1", "bora_1", "alba_2",
@@ -56,15 +57,28 @@ def test_the_folder_holds_the_question_the_journal_and_the_answer(study: Study) 
     assert load_space(study.folder / "space.yaml").digest() == load_space(SANITY).digest()
 
 
-def test_the_best_is_that_of_the_curves(study: Study) -> None:
-    curves = study.curves()
-    by_epoch = curves.groupby(["trial", "epoch"])["average"].first()
+def test_the_best_is_that_of_the_confirmed_runs(study: Study) -> None:
+    runs = study.confirmed()
+    dev = runs.groupby("trial")["dev"].mean()
+    best = study.best()
 
-    assert study.best().score == by_epoch.max()
-    assert study.best("bora_1").score == curves[curves.task == "bora_1"]["score"].max()
+    assert best.score == pytest.approx(dev.max())
+    assert (best.trial, best.runs) == (dev.idxmax(), 2)
+    mine = runs[(runs.trial == study.best("bora_1").trial) & (runs.task == "bora_1")]
+    assert study.best("bora_1").score == pytest.approx(mine["dev"].mean())
     assert study.best("bora_1").config["encoder"]["n_layers"] == 2
     with pytest.raises(ConfigError, match=r"'bora_2', did you mean 'bora_1'"):
         study.best("bora_2")
+
+
+def test_only_confirmed_runs_were_tested_and_the_winners_are_exported(study: Study) -> None:
+    assert count(study)["tested"] == 0
+    assert count(study)["confirmed"] == len(study.record.confirmed) > 0
+    for name in ("average", *study.record.tasks):
+        about = json.loads((study.folder / "best" / name / "config.json").read_text())["about"]
+        run = study.record.confirmation.runs[about["run"]]
+        assert run.trial == study.best(None if name == "average" else name).trial
+        assert (about["epoch"], about["test"]) == (run.epoch, run.found and run.found["scores"])
 
 
 def test_the_tables_are_those_on_disk_one_row_per_trial_epoch_and_task(study: Study) -> None:

@@ -59,3 +59,26 @@ def test_task_with_no_unseen_row_has_dashes(maker: Any, row: Row) -> None:
     text = write(maker)
 
     assert row(text.split("The same on the unseen")[1], "books")[1:] == ["0", "–"]
+
+
+def test_confirmed_scores_have_half_their_interval_beside_them(
+    confirmed_study: Any, row: Row
+) -> None:
+    text = write(confirmed_study)
+
+    cells = row(text.split("The same on the unseen")[0], "books")
+    assert cells[2].startswith("**83.0 ±")
+    assert cells[4].startswith("75.5 ±")
+    assert row(text, "L-I")[4:] == ["t0003, 5 runs", "84.5", "1"]
+    assert "half the 95% interval over seeds and rows" in " ".join(text.split())
+
+
+def test_arms_of_other_keys_are_columns_of_their_own(confirmed_study: Any, row: Row) -> None:
+    for event in confirmed_study.events:
+        if event["event"] == "shortlisted":
+            event["subjects"][0]["roles"] = ["average", "arm:n_layers 4"]
+            event["subjects"][2]["roles"] = ["arm:n_layers 2"]
+
+    head = row(write(confirmed_study), "task")
+
+    assert head[:5] == ["task", "rows", "single", "n_layers 4", "n_layers 2"]

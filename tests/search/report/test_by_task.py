@@ -39,3 +39,28 @@ def test_task_that_may_pay_is_named_as_uncertain(maker: Any) -> None:
     text = " ".join(transfer_section(Findings(maker.record())).split())
 
     assert "is below it: books; the interval of each covers zero." in text
+
+
+def test_confirmed_tasks_have_intervals_and_are_held_against_single_task(
+    confirmed_study: Any, row: Row
+) -> None:
+    text = tasks_section(Findings(confirmed_study.record()))
+
+    cells = row(text, "books")
+    assert cells[:6] == ["books", "S-C", "3/4", "equal", "t0002, 5 runs", "80.0"]
+    assert cells[6].startswith("81.8 ±")
+    assert cells[7] == "75.5"
+    assert cells[8].startswith("-1.2 (")
+    assert row(text, "films")[9] == "better"
+    assert "Holm's correction over 2 tasks" in " ".join(text.split())
+
+
+def test_confirmed_transfer_names_who_pays_with_corrected_p_values(
+    confirmed_study: Any, row: Row
+) -> None:
+    text = transfer_section(Findings(confirmed_study.record()))
+
+    assert "(t0003, 5 runs) less the best `single_task` (t0001, 5 runs)" in " ".join(text.split())
+    assert "it hurts books -7.5 (" in text
+    assert row(text, "books")[3:5] == ["worse", "< 0.001"]
+    assert text.index("| books") < text.index("| films")

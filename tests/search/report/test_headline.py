@@ -190,3 +190,67 @@ def test_scores_that_are_no_accuracy_are_named_and_not_called_rows(maker: Any) -
 
     assert "Its mean score over the tasks is 65.0 on test" in text  # of 50 and 80
     assert "Scores: books entity_f1, films accuracy, times 100. Of tagged words" in text
+
+
+def test_a_confirmed_answer_says_mean_interval_and_seeds(confirmed_study: Any) -> None:
+    found = sentences(confirmed_study)
+
+    assert found[0].startswith(
+        "Best on average: layerwise_implicit, task tokens enter after 1 of 4 layers, weighting "
+        "equal. It gets 82.5% ("
+    )
+    assert "the mean of 5 fresh seeds; 84.5% on dev (t0003)." in found[0]
+    assert "1 seed" not in " ".join(found) + basis(Findings(confirmed_study.record()))
+    assert "5 fresh seeds for each of 3 configurations" in basis(Findings(confirmed_study.record()))
+
+
+def test_a_task_that_pays_is_named_after_holms_correction(confirmed_study: Any) -> None:
+    text = " ".join(sentences(confirmed_study))
+
+    assert "Task by task it is better on 1 and worse on 1 of 2 tasks (Holm-corrected)" in text
+    assert "it hurts books -7.5 (" in text
+
+
+def test_a_linear_baseline_that_wins_over_seeds_comes_first(confirmed_study: Any) -> None:
+    confirmed_study.baseline("tfidf_pooled", (0.9, 0.9), (390, 390))
+
+    assert sentences(confirmed_study)[0].startswith("A linear model wins: TF-IDF")
+
+
+def test_what_would_have_been_seen_is_said_where_nothing_was(maker: Any) -> None:
+    maker.train("single_task", (0.8, 0.8)).train("stack_cls", (0.9, 0.9), 2)
+    maker.shortlist(t0001=["single_task"], t0002=["average"])
+    maker.confirm("t0001", (320, 320), (321, 320), (319, 320), dev=(0.8, 0.8))
+    maker.confirm("t0002", (321, 320), (320, 322), (320, 318), dev=(0.9, 0.9))
+
+    found = sentences(maker)
+    rows = comparison(Findings(maker.record()), PLAIN)
+
+    assert "a true difference of" in found[1]
+    assert found[1].endswith("would have been seen.")
+    assert "no difference seen (" in rows
+    assert " detectable)" in rows
+
+
+def test_equal_weights_that_are_best_are_said(confirmed_study: Any) -> None:
+    assert "No weighting found is better than equal weights: the best has them." in (
+        sentences(confirmed_study)
+    )
+
+
+def test_another_weighting_is_held_against_equal_weights(confirmed_study: Any) -> None:
+    proposed = [e for e in confirmed_study.events if e["event"] == "proposed"]
+    proposed[2]["config"] = {**proposed[2]["config"], "weighting": {"method": "dwa"}}
+
+    found = sentences(confirmed_study)
+    rows = comparison(Findings(confirmed_study.record()), PLAIN)
+
+    (said,) = (sentence for sentence in found if sentence.startswith("With its weighting"))
+    assert "the best with equal weights (stack_cls, tasks part after 3 of 4 layers" in said
+    assert "| best with equal weights" in rows
+
+
+def test_without_a_tested_model_no_seed_is_claimed(maker: Any) -> None:
+    maker.train("stack_cls", (0.8, 0.9), 2).baseline("majority", (0.5, 0.5), (200, 200))
+
+    assert "no model is tested yet" in basis(Findings(maker.record()))
