@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mtl_core.baselines import baseline_names, baselines
 from mtl_core.data.audit import audit
@@ -25,6 +25,7 @@ from mtl_core.errors import ConfigError, check_names
 from mtl_core.files import write_text
 from mtl_core.model.config import EncoderConfig
 from search.ahead import Ahead
+from search.choice import Choice, best_choice
 from search.environment import environment
 from search.place import JOURNAL, SPACE, Existing, Place
 from search.progress import Progress
@@ -43,29 +44,6 @@ ENDINGS = {  # those that a user has to be told of
     "exhausted": "every configuration of the space has been tried: the search ends",
     "minutes": "the time is up: trials in training are left, more --minutes continues them",
 }
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The configuration that is best on dev, on average or for one task.
-
-    Args:
-        objective: "average" or a task's name.
-        epoch: Of the exported run, if it is confirmed; otherwise the trial's best.
-        score: Its dev score: the mean over its runs with fresh seeds. As long as there are none
-            that of its trial, the best of many, which flatters.
-        values: The searched keys and what they are.
-        config: The whole configuration, section by section (`TrialConfig.from_dict`).
-        runs: Trainings with fresh seeds that confirmed it.
-    """
-
-    objective: str
-    trial: str
-    epoch: int
-    score: float
-    values: dict[str, Any]
-    config: dict[str, Any]
-    runs: int = 0
 
 
 class Study:
@@ -93,41 +71,10 @@ class Study:
         """
         if task is not None:
             check_names([task], self.record.tasks, where="task")
-        role = "average" if task is None else f"task:{task}"
-        confirmed = self._confirmed_best(task, role)
-        if confirmed is not None:
-            return confirmed
-        leader = self.record.leaders().get(role)
-        if leader is None:
+        found = best_choice(self.record, task)
+        if found is None:
             raise ConfigError(f"{self.folder}: no trial has been scored yet; run the search first")
-        trial = self.record.trials[leader.trial]
-        return Choice(
-            objective=task or "average",
-            trial=trial.id,
-            epoch=leader.epoch,
-            score=leader.score,
-            values=trial.values,
-            config=trial.config,
-        )
-
-    def _confirmed_best(self, task: str | None, role: str) -> Choice | None:
-        from search.report.confirmation import confirmation
-        from search.snapshots import best_runs
-
-        found = confirmation(self.record)
-        winner = found.winner(role) if found else None
-        if winner is None:
-            return None
-        runs, dev = best_runs(self.record, winner.trial.id), winner.tested.dev
-        return Choice(
-            objective=task or "average",
-            trial=winner.trial.id,
-            epoch=(runs.get(role) or runs["average"]).epoch,
-            score=winner.dev if task is None else dev[task],
-            values=winner.trial.values,
-            config=winner.trial.config,
-            runs=len(winner.runs),
-        )
+        return found
 
     def load(self, task: str | None = None) -> "Predictor":
         """Return the best model, for `task` or on average, ready to predict."""
