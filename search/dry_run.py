@@ -90,7 +90,7 @@ def show_plan(
         f"{len(corpus.names)} tasks, {rows:,} train rows; {found.trials} trials, about "
         f"{found.epochs:,.0f} epochs in all, about {duration(found.seconds)} on this machine "
         f"with {_lanes_in_words(space.search)}. From a probe of {PROBES} configurations "
-        f"of {few:,} to {many:,} parameters; {_on_top(space)} come on top.",
+        f"of {few:,} to {many:,} parameters; on top come {_on_top(space)}.",
         highlight=False,
     )
     if space.search.mode == "compare":
@@ -99,10 +99,16 @@ def show_plan(
 
 
 def _on_top(space: Space) -> str:
-    if not space.warms_up:
-        return "testing and the linear baselines"
-    steps = f"{space.data.mlm.steps:,} steps"
-    return f"testing, the linear baselines and a warm-up of {steps} for each size of encoder"
+    confirm = space.search.confirm
+    parts = ["the linear baselines"]
+    if space.warms_up:
+        steps = f"{space.data.mlm.steps:,} steps"
+        parts.append(f"a warm-up of {steps} for each size of encoder")
+    if confirm.seeds:
+        most = f"{confirm.seeds} to {confirm.max_seeds} runs of each shortlisted configuration"
+        limit = f", {confirm.minutes:g} minutes at most" if confirm.minutes else ""
+        return f"{' and '.join(parts)}, then {most} with fresh seeds{limit}"
+    return " and ".join(["testing", *parts])
 
 
 def _arms_in_words(space: Space) -> str:
