@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+_CONFIRMATION = ("  confirm:", "  minutes:")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,20 +57,23 @@ class SearchRun:
 def run_search(
     space: str, settings: Mapping[str, str], data: Path | None = None, source: Path = ROOT
 ) -> SearchRun:
-    """Run `spaces/SPACE.yaml` with the settings changed; raises `RuntimeError` where it fails.
+    """Run the search of `spaces/SPACE.yaml`, the settings changed, without a confirmation.
+
+    Raises `RuntimeError` where it fails.
 
     Args:
         source: Folder of the program; the space is that of this one.
     """
-    path = str(ROOT / "spaces" / f"{space}.yaml")
-    command = [sys.executable, "-m", "search.run", "--space", path]
+    command = [sys.executable, "-m", "search.run"]
     command += [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     command += ["--data", str(data)] if data else []
+    command += ["--set", "confirm.seeds=0"] if source == ROOT else []
     environment = {**os.environ, "PYTHONPATH": str(source)}
     with tempfile.TemporaryDirectory() as folder:
+        path = _without_confirmation(space, Path(folder))
         began = time.perf_counter()
         done = subprocess.run(
-            [*command, "--out", folder],
+            [*command, "--space", str(path), "--out", folder],
             cwd=source,
             env=environment,
             capture_output=True,
@@ -90,6 +94,15 @@ def run_search(
         epochs=sum(event["event"] == "reported" for event in events),
         printed="\n".join(done.stdout.splitlines()[-20:]),
     )
+
+
+def _without_confirmation(space: str, folder: Path) -> Path:
+    """Write a copy of a space that former programs know each key of, and without a time limit."""
+    text = (ROOT / "spaces" / f"{space}.yaml").read_text(encoding="utf-8")
+    kept = [line for line in text.splitlines() if not line.startswith(_CONFIRMATION)]
+    path = folder / f"{space}.yaml"
+    path.write_text("\n".join(kept) + "\n", encoding="utf-8")
+    return path
 
 
 def training_seconds(events: Sequence[Mapping[str, Any]]) -> float:

@@ -25,7 +25,7 @@ TASKS = [f"task{k}" for k in range(8)]
 WARM_UP = 50  # trials until workers, imports and allocators have settled
 SPACE = """
 name: overhead
-search: {trials: 1000, sampler: random, workers: 2, early_stopping: null}
+search: {trials: 1000, sampler: random, workers: 2, early_stopping: null, confirm: {seeds: 0}}
 sharing: {structure: {choice: [stack_pooling, stack_cls, layerwise_implicit]}}
 training: {learning_rate: {float: [1.0e-5, 1.0e-2], log: true}}
 """

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from search.config import EarlyStoppingConfig, SearchConfig
+from search.config import ConfirmConfig, EarlyStoppingConfig, SearchConfig
 
 
 def test_the_default_search_is_forty_trials_with_early_stopping() -> None:
@@ -24,3 +24,7 @@ def test_a_value_out_of_range_or_an_unknown_key_is_refused(values: dict[str, int
 def test_a_reduction_factor_of_one_would_stop_nothing_and_is_refused() -> None:
     with pytest.raises(ValidationError):
         EarlyStoppingConfig(reduction_factor=1)
+
+
+def test_the_best_are_confirmed_with_three_seeds_and_five_at_most() -> None:
+    assert SearchConfig().confirm == ConfirmConfig(seeds=3, max_seeds=5, share=0.4, minutes=None)

@@ -1,3 +1,7 @@
+import pytest
+
+from mtl_core.errors import ConfigError
+from search.space import parse_space
 from search.space_builder import build
 
 TEXT = "name: x\nencoder: {d_ff: {choice: [8, 16]}}\npoints: [{d_ff: 8}]\n"
@@ -33,3 +37,21 @@ def test_what_was_changed_is_said_in_the_text() -> None:
 
 def test_the_places_of_keys_are_kept_for_faults_that_only_the_data_show() -> None:
     assert build(TEXT, "x.yaml", [], None).places["encoder.d_ff"] == "x.yaml:2"
+
+
+def test_fewer_seeds_at_most_than_at_first_are_a_fault_with_its_line() -> None:
+    with pytest.raises(ConfigError) as caught:
+        build("search:\n  confirm: {seeds: 4, max_seeds: 2}\n", "x.yaml", [], None)
+
+    assert str(caught.value) == (
+        "x.yaml:2: search.confirm.max_seeds: found 2, at least the 4 seeds would be right"
+    )
+
+
+def test_a_confirmation_can_be_left_out_and_changes_no_question() -> None:
+    text = "name: x\nsharing: {structure: stack_cls}\n"
+
+    off = parse_space(text, overrides=["confirm.seeds=0"])
+
+    assert off.search.confirm.seeds == 0
+    assert off.digest() == parse_space(text).digest()
