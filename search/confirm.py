@@ -24,11 +24,10 @@ from search.lanes import Place
 from search.progress import Progress
 from search.racing import Racing, Wanted
 from search.record import StudyRecord
-from search.selection import select
 from search.snapshots import prune_runs
 from search.space import Space
 from search.stop import StopSwitch
-from search.time_shares import confirm_seconds_left, has_time
+from search.time_shares import has_time
 from search.trial import lost_in_words
 
 TICK_SECONDS = 0.1
@@ -62,36 +61,6 @@ class Confirming:
 
     least: int
     in_training: dict[str, InTraining] = field(default_factory=dict)
-
-
-def make_shortlist(record: StudyRecord) -> None:
-    """Write down which trials are to be confirmed, unless that is known of these trials."""
-    ended = len(record.ended())
-    if record.confirmation.n_trials == ended:
-        return
-    found = sorted(select(record).shortlist(), key=lambda one: min(map(_place, one.roles)))
-    subjects = [{"trial": one.trial, "roles": list(one.roles)} for one in found]
-    record.append("shortlisted", trials=ended, subjects=subjects)
-
-
-def _place(role: str) -> int:
-    """Return where a role stands among those that time should be spent on first."""
-    first = ("average", "single_task", "equal_weights", "worst_task", "weighted")
-    if role in first:
-        return first.index(role)
-    return len(first) + role.startswith("task:")
-
-
-def is_left(space: Space, record: StudyRecord) -> bool:
-    """Whether there is anything to confirm, and time for it, once the search has ended."""
-    search = space.search
-    if not search.confirm.seeds:
-        return False
-    if record.confirmation.n_trials != len(record.ended()):
-        return any(trial.best for trial in record.trials.values())
-    seconds = confirm_seconds_left(search, record)
-    wanted = Racing(record, search.confirm, search.seed).wanted()
-    return any(has_time(run, record, seconds) for run in wanted)
 
 
 class Confirmation:

@@ -47,7 +47,9 @@ def run(
     data: DataOption = None,
     out: Annotated[str, typer.Option(help="Folder that holds one folder per study.")] = "results",
     trials: Annotated[int | None, typer.Option(help="Trials to run in all.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Minutes to search at most.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Minutes for search and confirmation.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the whole study.")] = None,
     lanes: Annotated[
         int | None, typer.Option(help="Trials that one engine trains side by side.")

@@ -93,7 +93,8 @@ def _check(document: Document, name: str, changed: Collection[str] = ()) -> _Che
     confirm = draft.search.confirm
     if confirm.seeds > confirm.max_seeds and not faults.found:
         message = f"found {confirm.max_seeds}, at least the {confirm.seeds} seeds would be right"
-        faults.add(("search", "confirm", "max_seeds"), message)
+        path = ("search", "confirm", "max_seeds")
+        faults.add(path, message, key=".".join(path))
     point_faults = Faults(document)
     for message in objective_faults(draft.search.objective):
         faults.add(("search", "objective"), message)

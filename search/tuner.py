@@ -24,6 +24,7 @@ from search.lanes import in_words, most_lanes
 from search.progress import Progress
 from search.proposer import Proposer, startup_trials
 from search.record import StudyRecord
+from search.shortlist import is_left, make_shortlist
 from search.space import Space
 from search.time_shares import confirm_seconds_left, search_seconds_left
 
@@ -73,7 +74,7 @@ def run_trials(
     shown = progress or Progress()
     searched = _nothing_left(space, record)
     ending = _Ending(searched, record.confirmation.ended) if searched else None
-    if ending is None or _confirmation_is_left(space, record):
+    if ending is None or is_left(space, record):
         from search.stop import StopSwitch
 
         stop = StopSwitch(search_seconds_left(space.search, record) if searched is None else None)
@@ -104,14 +105,6 @@ class _Ending:
 
     reason: Reason
     confirmation: str | None = None
-
-
-def _confirmation_is_left(space: Space, record: StudyRecord) -> bool:
-    if not space.search.confirm.seeds:
-        return False
-    from search.confirm import is_left
-
-    return is_left(space, record)
 
 
 def _nothing_left(space: Space, record: StudyRecord) -> Reason | None:
@@ -167,7 +160,7 @@ class _Run:
         """Confirm the best of the trials, if that is asked for."""
         if reason == "interrupted" or not self.space.search.confirm.seeds:
             return _Ending(reason)
-        from search.confirm import Confirmation, make_shortlist
+        from search.confirm import Confirmation
 
         self.record.append("searched", reason=reason)
         for trial in self.record.unfinished():  # cut off by the time; their lanes are free now

@@ -5,7 +5,7 @@ All of them are here, winners or not, so that nobody has to trust the choice amo
 
 from search.report.confirmation import Confirmation, Subject
 from search.report.findings import Findings
-from search.report.tested import SINGLE_TASK, STRUCTURE, TASK
+from search.report.tested import AVERAGE, SINGLE_TASK, STRUCTURE, TASK
 from search.report.wording import (
     SHORT,
     count,
@@ -27,7 +27,7 @@ ROLES = {
     "weighted": "the weighted mean",
 }
 HEAD = [
-    "trial", "structure", "depth", "weighting", "in the search best for", "runs", "dev",
+    "trial", "structure", "depth", "weighting", "in the search best for", "runs", "search", "dev",
     "test ± 95%", "less single-task (95% interval)", "",
 ]  # fmt: skip
 
@@ -43,7 +43,9 @@ def confirmation_section(findings: Findings) -> str:
         "## What was trained anew",
         f"The shortlist of the search, {count(len(found.subjects), 'configuration')}, from scratch "
         f"with fresh seeds: {count(found.n_runs, 'run')} in all, each with its own epoch, chosen "
-        "on dev. The best on dev stands first; test is the mean over its runs, in percent.",
+        "on dev. The best on dev stands first. Scores are means over the tasks, in percent: "
+        "`search` is the dev score that the configuration had there, which flatters the best of "
+        "many; `dev` and `test` are means over its runs.",
         table(HEAD, rows, text_columns=5),
         _how_many(findings, found),
         _failures(findings),
@@ -53,7 +55,7 @@ def confirmation_section(findings: Findings) -> str:
 
 def _row(findings: Findings, found: Confirmation, subject: Subject) -> list[str]:
     single = found.single_task
-    difference = None
+    difference, leader = None, subject.trial.best.get(AVERAGE)
     if single is not None and single is not subject:
         difference = findings.compare(subject.tested, single.tested).test
     return [
@@ -63,6 +65,7 @@ def _row(findings: Findings, found: Confirmation, subject: Subject) -> list[str]
         escape(subject.trial.config["weighting"]["method"]),
         _roles(subject),
         str(len(subject.runs)),
+        percent(leader.score if leader else None),
         percent(subject.dev),
         plus_minus(subject.test),
         interval(difference),

@@ -19,12 +19,12 @@ import ray
 from mtl_core.data.encoded import EncodedCorpus, encode
 from mtl_core.data.readers import read_corpus
 from search.cluster import joined
-from search.confirm import make_shortlist
 from search.engine_pool import EnginePool
 from search.journal import read_events
 from search.lanes import Place
 from search.progress import Progress
 from search.record import FORMAT, StudyRecord
+from search.shortlist import make_shortlist
 from search.space import Space, load_space
 from search.tables import curves_table, trials_table
 from search.tuner import run_trials

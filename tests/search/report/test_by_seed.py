@@ -25,12 +25,13 @@ def test_each_configuration_has_its_runs_scores_and_difference(
     text = write(confirmed_study)
 
     cells = row(text, "t0003")
-    assert cells[:7] == [
-        "t0003", "L-I", "1/4", "equal", "the average, films, L-I, equal weights", "5", "84.5",
+    assert cells[:8] == [
+        "t0003", "L-I", "1/4", "equal", "the average, films, L-I, equal weights", "5", "85.5",
+        "84.5",
     ]  # fmt: skip
-    assert cells[7].startswith("82.5 ±")
+    assert cells[8].startswith("82.5 ±")
     assert row(text, "t0001")[4:6] == ["single", "5"]
-    assert row(text, "t0001")[8:] == ["–", ""]
+    assert row(text, "t0001")[9:] == ["–", ""]
     assert "3 configurations, from scratch with fresh seeds: 15 runs in all" in text
     assert text.index("| t0003") < text.index("| t0002") < text.index("| t0001")
 
