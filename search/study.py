@@ -261,6 +261,7 @@ def _search(
         address=address,
         progress=shown,
         all_begun=ahead.begin,
+        before_confirming=ahead.wait_for_imports,
     )
     if reason in ENDINGS:
         shown.say(ENDINGS[reason])

@@ -51,6 +51,7 @@ def run_trials(
     progress: Progress | None = None,
     trainable: type | None = None,
     all_begun: Callable[[], None] | None = None,
+    before_confirming: Callable[[], None] | None = None,
 ) -> Reason:
     """Run what the journal has left unfinished, then new trials, then confirm the best of them.
 
@@ -63,6 +64,7 @@ def run_trials(
         address: Ray cluster to join; None starts Ray on this machine.
         trainable: What trains, in place of `SearchTrial`.
         all_begun: Called when there are no more trials to begin, and lanes fall empty.
+        before_confirming: Called before the confirmation begins, which imports in this thread.
 
     Returns:
         Why the search ended: as many "trials" as asked for, "minutes" used up, the space
@@ -92,6 +94,7 @@ def run_trials(
                     stop=stop,
                     trainable=trainable,
                     all_begun=all_begun,
+                    before_confirming=before_confirming,
                     searched=searched,
                 )
                 ending = run.on(cluster)
@@ -136,6 +139,7 @@ class _Run:
     stop: "StopSwitch"
     trainable: type | None
     all_begun: Callable[[], None] | None
+    before_confirming: Callable[[], None] | None
     searched: Reason | None
 
     def on(self, cluster: Cluster) -> _Ending:
@@ -165,8 +169,9 @@ class _Run:
         self.record.append("searched", reason=reason)
         for trial in self.record.unfinished():  # cut off by the time; their lanes are free now
             engines.release(trial.id)
-        if self.all_begun is not None:
-            self.all_begun()
+        for call in (self.all_begun, self.before_confirming):
+            if call is not None:
+                call()
         make_shortlist(self.record)
         self.stop.go_on(confirm_seconds_left(self.space.search, self.record))
         ended = Confirmation(
