@@ -101,8 +101,13 @@ def _table(record: StudyRecord, shown: "Confirming", width: int, rows: int) -> T
 
 
 def _roles(roles: Sequence[str]) -> str:
-    words = [role.removeprefix("task:").removeprefix("structure:") for role in roles]
-    return ", ".join(word.replace("_", " ") for word in dict.fromkeys(words))
+    words = [
+        role.removeprefix("task:")
+        if role.startswith("task:")
+        else role.removeprefix("structure:").replace("_", " ")
+        for role in roles
+    ]
+    return ", ".join(dict.fromkeys(words))
 
 
 def _state(trial: str, shown: "Confirming") -> Text:
