@@ -206,7 +206,7 @@ class PlainProgress(_Shown):
     _first_shown = False
 
     def changed(self) -> None:
-        if self._first_shown:
+        if self._first_shown or self._confirming is not None:
             return
         trial = next((t for t in self._record.trials.values() if t.reports), None)
         if trial is not None:

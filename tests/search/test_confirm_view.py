@@ -96,6 +96,7 @@ def test_plain_lines_say_how_each_run_ended(
     progress.started(CLUSTER, space, record)
 
     progress.confirming(shown)
+    progress.changed()
     progress.run_ended("t0001c1")
     progress.run_ended("t0002c1")
     now[0] = HEARTBEAT_SECONDS
