@@ -101,11 +101,15 @@ def _export_run(study: StudyFiles, folder: Path, trial: TrialRecord, run: RunRec
 
 
 def _export_leader(study: StudyFiles, folder: Path, leader: Leader) -> None:
-    """Export a leader of the search as it is: test is for confirmed runs alone."""
+    """Export a leader of the search as it is: test is for confirmed runs alone.
+
+    A trial that was cut off may have moved on from the epoch that leads; it is not trained again
+    for an export that the confirmation will replace.
+    """
     model = Model.of_leader(study, leader)
     if holds(folder, model):
         return
-    state = weights_of(study, model)
+    state = _kept(study, model)
     if state is not None:
         report = next(r for r in model.trial.reports if r.epoch == leader.epoch)
         export_model(study, folder, model, state, dev=report.scores, test=None)
@@ -137,14 +141,14 @@ def export_model(
 
 def weights_of(study: StudyFiles, model: Model) -> dict[str, Tensor] | None:
     """Return the parameters of that epoch; None where they are lost and nobody wants to wait."""
+    kept = _kept(study, model)
+    if kept is not None:
+        return kept
+    if study.record.ended_reason == "interrupted":
+        lost = f"{model.name}, epoch {model.epoch}: its weights are lost"
+        study.say(f"{lost}; left for the next run")
+        return None
     path = snapshot_path(study.folder, model.name, model.epoch)
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError):  # a worker or the disk died over it
-        if study.record.ended_reason == "interrupted":
-            lost = f"{model.name}, epoch {model.epoch}: its weights are lost"
-            study.say(f"{lost}; left for the next run")
-            return None
     study.say(f"{model.name}: no weights at {path}, so it is trained again to epoch {model.epoch}")
     config, vectors = model.config, _vectors(study)
     trainer = Trainer(
@@ -157,6 +161,15 @@ def weights_of(study: StudyFiles, model: Model) -> dict[str, Tensor] | None:
     )
     next(result for result in trainer.epochs() if result.epoch == model.epoch)
     return {name: value.detach().cpu() for name, value in trainer.model.named_parameters()}
+
+
+def _kept(study: StudyFiles, model: Model) -> dict[str, Tensor] | None:
+    """Return the parameters that were kept; None where a worker or the disk died over them."""
+    try:
+        state: dict[str, Tensor] = load_file(snapshot_path(study.folder, model.name, model.epoch))
+    except (OSError, SafetensorError):
+        return None
+    return state
 
 
 def _warm_up(study: StudyFiles, vectors: Any) -> WarmUp:

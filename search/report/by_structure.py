@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from search.report.findings import Findings
-from search.report.intervals import Runs, score
+from search.report.intervals import Runs, score, scores
 from search.report.statistics import Score
 from search.report.tested import Tested
 from search.report.wording import (
@@ -69,10 +69,10 @@ def _columns(findings: Findings) -> dict[str, Tested]:
 def _accuracies(findings: Findings, columns: Mapping[str, Runs]) -> str:
     sizes = {task: len(rows) for task, rows in next(iter(columns.values())).rows[0].items()}
     confirmed = findings.confirmation is not None
+    by_task = [scores(runs, findings.tasks) for runs in columns.values()]
     lines = []
     for task in findings.tasks:
-        scores = [score(runs, [task]) for runs in columns.values()]
-        cells = _best_in_bold(scores, with_width=confirmed)
+        cells = _best_in_bold([of.get(task) for of in by_task], with_width=confirmed)
         lines.append([escape(task), f"{sizes[task]:,}", *cells])
     means = [score(runs, findings.tasks) for runs in columns.values()]
     total = sum(sizes[task] for task in findings.tasks)
@@ -81,10 +81,10 @@ def _accuracies(findings: Findings, columns: Mapping[str, Runs]) -> str:
     return table(["task", "rows", *columns], lines)
 
 
-def _best_in_bold(scores: Sequence[Score | None], *, with_width: bool) -> list[str]:
-    best = percent(max((one.mean for one in scores if one is not None), default=None))
+def _best_in_bold(found: Sequence[Score | None], *, with_width: bool) -> list[str]:
+    best = percent(max((one.mean for one in found if one is not None), default=None))
     cells = []
-    for one in scores:
+    for one in found:
         mean = percent(one.mean if one else None)
         cell = plus_minus(one) if with_width else mean
         cells.append(f"**{cell}**" if one is not None and mean == best else cell)

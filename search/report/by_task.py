@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from search.report.confirmation import compared, corrected
 from search.report.findings import Comparison, Findings
-from search.report.intervals import difference
+from search.report.intervals import differences, scores
 from search.report.statistics import Difference, mean_score
 from search.report.tested import SINGLE_TASK, TASK, Tested
 from search.report.wording import (
@@ -75,9 +75,9 @@ def _confirmed_tasks(findings: Findings, models: Mapping[str, Tested]) -> str:
 def _families(models: Mapping[str, Tested], single: Tested) -> dict[str, Difference]:
     """Return each task's best less single-task training, corrected over the tasks."""
     pairs = {task: (model, single) for task, model in models.items() if model.trial != single.trial}
-    return corrected(
-        {t: difference(one.test_runs, two.test_runs, [t]) for t, (one, two) in pairs.items()}
-    )
+    tasks = list(single.dev)
+    found = {t: differences(a.test_runs, b.test_runs, tasks) for t, (a, b) in pairs.items()}
+    return corrected({task: of_all[task] for task, of_all in found.items() if task in of_all})
 
 
 def _confirmed_row(
@@ -87,6 +87,7 @@ def _confirmed_row(
     best = findings.average
     structure = model.trial.structure
     average = findings.score(best, [task]) if best else None
+    mine = scores(model.test_runs, findings.tasks).get(task)
     return [
         escape(task),
         SHORT.get(structure, escape(structure)),
@@ -94,7 +95,7 @@ def _confirmed_row(
         escape(model.trial.config["weighting"]["method"]),
         model_cell(model.trial, model.epoch, len(model.runs)),
         percent(model.dev[task]),
-        plus_minus(findings.score(model, [task])),
+        plus_minus(mine),
         percent(average.mean if average else None),
         interval(found.get(task)),
         verdict(found[task], with_detectable=True) if task in found else "",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from search.confirm_record import RunRecord
 from search.record import StudyRecord
-from search.report.intervals import Runs, difference, holm, score
+from search.report.intervals import difference, differences, holm, score, scores
 from search.report.statistics import Difference, Score
 from search.report.tested import ARM, AVERAGE, EQUAL, SINGLE_TASK, STRUCTURE, TASK, Tested
 from search.rows import unpack, unpack_bits
@@ -144,8 +144,8 @@ def compared(first: Tested, second: Tested, tasks: Iterable[str]) -> Compared:
     return Compared(
         test=difference(first.test_runs, second.test_runs, chosen),
         unseen=difference(first.unseen_runs, second.unseen_runs, chosen),
-        by_task=_family(first.test_runs, second.test_runs, chosen),
-        unseen_by_task=_family(first.unseen_runs, second.unseen_runs, chosen),
+        by_task=corrected(differences(first.test_runs, second.test_runs, chosen)),
+        unseen_by_task=corrected(differences(first.unseen_runs, second.unseen_runs, chosen)),
     )
 
 
@@ -154,17 +154,12 @@ def weights_alike(trial: TrialRecord) -> bool:
     return trial.config["weighting"]["method"] == "equal"
 
 
-def _family(first: Runs, second: Runs, tasks: Iterable[str]) -> dict[str, Difference]:
-    return corrected({task: difference(first, second, [task]) for task in tasks})
-
-
-def corrected(found: Mapping[str, Difference | None]) -> dict[str, Difference]:
-    """Return the differences with the p-values of Holm's correction, without those of no rows."""
-    known = {task: one for task, one in found.items() if one is not None}
-    adjusted = holm([one.p or 0.0 for one in known.values()])
+def corrected(found: Mapping[str, Difference]) -> dict[str, Difference]:
+    """Return the differences with the p-values of Holm's correction over them."""
+    adjusted = holm([one.p or 0.0 for one in found.values()])
     return {
         task: replace(one, adjusted=p)
-        for (task, one), p in zip(known.items(), adjusted, strict=True)
+        for (task, one), p in zip(found.items(), adjusted, strict=True)
     }
 
 
@@ -183,14 +178,9 @@ def _subject(record: StudyRecord, trial: str) -> Subject | None:
         tested=tested,
         test=score(tested.test_runs, tasks),
         unseen=score(tested.unseen_runs, tasks),
-        by_task=_scores(tested.test_runs, tasks),
-        unseen_by_task=_scores(tested.unseen_runs, tasks),
+        by_task=scores(tested.test_runs, tasks),
+        unseen_by_task=scores(tested.unseen_runs, tasks),
     )
-
-
-def _scores(runs: Runs, tasks: Iterable[str]) -> dict[str, Score]:
-    found = {task: score(runs, [task]) for task in tasks}
-    return {task: one for task, one in found.items() if one is not None}
 
 
 def _tested(record: StudyRecord, runs: tuple[RunRecord, ...]) -> Tested:

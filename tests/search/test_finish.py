@@ -339,6 +339,19 @@ def test_with_a_confirmation_leaders_are_exported_untested_until_it_is_there(
     assert "Not tested yet" in (setting.folder / "report.md").read_text()
 
 
+def test_a_leader_that_is_not_confirmed_is_not_trained_again_to_be_exported(
+    setting: Setting,
+) -> None:
+    setting.space = parse_space(SPACE, overrides=["confirm.seeds=2"])
+    setting.run_trial("stack_pooling", keep=False)
+    setting.record.append("ended", reason="minutes", confirmation="minutes")
+
+    setting.finish()
+
+    assert not (setting.folder / "best").exists()
+    assert "Not tested yet" in (setting.folder / "report.md").read_text()
+
+
 def test_the_confirmed_run_that_is_best_on_dev_replaces_the_leader(setting: Setting) -> None:
     setting.space = parse_space(SPACE, overrides=["confirm.seeds=2"])
     setting.run_trial("stack_pooling")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mtl_core.metrics import Answers, get_metric
-from search.report.intervals import Runs, difference, holm, score
+from search.report.intervals import Runs, difference, differences, holm, score, scores
 from search.report.statistics import Difference, Rows, Scored
 
 
@@ -259,6 +259,56 @@ def test_holm_keeps_false_alarms_of_a_family_of_tasks_at_five_percent() -> None:
         alarms += min(holm([one.p or 0.0 for one in found if one is not None])) <= 0.05
 
     assert alarms / n <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / n)
+
+
+UNLIKE = (0.02, 0.05, 0.05, 0.1, 0.1, 0.2, 0.3, 0.4)  # what seeds do to tasks of one family
+
+
+def family(rng: np.random.Generator) -> tuple[Runs, Runs]:
+    """Two configurations that do not differ on eight tasks, which seeds touch differently."""
+    pairs = [World(seed, 1.0, 0.5, n_rows=400, n_seeds=3).runs(rng) for seed in UNLIKE]
+    return tuple(  # type: ignore[return-value]
+        Runs(
+            tuple({f"t{k}": pair[side].rows[run]["a"] for k, pair in enumerate(pairs)}
+                  for run in range(3))
+        )
+        for side in (0, 1)
+    )  # fmt: skip
+
+
+def test_tasks_that_seeds_touch_differently_have_no_more_false_alarms_either() -> None:
+    rng, n = np.random.default_rng(11), 300
+    alarms, covered = 0, 0
+    for _ in range(n):
+        found = list(differences(*family(rng), [f"t{k}" for k in range(8)]).values())
+        alarms += min(holm([one.p or 0.0 for one in found])) <= 0.05
+        covered += sum(one.low <= 0 <= one.high for one in found)
+
+    assert alarms / n <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / n)
+    assert 0.94 <= covered / (8 * n) <= 0.985
+
+
+def test_what_is_known_of_all_tasks_makes_the_intervals_of_each_narrower() -> None:
+    rng, tasks = np.random.default_rng(12), [f"t{k}" for k in range(8)]
+    alone, together = [], []
+    for _ in range(30):
+        first, second = family(rng)
+        for task, one in differences(first, second, tasks).items():
+            by_itself = difference(first, second, [task])
+            assert by_itself is not None
+            assert one.mean == by_itself.mean
+            together.append(one.high - one.low)
+            alone.append(by_itself.high - by_itself.low)
+
+    assert np.mean(together) < 0.95 * np.mean(alone)
+
+
+def test_a_single_task_is_the_same_by_itself_and_in_a_family_of_one() -> None:
+    rng = np.random.default_rng(13)
+    first, second = WORLDS["seeds matter more than rows"].runs(rng)
+
+    assert differences(first, second, ["a"]) == {"a": difference(first, second, ["a"])}
+    assert scores(first, ["a"]) == {"a": score(first, ["a"])}
 
 
 def test_sixteen_tasks_of_five_seeds_take_milliseconds() -> None:
