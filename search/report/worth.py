@@ -30,10 +30,10 @@ def worth(findings: Findings, best: Tested, marks: Marks) -> list[str]:
     if found is None:
         return ["No test rows, so what sharing gains is not known."]
     what = "" if shared is best else f" ({describe(shared, marks)})"
-    said = [_on_average(findings, found, what), *_unequal_search(findings, shared, single, marks)]
+    said = [_on_average(findings, found, what)]
     if findings.confirmation:
         said.append(by_task_in_words(compared(shared, single, findings.tasks).by_task))
-    return said
+    return said + _unequal_search(findings, shared, single, marks)
 
 
 def by_task_in_words(by_task: Mapping[str, Difference]) -> str:
@@ -44,7 +44,7 @@ def by_task_in_words(by_task: Mapping[str, Difference]) -> str:
     rest = n - len(better) - len(worse)
     counted = {"better": len(better), "worse": len(worse), "no difference seen": rest}
     parts = [f"{word} on {number}" for word, number in counted.items() if number]
-    text = f"Task by task it is {listed(parts)} of {count(n, 'task')}"
+    text = f"Task by task sharing is {listed(parts)} of {count(n, 'task')}"
     if not better and not worse:
         text = f"Task by task no difference is seen on any of {count(n, 'task')}"
     text += " (Holm-corrected)"

@@ -207,7 +207,7 @@ def test_a_confirmed_answer_says_mean_interval_and_seeds(confirmed_study: Any) -
 def test_a_task_that_pays_is_named_after_holms_correction(confirmed_study: Any) -> None:
     text = " ".join(sentences(confirmed_study))
 
-    assert "Task by task it is better on 1 and worse on 1 of 2 tasks (Holm-corrected)" in text
+    assert "Task by task sharing is better on 1 and worse on 1 of 2 tasks (Holm-corrected)" in text
     assert "it hurts books -7.5 (" in text
 
 
