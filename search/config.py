@@ -6,6 +6,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from mtl_core.fields import CLOSED, Count, CountOrZero, Positive, PositiveOrZero, Share
+from search.affinity.config import AffinityConfig
 
 Factor = Annotated[int, Field(strict=True, ge=2)]
 
@@ -74,6 +75,7 @@ class SearchConfig:
         scale: How the mean over tasks of different metrics is told: the scores as they are, or the
             points gained over the majority baseline or over the best single-task model. The same is
             taken from a task's score in every trial, so trials stand in one order on all scales.
+        affinity: How long it is measured how tasks relate, once the search has ended.
     """
 
     mode: Literal["find", "compare"] = "find"
@@ -92,6 +94,7 @@ class SearchConfig:
     early_stopping: EarlyStoppingConfig | None = Field(default_factory=EarlyStoppingConfig)
     confirm: ConfirmConfig = Field(default_factory=ConfirmConfig)
     scale: Literal["score", "over_majority", "over_single_task"] = "score"
+    affinity: AffinityConfig = Field(default_factory=AffinityConfig)
 
     @property
     def stopping(self) -> EarlyStoppingConfig | None:

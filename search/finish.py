@@ -22,6 +22,7 @@ from mtl_core.data.encoded import EncodedCorpus, EncodedSplit
 from mtl_core.data.task import Corpus
 from mtl_core.training.evaluation import TaskEvaluation
 from mtl_core.training.models import restore_model
+from search.affinity.drive import Subject, relate_tasks
 from search.best_models import (
     Model,
     Say,
@@ -72,6 +73,7 @@ def finish(
     else:
         _test_leaders(study)
     _run_baselines(study, corpus, trained or (lambda: baselines(corpus)))
+    relate_tasks(Subject(**vars(study)))
     study.say("writing the tables and the report")
     write_views(record, space, folder)
 

@@ -112,6 +112,21 @@ def report(
         typer.echo(f"report: {study.folder / 'report.md'}")
 
 
+@app.command("affinity")
+def affinity(
+    folder: Annotated[Path, typer.Argument(help="Folder of a study, such as results/layerwise.")],
+    epochs: Annotated[
+        int | None, typer.Option(help="Epochs of the training on which it is measured.")
+    ] = None,
+    data: DataOption = None,
+) -> None:
+    """Measure how the tasks of a finished study relate, and write its report anew."""
+    with clear_errors():
+        from search.affinity.command import measure_study
+
+        typer.echo(measure_study(folder, epochs=epochs, data=data, say=typer.echo))
+
+
 @app.command("audit")
 def audit(
     data: Annotated[str, typer.Option(help="Folder or task file, or `builtin`.")] = "builtin",

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from mtl_core.files import write_text
+from search.affinity.file import read_affinity
 from search.record import StudyRecord
 from search.report.findings import Findings
 from search.report.markdown import markdown
@@ -50,6 +51,7 @@ def write_views(record: StudyRecord, space: Space, folder: Path) -> None:
         findings,
         audit=_read(folder / AUDIT),
         environment=_read(folder / ENVIRONMENT),
+        affinity=read_affinity(folder),
         n_configurations=space.size(),
     )
     write_text(folder / REPORT, text)  # first, since it is what a nearly full disk should hold

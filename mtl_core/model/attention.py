@@ -77,6 +77,19 @@ def attend_from(
     return _attend(key_value, query, tuple(segments), n_heads)
 
 
+def attention_of_first(qkv: Tensor, segment: Segment, n_heads: int, n_first: int) -> Tensor:
+    """Return the weights with which the first positions of each text attend, (texts, H, n, T).
+
+    They are those of `attend` without dropout, for who looks at them; it never forms them whole.
+    """
+    rows = qkv[segment.start : segment.start + segment.texts * segment.width]
+    heads = rows.view(segment.texts, segment.width, 3, n_heads, -1)
+    query, key, _ = heads.permute(2, 0, 3, 1, 4).unbind()  # each (texts, H, T, d)
+    scores = query[:, :, :n_first] @ key.transpose(-1, -2) * key.shape[-1] ** -0.5
+    bias = _with_first(segment.bias, segment.gates, segment.width)
+    return torch.softmax(scores if bias is None else scores + bias[:, None, None], dim=-1)
+
+
 def _attend(
     packed: Tensor, apart: Tensor | None, segments: tuple[Segment, ...], n_heads: int
 ) -> Tensor:

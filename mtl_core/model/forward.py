@@ -49,7 +49,7 @@ def compute_logits(parts: Sequence[Part]) -> list[Tensor]:
     the largest number of classes is the same in all of them, as in models of one corpus.
     """
     config, device = parts[0].model.config, parts[0].batch.words.device
-    works = [_work(part) for part in parts]
+    works = [work_of(part) for part in parts]
     deep = head_outputs(works, sentence_vectors(works, products_dtype(config, device)))
     of_parts = zip(deep, parts, works, strict=True)
     return [_with_wide(outputs, part, work) for outputs, part, work in of_parts]
@@ -61,7 +61,7 @@ def family(config: EncoderConfig) -> tuple[int | float | str, ...]:
     return *sizes, config.norm, config.norm_eps, config.activation, config.precision
 
 
-def _work(part: Part) -> Work:
+def work_of(part: Part) -> Work:
     model, device = part.model, part.batch.words.device
     if part.narrowed is None:
         banks, places = model.banks(), model.word_places(part.batch)

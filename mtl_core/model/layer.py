@@ -5,7 +5,7 @@ float32; products and what is between them are in the type of the pass.
 Shapes: P positions, N texts, R runs, D width, F inner width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -72,6 +72,7 @@ class LayerWork:
         segments: The texts, by width.
         spans: The positions of each part, with its dropout.
         reading: None: every position is needed.
+        watch: Shown queries, keys and values of all positions, (P, 3 D).
     """
 
     banks: LayerBanks
@@ -84,6 +85,7 @@ class LayerWork:
     activation: Literal["relu", "gelu"] = "relu"
     norm_eps: float = 1e-5
     reading: Reading | None = None
+    watch: Callable[[Tensor], None] | None = None
 
 
 def run_layer(x: Tensor, work: LayerWork) -> Tensor:
@@ -130,6 +132,8 @@ def _add_attention(x: Tensor, given: Tensor, work: LayerWork) -> Tensor:
         given: All positions, in the type of the products.
     """
     banks, at = work.banks, work.reading or work
+    if work.watch is not None:
+        work.watch(linear(given, banks.qkv_weight, banks.qkv_bias, work.bounds))
     if work.reading is None:
         qkv = linear(given, banks.qkv_weight, banks.qkv_bias, work.bounds)
         mixed = attend(qkv, work.segments, work.n_heads)

@@ -5,14 +5,16 @@ enters (`entrance.py`), the layers, and the readout (`readout.py`), each by the 
 plan. A row leaves after the layer it reads. Shapes: P positions, N texts, D width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from mtl_core.model.attention import Segment
 from mtl_core.model.entrance import bring_tokens, embed_texts
 from mtl_core.model.layer import LayerBanks, LayerWork, Reading, layer_shapes, run_layer
-from mtl_core.model.layout import place, text_blocks
+from mtl_core.model.layout import Block, place, text_blocks
 from mtl_core.model.plan import layer_group
 from mtl_core.model.readout import (
     final_norm,
@@ -31,8 +33,13 @@ from mtl_core.model.work import (
     tables_of,
 )
 
+# Shown the blocks of a layer, their segments, and queries, keys and values, (P, 3 D).
+Watch = Callable[[Sequence[Block], Sequence[Segment], Tensor], None]
 
-def sentence_vectors(works: Sequence[Work], dtype: torch.dtype) -> Stretch:
+
+def sentence_vectors(
+    works: Sequence[Work], dtype: torch.dtype, watch: Watch | None = None
+) -> Stretch:
     """Return what the heads read, in an order of its own: a block for texts of one row.
 
     One position a text; of a pair whose texts are read apart, two; of a text whose words are read,
@@ -41,6 +48,7 @@ def sentence_vectors(works: Sequence[Work], dtype: torch.dtype) -> Stretch:
     Args:
         works: Of one family.
         dtype: Type of the products.
+        watch: For who looks at the attention; shown every layer, from the lowest.
     """
     company = Company(works, dtype)
     segments = Segments(company)
@@ -52,11 +60,11 @@ def sentence_vectors(works: Sequence[Work], dtype: torch.dtype) -> Stretch:
         picked = [picks_position(company, layer, block) for block in now.blocks]
         going, leaving = split_blocks(now, picked)
         if leaving.blocks:
-            vectors = _layer(company, segments, layer, leaving, read=True)
+            vectors = _layer(company, segments, layer, leaving, watch, read=True)
             texts = Stretch(text_blocks(leaving.blocks), vectors)
             read.append(final_norm(company, layer, texts))
         if going.blocks:
-            x = _layer(company, segments, layer, going, read=False)
+            x = _layer(company, segments, layer, going, watch, read=False)
             going = Stretch(going.blocks, x)
         now = read_means_and_words(company, layer, going, read)
     if len(read) == 1:
@@ -66,7 +74,13 @@ def sentence_vectors(works: Sequence[Work], dtype: torch.dtype) -> Stretch:
 
 
 def _layer(
-    company: Company, segments: Segments, layer: int, part: Stretch, *, read: bool
+    company: Company,
+    segments: Segments,
+    layer: int,
+    part: Stretch,
+    watch: Watch | None,
+    *,
+    read: bool,
 ) -> Tensor:
     """Return the layer's output; where it is read, of the positions that are read alone."""
     shapes = tuple(layer_shapes(company.config).values())
@@ -78,10 +92,11 @@ def _layer(
             bounds=bounds_of(company.runs(texts, layer)),
             spans=company.spans(texts, "dropout"),
         )
+    of_texts = segments.of(part.blocks)
     work = LayerWork(
         banks=LayerBanks(*tables_of(company.works, found, layer_group(layer), shapes)),
         bounds=bounds_of(found),
-        segments=segments.of(part.blocks),
+        segments=of_texts,
         spans=company.spans(part.blocks, "dropout"),
         n_heads=company.config.n_heads,
         dtype=company.type,
@@ -89,5 +104,6 @@ def _layer(
         activation=company.config.activation,
         norm_eps=company.config.norm_eps,
         reading=reading,
+        watch=None if watch is None else partial(watch, part.blocks, of_texts),
     )
     return run_layer(part.x, work)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtl_core.model import attention
-from mtl_core.model.attention import Segment, attend, attend_from
+from mtl_core.model.attention import Segment, attend, attend_from, attention_of_first
 from mtl_core.model.dropout import Noise, kept_scale
 
 H, WIDTH = 2, 6
@@ -201,3 +201,21 @@ def test_in_bfloat16_it_is_the_same_to_a_percent(
     (gradient,) = torch.autograd.grad(out.square().sum(), low)
     (expected_gradient,) = torch.autograd.grad(expected.square().sum(), qkv)
     assert (gradient.double() - expected_gradient).norm() < 2e-2 * expected_gradient.norm()
+
+
+@pytest.mark.parametrize("gated", [False, True])
+def test_weights_that_are_shown_are_those_that_were_used(qkv: Tensor, gated: bool) -> None:
+    segments = make_segments(0.0, padded=True)
+    if gated:
+        segments = [segments[0]._replace(gates=torch.randn(TEXTS[0], S, dtype=torch.float64))]
+    qkv = qkv.detach()[: sum(segment.texts * segment.width for segment in segments)]
+    gathered = attend(qkv, segments, H)
+    for segment in segments:
+        n_first = min(S, segment.width)
+
+        weights = attention_of_first(qkv, segment, H, n_first)
+
+        own = slice(segment.start, segment.start + segment.texts * segment.width)
+        values = qkv[own].view(segment.texts, segment.width, 3, H, -1)[:, :, 2].transpose(1, 2)
+        expected = gathered[own].view(segment.texts, segment.width, WIDTH)[:, :n_first]
+        torch.testing.assert_close((weights @ values).transpose(1, 2).flatten(2), expected)
