@@ -4,7 +4,7 @@ trials.parquet curves.parquet   every trial; every epoch of every task (`tables.
 confirmed.parquet               the trainings with fresh seeds, dev and test, where there are any
 predictions.parquet             which test rows each tested model and baseline gets right
 optuna.db                       for optuna-dashboard (`optuna_view.py`)
-report.md                       the answer (`report/`)
+report.md report.html           the answer (`report/`)
 """
 
 import json
@@ -26,7 +26,7 @@ from search.space import Space
 from search.tables import write_table, write_tables
 
 AUDIT, ENVIRONMENT = "audit.json", "environment.json"
-PREDICTIONS, REPORT = "predictions.parquet", "report.md"
+PREDICTIONS, REPORT, PAGE = "predictions.parquet", "report.md", "report.html"
 _NAMES = pa.dictionary(pa.int32(), pa.string())
 _SCHEMA = pa.schema(
     {
@@ -45,19 +45,24 @@ _SCHEMA = pa.schema(
 def write_views(record: StudyRecord, space: Space, folder: Path) -> None:
     """Write all views of the journal, each whole or not at all."""
     from search.optuna_view import OPTUNA_DB, write_optuna_view  # brings a database along
+    from search.report.html.material import Material
+    from search.report.html.page import page  # brings templates along
 
     findings = Findings(record)
+    audit, environment = (_read(folder / name) for name in (AUDIT, ENVIRONMENT))
+    affinity = read_affinity(folder)
     text = markdown(
         findings,
-        audit=_read(folder / AUDIT),
-        environment=_read(folder / ENVIRONMENT),
-        affinity=read_affinity(folder),
+        audit=audit,
+        environment=environment,
+        affinity=affinity,
         n_configurations=space.size(),
     )
     write_text(folder / REPORT, text)  # first, since it is what a nearly full disk should hold
     write_tables(record, folder)
     write_table(predictions_table(findings), folder / PREDICTIONS)
     write_optuna_view(record, space, folder / OPTUNA_DB)
+    write_text(folder / PAGE, page(Material(findings, space, audit, environment, affinity)))
 
 
 def predictions_table(findings: Findings) -> pa.Table:

@@ -61,9 +61,10 @@ def plan_svg(plan: SharingPlan, names: Sequence[str]) -> str:
     height = top + (1 + plan.n_layers) * _CELL_HEIGHT + 34
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        f'width="{width}" height="{height}" font-family="sans-serif" font-size="12">',
+        f'width="{width}" height="{height}" font-family="sans-serif" font-size="12" '
+        'fill="currentColor">',  # black, or what the page around it writes in
         f"<title>{escape(f'Sharing plan {plan.digest()}')}</title>",
-        f'<rect width="{width}" height="{height}" fill="white"/>',
+        f'<rect width="{width}" height="{height}" fill="none"/>',
     ]
     for task, name in enumerate(names):
         x, y = _LEFT + (task + 0.5) * _CELL_WIDTH, top - 6
@@ -123,10 +124,11 @@ def _cell(plan: SharingPlan, layer: int, task: int) -> Text:
 
 
 def _svg_cell(plan: SharingPlan, layer: int, task: int, y: int) -> str:
-    x, fill = _LEFT + task * _CELL_WIDTH, _colour(plan, layer, task) or "#f2f2f2"
+    x, fill = _LEFT + task * _CELL_WIDTH, _colour(plan, layer, task) or "none"
     box = f'<rect x="{x}" y="{y}" width="{_CELL_WIDTH}" height="{_CELL_HEIGHT}"'
     label = _svg_text(x + _CELL_WIDTH // 2, y, _label(plan, layer, task), anchor="middle")
-    return f'{box} fill="{fill}" stroke="white"/>{label}'
+    ink = "currentColor" if fill == "none" else "#111"
+    return f'{box} fill="{fill}" stroke="white"/><g fill="{ink}">{label}</g>'
 
 
 def _svg_text(x: int, y: int, text: str, *, anchor: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from statistics import median
 from typing import Any
 
+from search.record import StudyRecord
 from search.report.findings import Findings, in_order
 from search.report.tested import AVERAGE, TASK
 from search.report.wording import code, count, duration, escape, percent, table
@@ -32,13 +33,8 @@ def search_section(findings: Findings, n_configurations: int | None) -> str:
     """Return how many trials there were, how they ended, and what it cost."""
     record = findings.record
     trials = list(record.trials.values())
-    ended = ENDS.get(record.ended_reason or "", "it has not ended")
-    parts = ["## How the search went", f"{_counts(findings, n_configurations)} {_cost(findings)}"]
-    parts[1] += (
-        f" The search ended because {ended}."
-        if record.ended_reason
-        else (" The search has not ended.")
-    )
+    parts = ["## How the search went", f"{counts(findings, n_configurations)} {cost(findings)}"]
+    parts[1] += f" {search_end(record)}"
     if trials:
         parts.append(_by_structure(findings))
     parts.append(_failures(findings))
@@ -50,26 +46,35 @@ def data_section(audit: Mapping[str, Any]) -> str:
     if not audit:
         return ""
     parts = ["## The data", escape(audit.get("headline", ""))]
-    notes = []
-    for task in audit.get("tasks", ()):
-        notes += [
-            f"{escape(file)}: {count(lines, 'line')} not UTF-8, read as Latin-1"
-            for file, lines in task["undecodable"].items()
-        ]
-        notes += [
-            f"{escape(row['file'])}, line {row['line']}: {escape(row['message'])}"
-            for row in task["dropped"]
-        ]
-        notes += [escape(note) for note in task["cut_from_train"]]
-        notes += [
-            f"{escape(remark['file'])}: {escape(remark['message'])}"
-            for remark in task.get("remarks", ())
-        ]
+    notes = [escape(note) for note in data_notes(audit)]
     listed = [f"- {note}" for note in notes[:MAX_LISTED]]
     if len(notes) > MAX_LISTED:
         listed.append(f"- and {len(notes) - MAX_LISTED} more, in `audit.json`")
     parts.append("\n".join(listed))
     return "\n\n".join(part for part in parts if part)
+
+
+def search_end(record: StudyRecord) -> str:
+    """Say why the search ended, if it has."""
+    if not record.ended_reason:
+        return "The search has not ended."
+    return f"The search ended because {ENDS.get(record.ended_reason, 'it has not ended')}."
+
+
+def data_notes(audit: Mapping[str, Any]) -> list[str]:
+    """Return what the reader mended, left out or cut, one line each, as plain text."""
+    notes: list[str] = []
+    for task in audit.get("tasks", ()):
+        notes += [
+            f"{file}: {count(lines, 'line')} not UTF-8, read as Latin-1"
+            for file, lines in task["undecodable"].items()
+        ]
+        notes += [
+            f"{row['file']}, line {row['line']}: {row['message']}" for row in task["dropped"]
+        ]
+        notes += task["cut_from_train"]
+        notes += [f"{remark['file']}: {remark['message']}" for remark in task.get("remarks", ())]
+    return notes
 
 
 def reproduce_section(findings: Findings, environment: Mapping[str, Any]) -> str:
@@ -119,7 +124,8 @@ def use_section(findings: Findings) -> str:
     )
 
 
-def _counts(findings: Findings, n_configurations: int | None) -> str:
+def counts(findings: Findings, n_configurations: int | None) -> str:
+    """Return how many trials there are, how they ended, and how much of the space they are."""
     trials = list(findings.record.trials.values())
     states = Counter(trial.state for trial in trials)
     said = ", ".join(f"{states[state]} {word}" for state, word in STATES.items() if states[state])
@@ -132,7 +138,8 @@ def _counts(findings: Findings, n_configurations: int | None) -> str:
     return f"{text} They are {different:,} of the space's {n_configurations:,} configurations."
 
 
-def _cost(findings: Findings) -> str:
+def cost(findings: Findings) -> str:
+    """Return what the search took: its time, that of a trial, epochs, repeated starts."""
     record = findings.record
     seconds = [
         sum(report.seconds for report in trial.reports)

@@ -4,6 +4,7 @@ Words follow the numbers: "better" and "worse" only where the interval leaves ze
 difference seen" where it does not. Names come from users' files, so every one is escaped.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from textwrap import TextWrapper
@@ -137,6 +138,14 @@ def depth_cell(trial: TrialRecord) -> str:
     return " ".join(map(str, depth)) if isinstance(depth, Sequence) else f"{depth}/{n_layers}"
 
 
+def depth_value(trial: TrialRecord) -> int | list[int] | None:
+    """Return the depth of a trial, or its depths by task; None where nothing is shared."""
+    if trial.structure == "single_task":
+        return None
+    depth = _depth(trial.config)
+    return list(depth) if isinstance(depth, Sequence) else int(depth)
+
+
 def model_cell(trial: TrialRecord, epoch: int | None, n_runs: int = 0) -> str:
     """Return "t0012, epoch 7"; of several runs "t0012, 3 runs", since each has its own epoch."""
     what = f"{n_runs} run{'' if n_runs == 1 else 's'}" if n_runs else f"epoch {epoch}"
@@ -151,6 +160,15 @@ def settings(values: Mapping[str, Any], *, leave_out: Sequence[str] = ()) -> str
         if key not in leave_out
     ]
     return ", ".join(parts)
+
+
+def value_in_words(value: Any) -> str:
+    """Return a value of a configuration: numbers short, nothing as a dash, lists as JSON."""
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return _short(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, text_columns: int = 1) -> str:

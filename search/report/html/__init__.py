@@ -1,0 +1,1 @@
+"""`report.html`: the answer as one page that opens anywhere, offline."""

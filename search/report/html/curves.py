@@ -1,0 +1,168 @@
+"""Learning curves: those of the best of each structure, and the mean score of every trial."""
+
+from collections.abc import Sequence
+
+from search.report.arms import Arms
+from search.report.html.figures import (
+    INK,
+    Figure,
+    Looks,
+    Trace,
+    View,
+    hundredths,
+    percent_axis,
+    plain,
+)
+from search.report.wording import SHORT
+from search.trial_record import Report, TrialRecord
+
+_EPOCHS = {"title": {"text": "epoch"}, "zeroline": False, "tickformat": "d"}
+
+
+def curves_figure(arms: Arms, tasks: Sequence[str], looks: Looks) -> Figure | None:
+    """Return the curves of the arms' models: mean of the tasks, each task, and the train loss."""
+    models = [(arm.trial, arm.epoch) for arm in arms.all if arm.trial is not None]
+    if not models:
+        return None
+    axes = {"xaxis": _EPOCHS, "yaxis": percent_axis("dev score")}
+    views = [View("mean of the tasks", _curves(models, None, looks), axes)]
+    views += [View(task, _curves(models, task, looks), axes) for task in tasks]
+    losses = [_loss(trial, looks) for trial, _ in models]
+    views.append(View("train loss", losses, {**axes, "yaxis": {"title": {"text": "train loss"}}}))
+    return Figure(
+        name="curves",
+        title="Learning curves of the best of each structure",
+        words="Dev score after each epoch; a ring marks the epoch that was chosen, by the mean of "
+        "the tasks.",
+        views=views,
+        choose="Of",
+        columns={"x": "epoch", "y": "value"},
+    )
+
+
+def history_figure(trials: Sequence[TrialRecord], looks: Looks) -> Figure | None:
+    """Return how the search went: the best score of each trial, in their order, and the record."""
+    scored = [trial for trial in trials if "average" in trial.best]
+    if not scored:
+        return None
+    traces: list[Trace] = []
+    for name in looks.names:
+        mine = [trial for trial in scored if trial.structure == name]
+        if mine:
+            symbols = [
+                looks.symbol(name) + ("-open" if trial.state == "stopped" else "") for trial in mine
+            ]
+            traces.append(
+                {
+                    "type": "scatter", "mode": "markers", "name": SHORT.get(name, plain(name)),
+                    "x": [trial.number for trial in mine],
+                    "y": hundredths([trial.best["average"].score for trial in mine]),
+                    "text": [plain(trial.id) for trial in mine],
+                    "hovertemplate": "%{text}: %{y:.1f}<extra></extra>",
+                    "marker": looks.marker(name, size=8, symbol=symbols),
+                }  # fmt: skip
+            )
+    best, record = 0.0, []
+    for trial in scored:
+        best = max(best, trial.best["average"].score)
+        record.append(best)
+    line = {
+        "type": "scatter", "mode": "lines", "name": "best so far", "hoverinfo": "skip",
+        "x": [trial.number for trial in scored], "y": hundredths(record),
+        "line": {"color": INK, "width": 1.5, "shape": "hv"},
+    }  # fmt: skip
+    layout = {"xaxis": {"title": {"text": "trial"}, "zeroline": False, "tickformat": "d"}}
+    layout["yaxis"] = percent_axis("dev, mean of the tasks")
+    return Figure(
+        name="history",
+        title="Trial by trial",
+        words="Best dev mean of each trial in the order they were proposed; hollow ones were "
+        "stopped early.",
+        views=[View("", [line, *traces], layout)],
+        columns={"x": "trial_number", "y": "dev_mean_percent"},
+    )
+
+
+def all_curves_figure(trials: Sequence[TrialRecord], looks: Looks) -> Figure | None:
+    """Return the mean dev score of every trial by epoch, one line each."""
+    traces: list[Trace] = []
+    for name in looks.names:
+        mine = [trial for trial in trials if trial.structure == name and trial.reports]
+        if mine:
+            traces.append(_bundle(mine, name, looks))
+    if not traces:
+        return None
+    return Figure(
+        name="all-curves",
+        title="Learning curves of all trials",
+        words="Mean dev score after each epoch; lines end where a trial was stopped or failed.",
+        views=[View("", traces, {"xaxis": _EPOCHS, "yaxis": percent_axis("dev mean")})],
+        columns={"x": "epoch", "y": "dev_mean_percent"},
+    )
+
+
+def _bundle(trials: Sequence[TrialRecord], name: str, looks: Looks) -> Trace:
+    """Return the curves of all trials of a structure as one trace, with gaps between them."""
+    epochs: list[int | None] = []
+    scores: list[float | None] = []
+    ids: list[str] = []
+    for trial in trials:
+        epochs += [*(report.epoch for report in trial.reports), None]
+        scores += [*(report.average for report in trial.reports), None]
+        ids += [plain(trial.id)] * (len(trial.reports) + 1)
+    lonely = all(len(trial.reports) == 1 for trial in trials)
+    return {
+        "type": "scatter", "mode": "markers" if lonely else "lines", "x": epochs,
+        "y": hundredths(scores), "name": SHORT.get(name, plain(name)), "text": ids,
+        "line": {"color": looks.colour(name), "width": 1.2}, "opacity": 0.7,
+        "marker": {"color": looks.colour(name)}, "connectgaps": False,
+        "hovertemplate": "%{text}, epoch %{x}: %{y:.1f}<extra></extra>",
+    }  # fmt: skip
+
+
+def _curves(
+    models: Sequence[tuple[TrialRecord, int | None]], task: str | None, looks: Looks
+) -> list[Trace]:
+    traces: list[Trace] = []
+    for trial, epoch in models:
+        scores = [_score(report, task) for report in trial.reports]
+        epochs = [report.epoch for report in trial.reports]
+        name, label = trial.structure, SHORT.get(trial.structure, plain(trial.structure))
+        traces.append(
+            {
+                "type": "scatter", "mode": "lines+markers", "name": f"{label} ({plain(trial.id)})",
+                "legendgroup": name, "x": epochs, "y": hundredths(scores),
+                "line": {"color": looks.colour(name), "width": 2},
+                "marker": looks.marker(name, size=6),
+                "hovertemplate": f"{label}, epoch %{{x}}: %{{y:.1f}}<extra></extra>",
+            }  # fmt: skip
+        )
+        chosen = [score for at, score in zip(epochs, scores, strict=True) if at == epoch]
+        if chosen:
+            traces.append(ring(epoch, chosen[0], legendgroup=name))
+    return traces
+
+
+def ring(epoch: int | None, score: float, **more: object) -> Trace:
+    """Return the mark around the epoch that was chosen."""
+    return {
+        "type": "scatter", "mode": "markers", "x": [epoch], "y": hundredths([score]),
+        "marker": {"symbol": "circle-open", "size": 15, "color": INK, "line": {"width": 2}},
+        "showlegend": False, "hoverinfo": "skip", "name": "chosen", **more,
+    }  # fmt: skip
+
+
+def _loss(trial: TrialRecord, looks: Looks) -> Trace:
+    name = trial.structure
+    label = SHORT.get(name, plain(name))
+    return {
+        "type": "scatter", "mode": "lines+markers", "name": f"{label} ({plain(trial.id)})",
+        "x": [report.epoch for report in trial.reports],
+        "y": [round(r.loss, 4) if r.loss == r.loss else None for r in trial.reports],
+        "line": {"color": looks.colour(name), "width": 2}, "marker": looks.marker(name, size=6),
+        "hovertemplate": f"{label}, epoch %{{x}}: %{{y:.3f}}<extra></extra>",
+    }  # fmt: skip
+
+
+def _score(report: Report, task: str | None) -> float:
+    return report.average if task is None else report.scores.get(task, float("nan"))

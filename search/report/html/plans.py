@@ -1,0 +1,89 @@
+"""The plans of the winners as pictures: layers by tasks, a colour and a number for each bank."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from mtl_core.errors import ConfigError
+from mtl_core.model.drawing import plan_svg
+from mtl_core.model.plan import SharingPlan
+from mtl_core.model.structures import build_plan
+from mtl_core.training.config import TrialConfig
+from search.report.findings import AVERAGE, STRUCTURE, TASK
+from search.record import StudyRecord
+from search.report.wording import depth_in_words
+from search.trial_record import TrialRecord
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A plan, and what it is the best for.
+
+    Args:
+        name: For ids and file names: letters, digits and hyphens.
+        title: The structure and where its tasks part.
+        uses: "the average", and names of tasks.
+    """
+
+    name: str
+    title: str
+    trials: tuple[str, ...]
+    uses: tuple[str, ...]
+    structures: tuple[str, ...]
+    plan: SharingPlan
+    svg: Markup
+
+
+def plan_of(trial: TrialRecord, n_tasks: int) -> SharingPlan | None:
+    """Return the plan of a trial; None where its structure is not one of this version."""
+    try:
+        config = TrialConfig.from_dict(trial.config)
+        layers, cls = config.encoder.n_layers, config.encoder.brings_cls
+        return build_plan(config.sharing, n_tasks, layers, text_cls=cls)
+    except (ConfigError, ValueError):  # pydantic's errors are ValueErrors
+        return None
+
+
+def pictures(record: StudyRecord) -> list[Picture]:
+    """Return the plans of what leads, equal ones once, that of the average first."""
+    found: dict[str, tuple[SharingPlan, TrialRecord, list[str], list[str]]] = {}
+    for objective, leader in _in_order(record):
+        trial = record.trials[leader]
+        plan = plan_of(trial, len(record.tasks))
+        if plan is None:
+            continue
+        known = found.setdefault(plan.digest(), (plan, trial, [], []))
+        known[2].append(objective)
+        known[3].append(trial.id)
+    return [_picture(record.tasks, *of) for of in found.values()]
+
+
+def _in_order(record: StudyRecord) -> list[tuple[str, str]]:
+    leaders = record.leaders()
+    names = [AVERAGE, *(TASK + task for task in record.tasks)]
+    names += [name for name in leaders if name.startswith(STRUCTURE)]
+    return [(name, leaders[name].trial) for name in names if name in leaders]
+
+
+def _picture(
+    tasks: Sequence[str],
+    plan: SharingPlan,
+    trial: TrialRecord,
+    objectives: Sequence[str],
+    trials: Sequence[str],
+) -> Picture:
+    uses = ["the average"] if AVERAGE in objectives else []
+    of_tasks = [name.removeprefix(TASK) for name in objectives if name.startswith(TASK)]
+    uses += ["every task"] if 1 < len(tasks) == len(of_tasks) else of_tasks
+    return Picture(
+        name=f"plan-{plan.digest()}",
+        title=f"{trial.structure}, {depth_in_words(trial)}",
+        trials=tuple(dict.fromkeys(trials)),
+        uses=tuple(uses),
+        structures=tuple(
+            name.removeprefix(STRUCTURE) for name in objectives if name.startswith(STRUCTURE)
+        ),
+        plan=plan,
+        svg=Markup(plan_svg(plan, tasks)),  # noqa: S704 - it escapes the names
+    )
