@@ -26,6 +26,7 @@ BASELINES = {
     "majority": "always the most frequent label",
 }
 WIDTH = 100
+NOTHING = "–"
 VERDICTS = {1: "better", -1: "worse", 0: "no difference seen"}
 # An underscore between letters is no emphasis, and `health_care` reads better without strokes.
 _SPECIAL = re.compile(r"([\\`*{}\[\]<>#|~!&$]|(?<![^\W_])_|_(?![^\W_]))")
@@ -165,7 +166,7 @@ def settings(values: Mapping[str, Any], *, leave_out: Sequence[str] = ()) -> str
 def value_in_words(value: Any) -> str:
     """Return a value of a configuration: numbers short, nothing as a dash, lists as JSON."""
     if value is None:
-        return "–"
+        return NOTHING
     if isinstance(value, float):
         return _short(value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

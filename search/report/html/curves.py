@@ -67,7 +67,7 @@ def history_figure(trials: Sequence[TrialRecord], looks: Looks) -> Figure | None
         best = max(best, trial.best["average"].score)
         record.append(best)
     line = {
-        "type": "scatter", "mode": "lines", "name": "best so far", "hoverinfo": "skip",
+        "type": "scatter", "mode": "lines", "name": "best so far", "hoverinfo": "skip", "showlegend": False,
         "x": [trial.number for trial in scored], "y": hundredths(record),
         "line": {"color": INK, "width": 1.5, "shape": "hv"},
     }  # fmt: skip
@@ -76,8 +76,8 @@ def history_figure(trials: Sequence[TrialRecord], looks: Looks) -> Figure | None
     return Figure(
         name="history",
         title="Trial by trial",
-        words="Best dev mean of each trial in the order they were proposed; hollow ones were "
-        "stopped early.",
+        words="Best dev mean of each trial in the order they were proposed, and the best so far; "
+        "hollow ones were stopped early.",
         views=[View("", [line, *traces], layout)],
         columns={"x": "trial_number", "y": "dev_mean_percent"},
     )

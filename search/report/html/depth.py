@@ -96,6 +96,7 @@ def _lines(
         "type": "scatter", "mode": "markers", "name": SHORT.get(name, plain(name)),
         "legendgroup": name, "showlegend": False, "opacity": 0.45,
         "x": [round(depth + shift, 2) for depth, _ in rest],
+        "customdata": [depth for depth, _ in rest],
         "y": hundredths([trial.best[AVERAGE].score for _, trial in rest]),
         "text": [_hover(trial) for _, trial in rest], "hovertemplate": "%{text}<extra></extra>",
         "marker": looks.marker(name, size=6, symbol=hollow),
@@ -105,6 +106,7 @@ def _lines(
     line: dict[str, Any] = {
         "type": "scatter", "mode": "lines+markers", "name": SHORT.get(name, plain(name)),
         "legendgroup": name, "x": [round(depth + shift, 2) for depth in order],
+        "customdata": order,
         "y": hundredths([best[depth].best[AVERAGE].score for depth in order]),
         "text": [_hover(best[depth]) for depth in order],
         "hovertemplate": "%{text}<extra></extra>",

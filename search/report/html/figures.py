@@ -40,6 +40,7 @@ class Figure:
         height: In pixels.
         min_width: Below it the figure scrolls sideways.
         columns: Names of what x, y and z hold, for the CSV.
+        table: The CSV itself, heads first, where traces do not say it all.
     """
 
     name: str
@@ -50,11 +51,14 @@ class Figure:
     height: int = 380
     min_width: int = 0
     columns: Mapping[str, str] = field(default_factory=dict)
+    table: Sequence[Sequence[Any]] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return what the page's script needs, as JSON values."""
         views = [{"label": v.label, "data": list(v.data), "layout": v.layout} for v in self.views]
-        return {"views": views, "columns": self.columns, "height": self.height}
+        found = {"title": self.title, "views": views, "columns": self.columns}
+        found |= {"height": self.height, "table": self.table}
+        return found
 
 
 def plain(text: object) -> str:

@@ -52,7 +52,7 @@ def front_figure(trials: Sequence[TrialRecord], looks: Looks) -> Figure | None:
             )
     best = pareto(points)
     line = {
-        "type": "scatter", "mode": "lines+markers", "name": "not beaten on both",
+        "type": "scatter", "mode": "lines+markers", "name": "not beaten on both", "showlegend": False,
         "x": hundredths([points[at][0] for at in best]),
         "y": hundredths([points[at][1] for at in best]),
         "line": {"color": INK, "width": 1.5, "dash": "dash"}, "hoverinfo": "skip",

@@ -5,7 +5,6 @@ through the templates' escaping, through `json_for_script`, or, in figures, thro
 """
 
 from functools import cache
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -14,7 +13,6 @@ from search.report.headline import Marks, answer, basis
 from search.report.html.comparison import comparison
 from search.report.html.details import details
 from search.report.html.embedding import json_for_script, plotly, scripts, styles
-from search.report.html.figures import Figure
 from search.report.html.material import Material
 from search.report.html.sections import Section, sections
 from search.report.html.wording import FILTERS
@@ -48,15 +46,11 @@ def _data(material: Material, found: list[Section]) -> Markup:
     return json_for_script(
         {
             "study": material.name,
-            "figures": {figure.name: _described(figure) for figure in figures},
+            "figures": {figure.name: figure.as_dict() for figure in figures},
             "trials": details(material.findings, material.arms),
             "arms": {name: material.looks.number(name) for name in material.looks.names},
         }
     )
-
-
-def _described(figure: Figure) -> dict[str, Any]:
-    return {**figure.as_dict(), "title": figure.title}
 
 
 def _named(sentence: str) -> Markup:

@@ -7,7 +7,7 @@ dendrogram, so that groups are blocks. Blue helps (or is alike), orange hurts.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from search.report.html.figures import INK, MUTED, Figure, Trace, View, plain, short, ticks
+from search.report.html.figures import INK, Figure, Trace, View, plain, short, ticks
 
 ROUTES = {
     "look_ahead": ("a step on the row's task, fall of the column's loss", "look-ahead"),
@@ -33,7 +33,7 @@ def affinity_figures(found: Mapping[str, Any]) -> list[Figure]:
             label = f"{route_name(name)}, {layer}"
             matrices.append(View(label, [_matrix(matrix, tasks, order)], _axes(tasks, order)))
         if drawn is not None:
-            trees.append(View(route_name(name), _branches(drawn), _tree_axes(tasks, order)))
+            trees.append(View(route_name(name), _branches(drawn), _tree_axes(tasks, drawn)))
     size = min(230 + 26 * len(tasks), 900)
     figures = [
         Figure(
@@ -57,7 +57,7 @@ def affinity_figures(found: Mapping[str, Any]) -> list[Figure]:
                 views=trees,
                 choose="By",
                 height=min(130 + 22 * len(tasks), 1500),
-                columns={"x": "distance", "y": "place"},
+                columns={"x": "distance", "y": "task"},
             )
         )
     return figures
@@ -155,11 +155,13 @@ def _branches(drawn: Mapping[str, Any]) -> list[Trace]:
     ]
 
 
-def _tree_axes(tasks: Sequence[str], order: list[int]) -> dict[str, Any]:
+def _tree_axes(tasks: Sequence[str], drawn: Mapping[str, Any]) -> dict[str, Any]:
+    order = list(drawn["leaves"])
+    furthest = max(height for heights in drawn["dcoord"] for height in heights)
     axis = {**ticks([tasks[at] for at in order]), "showgrid": False}
     axis["range"] = [len(order) - 0.5, -0.5]
     return {
-        "xaxis": {"title": {"text": "distance", "font": {"color": MUTED}}, "rangemode": "tozero"},
+        "xaxis": {"title": {"text": "distance"}, "range": [0, 1.04 * furthest or 1]},
         "yaxis": axis,
         "showlegend": False,
     }

@@ -7,7 +7,7 @@ from typing import Any
 from search.report.findings import AVERAGE
 from search.report.html.figures import Figure, Looks, Trace, View, hundredths, percent_axis, plain
 from search.report.html.trials import ABSENT, MAX_KEYS, Column, decades
-from search.report.wording import SHORT
+from search.report.wording import NOTHING, SHORT, value_in_words
 from search.trial_record import TrialRecord
 
 _SPREAD = 0.32  # how far trials of one option stand apart, so that none hides another
@@ -49,7 +49,20 @@ def parallel_figure(columns: Sequence[Column], trials: Sequence[TrialRecord]) ->
         views=[View("", [trace], {"margin": {"t": 90, "l": left, "r": 60, "b": 30}})],
         height=460,
         min_width=120 * len(dimensions),
+        table=_table(columns, trials, scores),
     )
+
+
+def _table(
+    columns: Sequence[Column], trials: Sequence[TrialRecord], scores: Sequence[float | None]
+) -> list[list[Any]]:
+    """Return all trials with the values of their settings, as they were given."""
+    heads = ["trial", *(column.key for column in columns), "dev_mean_percent"]
+    rows = [
+        [trial.id, *(value_in_words(trial.values.get(c.key)) for c in columns), score]
+        for trial, score in zip(trials, scores, strict=True)
+    ]
+    return [heads, *([None if cell == NOTHING else cell for cell in row] for row in rows)]
 
 
 def _slice(at: int, column: Column, trials: Sequence[TrialRecord], looks: Looks) -> Figure:

@@ -3,6 +3,7 @@
 // before the page is printed.
 
 const PLOT = { displayModeBar: false, responsive: true, displaylogo: false };
+const PAPER_WIDTH = 660; // of A4 and letter between the margins
 const shownView = new Map(); // figure -> which of its views
 const drawnPlots = new Set();
 
@@ -10,7 +11,7 @@ function drawFigure(plot) {
   const name = plot.dataset.figure;
   const view = DATA.figures[name].views[shownView.get(name) ?? 0];
   const { data, layout } = themed(view);
-  if (onPaper) layout.width = 680;
+  if (onPaper) layout.width = plot.closest(".slices") ? PAPER_WIDTH / 2 - 12 : PAPER_WIDTH;
   drawnPlots.add(plot);
   Plotly.react(plot, data, layout, PLOT);
   if (data[0]?.type === "parcoords" && !plot.dataset.brushes) {

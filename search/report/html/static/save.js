@@ -33,16 +33,6 @@ function tickText(axis, value) {
   return unescaped(at < 0 || value === null ? value : axis.ticktext[at]);
 }
 
-function parallelRows(trace) {
-  const heads = trace.dimensions.map((dimension) => unescaped(dimension.label));
-  const rows = trace.dimensions[0].values.map((_, row) =>
-    trace.dimensions.map((dimension) => {
-      const at = dimension.tickvals ? dimension.tickvals.indexOf(dimension.values[row]) : -1;
-      return at < 0 ? dimension.values[row] : unescaped(dimension.ticktext[at]);
-    }));
-  return [heads, ...rows];
-}
-
 function heatRows(trace, columns) {
   const heads = [columns.y ?? "row", columns.x ?? "column", columns.z ?? "value"];
   const rows = trace.z.flatMap((line, i) =>
@@ -65,22 +55,22 @@ function pointRows(view, columns) {
       });
       const text = Array.isArray(trace.text) ? unescaped(trace.text[at]) : "";
       const places = [tickText(view.layout?.xaxis, x), tickText(view.layout?.yaxis, y)];
+      if (trace.customdata) places[0] = trace.customdata[at]; // where the trace stands a bit aside
       return [unescaped(trace.name ?? ""), ...places, ...ends, text];
     }).filter(Boolean));
   return [["series", columns.x ?? "x", columns.y ?? "y", ...extra, "label"], ...rows];
 }
 
-function figureAsCsv(view, columns) {
-  const first = view.data[0];
-  const rows = first.type === "parcoords" ? parallelRows(first)
-    : first.type === "heatmap" ? heatRows(first, columns) : pointRows(view, columns);
+function figureAsCsv({ columns, table }, view) {
+  const ofTraces = view.data[0].type === "heatmap" ? heatRows(view.data[0], columns) : pointRows(view, columns);
+  const rows = table.length ? table : ofTraces;
   return rows.map(csvLine).join("\r\n") + "\r\n";
 }
 
 async function saveFigure(name, kind, shown) {
   const figure = DATA.figures[name];
   const view = figure.views[shown];
-  if (kind === "csv") return downloadText(fileName(name, "csv"), figureAsCsv(view, figure.columns), "text/csv");
+  if (kind === "csv") return downloadText(fileName(name, "csv"), figureAsCsv(figure, view), "text/csv");
   const drawn = themed(view, { forFile: true });
   drawn.layout.title = { text: figure.title, x: 0.02, xanchor: "left", font: { size: 15 } };
   drawn.layout.margin = { ...drawn.layout.margin, t: (drawn.layout.margin.t ?? 14) + 60 };

@@ -50,7 +50,7 @@ function themed(view, { forFile = false } = {}) {
   const layout = filled(view.layout ?? {}, found);
   const coarse = window.matchMedia("(pointer: coarse)").matches;
   const base = {
-    paper_bgcolor: forFile ? found["$paper"] : "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    paper_bgcolor: found["$paper"], plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: "system-ui, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif", size: 13, color: found["$ink"] },
     margin: { l: 52, r: 14, t: 14, b: 46 }, hovermode: "closest", dragmode: coarse ? false : "zoom",
     hoverlabel: { font: { size: 13 } },
