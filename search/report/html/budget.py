@@ -37,8 +37,8 @@ def facts(record: StudyRecord, settings: SearchConfig) -> list[Fact]:
     epochs = sum(len(trial.reports) for trial in trials)
     asked = sum(int(trial.config["training"]["epochs"]) for trial in ended)
     trained = sum(len(trial.reports) for trial in ended)
-    share = f"{100 * stopped / len(ended):.0f} % of those that ended" if ended else ""
-    saved = f"{100 * (1 - trained / asked):.0f} % fewer than all to their end" if asked else ""
+    share = f"{100 * stopped / len(ended):.0f}% of those that ended" if ended else ""
+    saved = f"{100 * (1 - trained / asked):.0f}% fewer than all to their end" if asked else ""
     hours, unit = device_hours(trials, settings)
     found = [
         Fact("trials", f"{len(trials):,}", f"of {settings.trials:,} asked for"),

@@ -67,7 +67,7 @@ def plain(text: object) -> str:
     return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def short(text: object, length: int = 24) -> str:
+def short(text: object, length: int = 28) -> str:
     """Return `text` for an axis, cut where it is long."""
     line = " ".join(str(text).split())
     return plain(line if len(line) <= length else line[: length - 1] + "…")

@@ -132,7 +132,7 @@ def _dimension(column: Column) -> dict[str, Any]:
     return {
         "label": plain(column.head),
         "values": [round(below if value is None else value, 6) for value in values],
-        "tickvals": marks,
+        "tickvals": [round(mark, 6) for mark in marks],
         "ticktext": texts,
     }
 

@@ -44,7 +44,7 @@ class StudyMaker:
         self.events.append({"event": event, "time": self.now, **fields})
         return self
 
-    def propose(self, structure: str, depth: int | None = None, **values: Any) -> "StudyMaker":
+    def propose(self, structure: str, depth: Any = None, **values: Any) -> "StudyMaker":
         number = sum(event["event"] == "proposed" for event in self.events) + 1
         sharing = {"structure": structure, "divergence_depth": depth}
         config = TrialConfig.from_dict({"sharing": sharing}).as_dict()
@@ -58,7 +58,7 @@ class StudyMaker:
         ).add("started", trial=trial, attempt=1, worker="w")  # fmt: skip
 
     def train(
-        self, structure: str, scores: Sequence[float], depth: int | None = None, **values: Any
+        self, structure: str, scores: Sequence[float], depth: Any = None, **values: Any
     ) -> "StudyMaker":
         """One trial of one epoch with these dev scores, finished."""
         self.propose(structure, depth, **values)
@@ -128,7 +128,7 @@ def maker() -> StudyMaker:
     return StudyMaker()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_study() -> type[StudyMaker]:
     """Makes an empty study of the tasks that are named."""
     return StudyMaker

@@ -3,7 +3,7 @@
 // drawn: a colour "$name" is the style sheet's --name. Files that are saved are always light.
 
 const LIGHT_SCALES = {
-  "$sequential": [[0, "#cfd8e3"], [0.4, "#8fb4d6"], [0.7, "#2f7fc1"], [0.9, "#0a4a8c"], [1, "#062a57"]],
+  "$sequential": [[0, "#b3c2d2"], [0.4, "#83acd1"], [0.7, "#2f7fc1"], [0.9, "#0a4a8c"], [1, "#062a57"]],
   "$sequential-low": [[0, "#f3f6f9"], [0.35, "#a9cbe3"], [0.7, "#3c88bd"], [1, "#08306b"]],
   "$diverging": [[0, "#b35806"], [0.25, "#f1a340"], [0.5, "#f7f7f7"], [0.75, "#67a9cf"], [1, "#01579b"]],
 };
