@@ -69,9 +69,7 @@ def data_notes(audit: Mapping[str, Any]) -> list[str]:
             f"{file}: {count(lines, 'line')} not UTF-8, read as Latin-1"
             for file, lines in task["undecodable"].items()
         ]
-        notes += [
-            f"{row['file']}, line {row['line']}: {row['message']}" for row in task["dropped"]
-        ]
+        notes += [f"{row['file']}, line {row['line']}: {row['message']}" for row in task["dropped"]]
         notes += task["cut_from_train"]
         notes += [f"{remark['file']}: {remark['message']}" for remark in task.get("remarks", ())]
     return notes

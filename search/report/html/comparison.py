@@ -41,7 +41,11 @@ def comparison(findings: Findings) -> Comparison | None:
     best = findings.average
     if best is None:
         return None
-    lines = [line for name, other in _rivals(findings, best) if (line := _line(findings, best, name, other))]
+    lines = [
+        line
+        for name, other in _rivals(findings, best)
+        if (line := _line(findings, best, name, other))
+    ]
     if not lines:
         return None
     lowest = min(0.0, *(100 * line.test.low for line in lines))
@@ -65,4 +69,6 @@ def _line(findings: Findings, best: Tested, name: str, other: Tested) -> Line | 
     if found.test is None:
         return None
     unseen = interval(found.unseen) if findings.has_seen_rows else ""
-    return Line(name, signed(found.dev), found.test, interval(found.test), verdict(found.test), unseen)
+    return Line(
+        name, signed(found.dev), found.test, interval(found.test), verdict(found.test), unseen
+    )

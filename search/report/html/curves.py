@@ -54,7 +54,9 @@ def history_figure(trials: Sequence[TrialRecord], looks: Looks) -> Figure | None
             ]
             traces.append(
                 {
-                    "type": "scatter", "mode": "markers", "name": SHORT.get(name, plain(name)),
+                    "type": "scatter",
+                    "mode": "markers",
+                    "name": SHORT.get(name, plain(name)),
                     "x": [trial.number for trial in mine],
                     "y": hundredths([trial.best["average"].score for trial in mine]),
                     "text": [plain(trial.id) for trial in mine],
@@ -130,8 +132,12 @@ def _curves(
         name, label = trial.structure, SHORT.get(trial.structure, plain(trial.structure))
         traces.append(
             {
-                "type": "scatter", "mode": "lines+markers", "name": f"{label} ({plain(trial.id)})",
-                "legendgroup": name, "x": epochs, "y": hundredths(scores),
+                "type": "scatter",
+                "mode": "lines+markers",
+                "name": f"{label} ({plain(trial.id)})",
+                "legendgroup": name,
+                "x": epochs,
+                "y": hundredths(scores),
                 "line": {"color": looks.colour(name), "width": 2},
                 "marker": looks.marker(name, size=6),
                 "hovertemplate": f"{label}, epoch %{{x}}: %{{y:.1f}}<extra></extra>",

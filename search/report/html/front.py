@@ -42,7 +42,9 @@ def front_figure(trials: Sequence[TrialRecord], looks: Looks) -> Figure | None:
             ]
             traces.append(
                 {
-                    "type": "scatter", "mode": "markers", "name": SHORT.get(name, plain(name)),
+                    "type": "scatter",
+                    "mode": "markers",
+                    "name": SHORT.get(name, plain(name)),
                     "x": hundredths([points[at][0] for at in mine]),
                     "y": hundredths([points[at][1] for at in mine]),
                     "text": [f"{plain(whole[at][0].id)}, worst: {plain(worst[at])}" for at in mine],

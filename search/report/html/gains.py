@@ -6,7 +6,11 @@ from search.report.findings import SINGLE_TASK, Comparison, Findings, Tested
 from search.report.html.figures import INK, Figure, Trace, View, hundredths, short, ticks
 from search.report.wording import SHORT, VERDICTS
 
-_LOOKS = {1: ("$better", "triangle-right"), -1: ("$worse", "triangle-left"), 0: ("$muted", "circle")}
+_LOOKS = {
+    1: ("$better", "triangle-right"),
+    -1: ("$worse", "triangle-left"),
+    0: ("$muted", "circle"),
+}
 
 
 def shared_model(findings: Findings) -> Tested | None:
@@ -21,14 +25,20 @@ def gains_figure(findings: Findings) -> Figure | None:
     if single is None or shared is None:
         return None
     found = [(task, findings.compare(shared, single, [task])) for task in findings.tasks]
-    known = sorted(((t, c) for t, c in found if c.test is not None), key=lambda pair: _mean(pair[1]))
+    known = sorted(
+        ((t, c) for t, c in found if c.test is not None), key=lambda pair: _mean(pair[1])
+    )
     if not known:
         return None
     places = {task: at for at, (task, _) in enumerate(known)}
     traces = [_points(known, places, sign) for sign in (1, 0, -1)]
     name = SHORT.get(shared.structure or "", shared.structure)
     layout = {
-        "xaxis": {"title": {"text": f"{name} less single-task, points on test"}, "rangemode": "tozero", "zeroline": True},
+        "xaxis": {
+            "title": {"text": f"{name} less single-task, points on test"},
+            "rangemode": "tozero",
+            "zeroline": True,
+        },
         "yaxis": {**ticks([short(task) for task in places]), "range": [-0.7, len(places) - 0.3]},
     }
     layout["yaxis"]["ticktext"] = [short(task) for task in places]

@@ -10,8 +10,8 @@ from mtl_core.model.drawing import plan_svg
 from mtl_core.model.plan import SharingPlan
 from mtl_core.model.structures import build_plan
 from mtl_core.training.config import TrialConfig
-from search.report.findings import AVERAGE, STRUCTURE, TASK
 from search.record import StudyRecord
+from search.report.findings import AVERAGE, STRUCTURE, TASK
 from search.report.wording import depth_in_words
 from search.trial_record import TrialRecord
 
@@ -85,5 +85,5 @@ def _picture(
             name.removeprefix(STRUCTURE) for name in objectives if name.startswith(STRUCTURE)
         ),
         plan=plan,
-        svg=Markup(plan_svg(plan, tasks)),  # noqa: S704 - it escapes the names
+        svg=Markup(plan_svg(plan, tasks)),
     )

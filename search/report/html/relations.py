@@ -28,7 +28,9 @@ def affinity_figures(found: Mapping[str, Any]) -> list[Figure]:
         linkage = (groups.get(name) or {}).get("linkage")
         drawn = _drawn(linkage, tasks)
         order = list(range(len(tasks))) if drawn is None else list(drawn["leaves"])
-        matrices.append(View(route_name(name), [_matrix(route["matrix"], tasks, order)], _axes(tasks, order)))
+        matrices.append(
+            View(route_name(name), [_matrix(route["matrix"], tasks, order)], _axes(tasks, order))
+        )
         for layer, matrix in zip(route.get("layers", ()), route.get("by_layer", ()), strict=False):
             label = f"{route_name(name)}, {layer}"
             matrices.append(View(label, [_matrix(matrix, tasks, order)], _axes(tasks, order)))
@@ -107,7 +109,9 @@ def agreements(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _matrix(matrix: Sequence[Sequence[float | None]], tasks: Sequence[str], order: list[int]) -> Trace:
+def _matrix(
+    matrix: Sequence[Sequence[float | None]], tasks: Sequence[str], order: list[int]
+) -> Trace:
     """Return the heat map, the first task on top; of a task to itself it says nothing."""
     rows = [[None if i == j else _rounded(matrix[i][j]) for j in order] for i in order]
     known = [abs(value) for row in rows for value in row if value is not None]
@@ -150,9 +154,7 @@ def _branches(drawn: Mapping[str, Any]) -> list[Trace]:
         x += [*(round(height, 5) for height in heights), None]
         y += [*(place / 10 - 0.5 for place in places), None]
     line = {"color": INK, "width": 1.8}
-    return [
-        {"type": "scatter", "mode": "lines", "x": x, "y": y, "line": line, "hoverinfo": "skip"}
-    ]
+    return [{"type": "scatter", "mode": "lines", "x": x, "y": y, "line": line, "hoverinfo": "skip"}]
 
 
 def _tree_axes(tasks: Sequence[str], drawn: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,7 +180,11 @@ def _example(number: int, one: Mapping[str, Any]) -> View:
         "hovertemplate": "%{customdata[0]} → %{customdata[1]}: %{z:.3f}<extra></extra>",
     }  # fmt: skip
     layout = {
-        "xaxis": {**ticks([short(w, 16) for w in one["words"]]), "tickangle": -60, "showgrid": False},
+        "xaxis": {
+            **ticks([short(w, 16) for w in one["words"]]),
+            "tickangle": -60,
+            "showgrid": False,
+        },
         "yaxis": {**ticks(one["tokens"]), "autorange": "reversed", "showgrid": False},
     }
     layout["xaxis"]["ticktext"] = [short(word, 16) for word in one["words"]]

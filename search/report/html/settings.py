@@ -90,7 +90,9 @@ def _slice(at: int, column: Column, trials: Sequence[TrialRecord], looks: Looks)
         name=f"slice-{at}",
         title=column.key,
         words=words,
-        views=[View("", traces, {"xaxis": axis, "yaxis": percent_axis("dev"), "showlegend": False})],
+        views=[
+            View("", traces, {"xaxis": axis, "yaxis": percent_axis("dev"), "showlegend": False})
+        ],
         height=260,
         columns={"x": column.key, "y": "dev_mean_percent"},
     )

@@ -41,7 +41,25 @@ def sample_affinity(tasks: Sequence[str], trial: str = "t0003", seed: int = 0) -
         "layers": ["layer1", "layer2", "layer3"],
         "by_layer": [layer.tolist() for layer in layers],
     }
-    words = "this film is , against all that was said , a quiet joy from start to end".split()
+    words = [
+        "this",
+        "film",
+        "is",
+        ",",
+        "against",
+        "all",
+        "that",
+        "was",
+        "said",
+        ",",
+        "a",
+        "quiet",
+        "joy",
+        "from",
+        "start",
+        "to",
+        "end",
+    ]
     tokens = list(tasks)
     return {
         "tasks": list(tasks),
@@ -64,7 +82,9 @@ def find_chromium() -> str | None:
     """Return the Chromium that the variable names, playwright's own, or one on the path."""
     if os.environ.get(VARIABLE):
         return os.environ[VARIABLE]
-    own = sorted(Path("~/.cache/ms-playwright").expanduser().glob("chromium-*/chrome-linux*/chrome"))
+    own = sorted(
+        Path("~/.cache/ms-playwright").expanduser().glob("chromium-*/chrome-linux*/chrome")
+    )
     found = [str(path) for path in own if path.is_file()]
     return found[-1] if found else shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -97,7 +117,9 @@ def _groups(tasks: Sequence[str], affinity: Any) -> dict[str, Any]:
     np.fill_diagonal(distance, 0)
     tree = linkage(squareform(distance, checks=False), "average")
     of = fcluster(tree, 2, "maxclust")
-    groups = [[task for task, at in zip(tasks, of, strict=True) if at == g] for g in sorted(set(of))]
+    groups = [
+        [task for task, at in zip(tasks, of, strict=True) if at == g] for g in sorted(set(of))
+    ]
     return {"linkage": tree.tolist(), "groups": groups}
 
 

@@ -123,7 +123,9 @@ def test_a_click_on_a_number_shows_its_configuration_and_its_curve(
 ) -> None:
     found = opened(material)
 
-    found.page.locator('#table-arms button.cell[data-arm="layerwise_implicit"][data-task="films"]').click()
+    found.page.locator(
+        '#table-arms button.cell[data-arm="layerwise_implicit"][data-task="films"]'
+    ).click()
 
     dialog = found.page.locator("dialog[open]")
     dialog.locator(".main-svg").first.wait_for()
@@ -161,7 +163,7 @@ def test_names_are_shown_and_not_run(
     assert sorted(ticks) == sorted(names)
     options = found.page.locator('select[data-views="curves"] option').all_text_contents()
     assert set(names) <= set(options)
-    found.page.locator(f"button.cell[data-arm='stack_cls']").first.click()
+    found.page.locator("button.cell[data-arm='stack_cls']").first.click()
     assert f"stack_cls on {EVIL}" in found.page.locator("dialog[open]").inner_text()
     assert EVIL in found.page.locator("dialog[open] table").first.inner_text()
 
@@ -170,9 +172,7 @@ def test_numbers_of_figures_and_tables_can_be_saved(drawn: Opened) -> None:
     depth = list(csv.DictReader(io.StringIO(drawn.save('[data-for="depth"] [data-save="csv"]'))))
     assert {row["divergence_depth"] for row in depth[:40]} == {"0", "1", "2", "3"}
     best = [row for row in depth if row["dev_mean_percent low"]]
-    assert all(
-        float(row["dev_mean_percent low"]) < float(row["dev_mean_percent"]) for row in best
-    )
+    assert all(float(row["dev_mean_percent low"]) < float(row["dev_mean_percent"]) for row in best)
     table = list(csv.DictReader(io.StringIO(drawn.save('[data-csv="arms"]'))))
     assert [row["task"] for row in table] == ["books", "films", "mean"]
     assert float(table[0]["S-C low"]) < float(table[0]["S-C"]) == 0.775
@@ -222,14 +222,21 @@ def test_dark_and_light_follow_the_reader_s_setting(
 
 
 def test_on_a_phone_nothing_is_wider_than_the_screen(
-    opened: Callable[..., Opened], related: Material, make_study: Any, space: Space, affinity_of: Any
+    opened: Callable[..., Opened],
+    related: Material,
+    make_study: Any,
+    space: Space,
+    affinity_of: Any,
 ) -> None:
     names = [f"a_rather_long_name_of_a_task_without_any_space_{at}" for at in range(16)]
     study = make_study(names).train("single_task", (0.5,) * 16).train("stack_cls", (0.6,) * 16, 1)
     study.test("average", "t0002", (300,) * 16).test("structure:stack_cls", "t0002", (300,) * 16)
     study.test("structure:single_task", "t0001", (280,) * 16)
 
-    for material in (related, Material(Findings(study.record()), space, affinity=affinity_of(names))):
+    for material in (
+        related,
+        Material(Findings(study.record()), space, affinity=affinity_of(names)),
+    ):
         found = opened(material, viewport=PHONE, is_mobile=True, has_touch=True).draw_all()
         assert found.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 

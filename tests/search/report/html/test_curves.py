@@ -18,7 +18,9 @@ def test_curves_can_be_seen_by_mean_by_task_and_as_loss(whole: Any, valid: Any) 
     assert figure is not None
     valid(figure)
     assert [v.label for v in figure.views] == ["mean of the tasks", "books", "films", "train loss"]
-    films = {trace["name"]: trace["y"] for trace in figure.views[2].data if "hoverinfo" not in trace}
+    films = {
+        trace["name"]: trace["y"] for trace in figure.views[2].data if "hoverinfo" not in trace
+    }
     assert films == {"single (t0001)": [80.0], "S-C (t0002)": [84.0], "L-I (t0003)": [90.0]}
 
 
@@ -29,7 +31,11 @@ def test_the_chosen_epoch_is_ringed(whole: Any) -> None:
 
     assert figure is not None
     rings = [t for t in figure.views[0].data if t["marker"]["symbol"] == "circle-open"]
-    assert [(ring["x"], ring["y"]) for ring in rings] == [([1], [80.0]), ([1], [83.0]), ([1], [85.5])]
+    assert [(ring["x"], ring["y"]) for ring in rings] == [
+        ([1], [80.0]),
+        ([1], [83.0]),
+        ([1], [85.5]),
+    ]
 
 
 def test_all_trials_of_a_structure_are_one_line_with_gaps(many: Any, valid: Any) -> None:

@@ -11,7 +11,9 @@ def test_differences_are_sorted_and_sorted_out_by_verdict(whole: Any, valid: Any
 
     assert figure is not None
     valid(figure)
-    by_verdict = {t["name"]: list(zip(t["text"], t["x"], strict=True)) for t in figure.views[0].data}
+    by_verdict = {
+        t["name"]: list(zip(t["text"], t["x"], strict=True)) for t in figure.views[0].data
+    }
     assert by_verdict["better"] == [("films", 10.5)]
     assert by_verdict["worse"] == [("books", -2.5)]
     assert figure.views[0].layout["yaxis"]["ticktext"] == ["books", "films"]

@@ -88,9 +88,7 @@ def test_names_from_data_and_configuration_never_become_elements(
     assert len(re.findall("</script>", found)) == 3
 
 
-def test_before_the_first_trial_there_is_a_page_that_says_so(
-    make_study: Any, space: Space
-) -> None:
+def test_before_the_first_trial_there_is_a_page_that_says_so(make_study: Any, space: Space) -> None:
     text = page(Material(Findings(make_study().record()), space))
 
     assert "No answer: no trial has a dev score yet." in text

@@ -53,9 +53,7 @@ def test_the_page_is_written_in_time_and_memory_and_can_be_sent(material: Materi
     assert len(text.encode()) < PAGE_BYTES
 
 
-def test_the_page_loads_and_sorts_quickly(
-    browser: Any, material: Material, tmp_path: Path
-) -> None:
+def test_the_page_loads_and_sorts_quickly(browser: Any, material: Material, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     path.write_text(page(material), encoding="utf-8")
     tab = browser.new_page()
@@ -64,7 +62,9 @@ def test_the_page_loads_and_sorts_quickly(
     tab.goto(path.as_uri())
     tab.wait_for_selector("html[data-ready]")
     loaded = time.perf_counter() - began
-    sorting = "(() => { const t = performance.now(); sortBy(document.getElementById('table-arms'), 2);"
+    sorting = (
+        "(() => { const t = performance.now(); sortBy(document.getElementById('table-arms'), 2);"
+    )
     sorted_in = tab.evaluate(f"{sorting} return performance.now() - t; }})()") / 1000
     began = time.perf_counter()
     tab.evaluate("drawAll()")
