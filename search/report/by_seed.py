@@ -47,7 +47,7 @@ def confirmation_section(findings: Findings) -> str:
         "`search` is the dev score that the configuration had there, which flatters the best of "
         "many; `dev` and `test` are means over its runs.",
         table(HEAD, rows, text_columns=5),
-        _how_many(findings, found),
+        how_many(findings, found),
         _failures(findings),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -83,7 +83,7 @@ def _roles(subject: Subject) -> str:
     return ", ".join(escape(word) for word in dict.fromkeys(words)) or "–"
 
 
-def _how_many(findings: Findings, found: Confirmation) -> str:
+def how_many(findings: Findings, found: Confirmation) -> str:
     """Say by which rule some have more runs than others, and what the time allowed."""
     record = findings.record
     numbers = {len(subject.runs) for subject in found.subjects}

@@ -55,7 +55,7 @@ def comparison(findings: Findings, marks: Marks) -> str:
     if best is None:
         return ""
     rows = []
-    for label, other in _rivals(findings, best, marks):
+    for label, other in rivals(findings, best, marks):
         found = findings.compare(best, other)
         confirmed = findings.confirmation is not None
         cells = [signed(found.dev), interval(found.test)]
@@ -220,18 +220,19 @@ def _against_linear(findings: Findings, best: Tested, linear: Tested) -> tuple[s
     return text, False
 
 
-def _rivals(findings: Findings, best: Tested, marks: Marks) -> list[tuple[str, Tested]]:
-    rivals: list[tuple[str, Tested]] = []
+def rivals(findings: Findings, best: Tested, marks: Marks) -> list[tuple[str, Tested]]:
+    """Return what the best on average is held against, each with its name in words."""
+    found: list[tuple[str, Tested]] = []
     if best.structure == SINGLE_TASK and findings.sharing is not None:
         structure = marks.name(findings.sharing.structure or "")
-        rivals.append((f"best that shares ({structure})", findings.sharing))
+        found.append((f"best that shares ({structure})", findings.sharing))
     elif findings.single_task is not None:
-        rivals.append((marks.name(SINGLE_TASK), findings.single_task))
+        found.append((marks.name(SINGLE_TASK), findings.single_task))
     equal = findings.equal_weights
     if equal is not None and equal.trial is not best.trial:
-        rivals.append(("best with equal weights", equal))
+        found.append(("best with equal weights", equal))
     names = {TFIDF: "TF-IDF per task", TFIDF_POOLED: "TF-IDF pooled", "majority": "majority"}
-    rivals += [
+    found += [
         (label, findings.baselines[n]) for n, label in names.items() if n in findings.baselines
     ]
-    return rivals
+    return found

@@ -4,8 +4,8 @@ import json
 import shlex
 from typing import Any
 
-from search.report.findings import TASK
 from search.report.html.material import Material
+from search.report.tested import TASK
 from search.report.wording import count
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mtl_core.baselines import TFIDF, TFIDF_POOLED
-from search.report.findings import SINGLE_TASK, Findings, Tested
+from search.report.findings import Findings
+from search.report.headline import rivals
+from search.report.marks import PLAIN
 from search.report.statistics import Difference
+from search.report.tested import Tested
 from search.report.wording import interval, signed, verdict
-
-_NAMES = {TFIDF: "TF-IDF per task", TFIDF_POOLED: "TF-IDF pooled", "majority": "majority"}
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,8 @@ def comparison(findings: Findings) -> Comparison | None:
     best = findings.average
     if best is None:
         return None
-    lines = [
-        line
-        for name, other in _rivals(findings, best)
-        if (line := _line(findings, best, name, other))
-    ]
+    found = [_line(findings, best, name, other) for name, other in rivals(findings, best, PLAIN)]
+    lines = [line for line in found if line is not None]
     if not lines:
         return None
     lowest = min(0.0, *(100 * line.test.low for line in lines))
@@ -54,21 +51,15 @@ def comparison(findings: Findings) -> Comparison | None:
     return Comparison(lines, lowest - margin, highest + margin)
 
 
-def _rivals(findings: Findings, best: Tested) -> list[tuple[str, Tested]]:
-    rivals: list[tuple[str, Tested]] = []
-    if best.structure == SINGLE_TASK and findings.sharing is not None:
-        rivals.append((f"best that shares ({findings.sharing.structure})", findings.sharing))
-    elif best.structure != SINGLE_TASK and findings.single_task is not None:
-        rivals.append((SINGLE_TASK, findings.single_task))
-    known = findings.baselines
-    return rivals + [(label, known[name]) for name, label in _NAMES.items() if name in known]
-
-
 def _line(findings: Findings, best: Tested, name: str, other: Tested) -> Line | None:
     found = findings.compare(best, other)
     if found.test is None:
         return None
-    unseen = interval(found.unseen) if findings.has_seen_rows else ""
     return Line(
-        name, signed(found.dev), found.test, interval(found.test), verdict(found.test), unseen
+        name=name,
+        dev=signed(found.dev),
+        test=found.test,
+        words=interval(found.test),
+        verdict=verdict(found.test, with_detectable=findings.confirmation is not None),
+        unseen=interval(found.unseen) if findings.has_seen_rows else "",
     )

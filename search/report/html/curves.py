@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from search.report.arms import Arms
+from search.report.by_arm import Arms
 from search.report.html.figures import (
     INK,
     Figure,
@@ -37,51 +37,6 @@ def curves_figure(arms: Arms, tasks: Sequence[str], looks: Looks) -> Figure | No
         views=views,
         choose="Of",
         columns={"x": "epoch", "y": "value"},
-    )
-
-
-def history_figure(trials: Sequence[TrialRecord], looks: Looks) -> Figure | None:
-    """Return how the search went: the best score of each trial, in their order, and the record."""
-    scored = [trial for trial in trials if "average" in trial.best]
-    if not scored:
-        return None
-    traces: list[Trace] = []
-    for name in looks.names:
-        mine = [trial for trial in scored if trial.structure == name]
-        if mine:
-            symbols = [
-                looks.symbol(name) + ("-open" if trial.state == "stopped" else "") for trial in mine
-            ]
-            traces.append(
-                {
-                    "type": "scatter",
-                    "mode": "markers",
-                    "name": SHORT.get(name, plain(name)),
-                    "x": [trial.number for trial in mine],
-                    "y": hundredths([trial.best["average"].score for trial in mine]),
-                    "text": [plain(trial.id) for trial in mine],
-                    "hovertemplate": "%{text}: %{y:.1f}<extra></extra>",
-                    "marker": looks.marker(name, size=8, symbol=symbols),
-                }  # fmt: skip
-            )
-    best, record = 0.0, []
-    for trial in scored:
-        best = max(best, trial.best["average"].score)
-        record.append(best)
-    line = {
-        "type": "scatter", "mode": "lines", "name": "best so far", "hoverinfo": "skip", "showlegend": False,
-        "x": [trial.number for trial in scored], "y": hundredths(record),
-        "line": {"color": INK, "width": 1.5, "shape": "hv"},
-    }  # fmt: skip
-    layout = {"xaxis": {"title": {"text": "trial"}, "zeroline": False, "tickformat": "d"}}
-    layout["yaxis"] = percent_axis("dev, mean of the tasks")
-    return Figure(
-        name="history",
-        title="Trial by trial",
-        words="Best dev mean of each trial in the order they were proposed, and the best so far; "
-        "hollow ones were stopped early.",
-        views=[View("", [line, *traces], layout)],
-        columns={"x": "trial_number", "y": "dev_mean_percent"},
     )
 
 
@@ -127,34 +82,30 @@ def _curves(
 ) -> list[Trace]:
     traces: list[Trace] = []
     for trial, epoch in models:
-        scores = [_score(report, task) for report in trial.reports]
-        epochs = [report.epoch for report in trial.reports]
-        name, label = trial.structure, SHORT.get(trial.structure, plain(trial.structure))
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "lines+markers",
-                "name": f"{label} ({plain(trial.id)})",
-                "legendgroup": name,
-                "x": epochs,
-                "y": hundredths(scores),
-                "line": {"color": looks.colour(name), "width": 2},
-                "marker": looks.marker(name, size=6),
-                "hovertemplate": f"{label}, epoch %{{x}}: %{{y:.1f}}<extra></extra>",
-            }  # fmt: skip
-        )
-        chosen = [score for at, score in zip(epochs, scores, strict=True) if at == epoch]
+        traces.append(_curve(trial, task, looks))
+        chosen = [_score(report, task) for report in trial.reports if report.epoch == epoch]
         if chosen:
-            traces.append(ring(epoch, chosen[0], legendgroup=name))
+            traces.append(_ring(epoch, chosen[0], trial.structure))
     return traces
 
 
-def ring(epoch: int | None, score: float, **more: object) -> Trace:
+def _curve(trial: TrialRecord, task: str | None, looks: Looks) -> Trace:
+    name, label = trial.structure, SHORT.get(trial.structure, plain(trial.structure))
+    return {
+        "type": "scatter", "mode": "lines+markers", "name": f"{label} ({plain(trial.id)})",
+        "legendgroup": name, "x": [report.epoch for report in trial.reports],
+        "y": hundredths([_score(report, task) for report in trial.reports]),
+        "line": {"color": looks.colour(name), "width": 2}, "marker": looks.marker(name, size=6),
+        "hovertemplate": f"{label}, epoch %{{x}}: %{{y:.1f}}<extra></extra>",
+    }  # fmt: skip
+
+
+def _ring(epoch: int | None, score: float, structure: str) -> Trace:
     """Return the mark around the epoch that was chosen."""
     return {
         "type": "scatter", "mode": "markers", "x": [epoch], "y": hundredths([score]),
         "marker": {"symbol": "circle-open", "size": 15, "color": INK, "line": {"width": 2}},
-        "showlegend": False, "hoverinfo": "skip", "name": "chosen", **more,
+        "showlegend": False, "hoverinfo": "skip", "name": "chosen", "legendgroup": structure,
     }  # fmt: skip
 
 

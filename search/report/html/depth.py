@@ -1,32 +1,27 @@
-"""Accuracy against divergence depth, one line for each structure, with intervals.
+"""Score against divergence depth, one line for each structure, with intervals.
 
-Each point is the best trial of a structure at a depth, on dev; its interval is that of dev rows
-(binomial, tasks counted alike), drawn where accuracy is the metric of all tasks. Behind it stands
-every other trial. A depth per task is drawn at its mean.
+Each point on a line is the best trial of a structure at a depth, by the estimate that pools over
+trials and tasks (`search/selection.py`), with its 95 % interval. Behind it stands every other
+trial. A depth per task is drawn at its mean.
 """
 
-import math
-from collections.abc import Mapping
-from statistics import NormalDist, fmean
+from statistics import fmean
 from typing import Any
 
-from search.report.findings import AVERAGE, SINGLE_TASK, Findings
+from search.objectives import AVERAGE
+from search.report.findings import Findings
 from search.report.html.figures import Figure, Looks, Trace, View, hundredths, percent_axis, plain
-from search.report.statistics import CONFIDENCE
+from search.report.tested import SINGLE_TASK
 from search.report.wording import SHORT, depth_value
+from search.selection import Selection
 from search.trial_record import TrialRecord
 
-_Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 _Point = tuple[float, TrialRecord]
 
 
-def depth_figure(findings: Findings, looks: Looks, rows: Mapping[str, int]) -> Figure | None:
-    """Return the figure; None where no trial that shares has a score.
-
-    Args:
-        rows: Dev rows of each task; empty where they are not known, or scores are no accuracy.
-    """
-    points = _points(findings)
+def depth_figure(findings: Findings, found: Selection, looks: Looks) -> Figure | None:
+    """Return the figure; None where no trial that shares has a score."""
+    points = _points(findings, found)
     if not points:
         return None
     depths = sorted({depth for of_structure in points.values() for depth, _ in of_structure})
@@ -34,10 +29,8 @@ def depth_figure(findings: Findings, looks: Looks, rows: Mapping[str, int]) -> F
     for at, name in enumerate(looks.names):
         if name in points:
             shift = 0.06 * (at - (len(looks.names) - 1) / 2)
-            traces += _lines(points[name], name, looks, rows, shift)
-    single = findings.record.leaders().get(f"structure:{SINGLE_TASK}")
-    if single is not None:
-        traces.append(_level(single.score, depths, looks))
+            traces += _lines(points[name], name, found, looks, shift)
+    traces += _single(findings, found, looks, (depths[0] - 0.35, depths[-1] + 0.35))
     layout = {
         "xaxis": {
             "title": {"text": "layers that all tasks compute alike"},
@@ -46,49 +39,39 @@ def depth_figure(findings: Findings, looks: Looks, rows: Mapping[str, int]) -> F
         },
         "yaxis": percent_axis("dev, mean of the tasks"),
     }  # fmt: skip
-    bars = " Bars are 95% intervals of the dev rows." if rows else ""
     return Figure(
         name="depth",
         title="Score against divergence depth",
-        words="Large marks: the best trial at each depth; faint marks: all others, stopped ones "
-        f"hollow.{bars} The best of many trials looks better on dev than it is.",
+        words="Large marks: the best trial at each depth, by estimates that pool over trials and "
+        "tasks, since the best of many looks better on dev than it is; bars are their 95% "
+        "intervals. Faint marks: all other trials; stopped ones are hollow.",
         views=[View("", traces, layout)],
         height=420,
         columns={"x": "divergence_depth", "y": "dev_mean_percent"},
     )
 
 
-def interval_width(scores: Mapping[str, float], rows: Mapping[str, int]) -> float | None:
-    """Return half the 95% interval of the mean over tasks of accuracies on so many rows."""
-    if not rows or any(task not in rows or not 0 <= s <= 1 for task, s in scores.items()):
-        return None
-    variance = math.fsum(s * (1 - s) / max(rows[task], 1) for task, s in scores.items())
-    return _Z * math.sqrt(variance) / len(scores)
-
-
-def best_scores(trial: TrialRecord) -> Mapping[str, float]:
-    """Return the task scores of a trial at the epoch of its best average."""
-    epoch = trial.best[AVERAGE].epoch
-    return next(report.scores for report in trial.reports if report.epoch == epoch)
-
-
-def _points(findings: Findings) -> dict[str, list[_Point]]:
-    found: dict[str, list[_Point]] = {}
-    for trial in findings.record.trials.values():
+def _points(findings: Findings, found: Selection) -> dict[str, list[_Point]]:
+    points: dict[str, list[_Point]] = {}
+    if AVERAGE not in found.estimates:
+        return points
+    for name in found.trials:
+        trial = findings.record.trials[name]
         depth = depth_value(trial)
-        if AVERAGE in trial.best and depth is not None:
+        if depth is not None and AVERAGE in trial.best:
             place = fmean(depth) if isinstance(depth, list) else float(depth)
-            found.setdefault(trial.structure, []).append((round(place, 2), trial))
-    return found
+            points.setdefault(trial.structure, []).append((round(place, 2), trial))
+    return points
 
 
 def _lines(
-    points: list[_Point], name: str, looks: Looks, rows: Mapping[str, int], shift: float
+    points: list[_Point], name: str, found: Selection, looks: Looks, shift: float
 ) -> list[Trace]:
     """Return the line through the best of each depth, and the other trials behind it."""
+    estimates = found.estimates[AVERAGE]
     best: dict[float, TrialRecord] = {}
     for depth, trial in points:
-        if depth not in best or trial.best[AVERAGE].score > best[depth].best[AVERAGE].score:
+        if depth not in best or estimates[trial.id].mean > estimates[best[depth].id].mean:
             best[depth] = trial
     rest = [(depth, trial) for depth, trial in points if best[depth] is not trial]
     hollow = [looks.symbol(name) + ("-open" if t.state == "stopped" else "") for _, t in rest]
@@ -97,38 +80,49 @@ def _lines(
         "legendgroup": name, "showlegend": False, "opacity": 0.45,
         "x": [round(depth + shift, 2) for depth, _ in rest],
         "customdata": [depth for depth, _ in rest],
-        "y": hundredths([trial.best[AVERAGE].score for _, trial in rest]),
-        "text": [_hover(trial) for _, trial in rest], "hovertemplate": "%{text}<extra></extra>",
+        "y": hundredths([estimates[trial.id].mean for _, trial in rest]),
+        "text": [_hover(trial, found) for _, trial in rest],
+        "hovertemplate": "%{text}<extra></extra>",
         "marker": looks.marker(name, size=6, symbol=hollow),
     }  # fmt: skip
     order = sorted(best)
-    widths = [interval_width(best_scores(best[depth]), rows) for depth in order]
+    of_best = [estimates[best[depth].id] for depth in order]
     line: dict[str, Any] = {
         "type": "scatter", "mode": "lines+markers", "name": SHORT.get(name, plain(name)),
         "legendgroup": name, "x": [round(depth + shift, 2) for depth in order],
         "customdata": order,
-        "y": hundredths([best[depth].best[AVERAGE].score for depth in order]),
-        "text": [_hover(best[depth]) for depth in order],
+        "y": hundredths([one.mean for one in of_best]),
+        "error_y": {
+            "array": hundredths([one.interval()[1] - one.mean for one in of_best]),
+            "thickness": 1.2, "width": 3,
+        },
+        "text": [_hover(best[depth], found) for depth in order],
         "hovertemplate": "%{text}<extra></extra>",
         "line": {"color": looks.colour(name), "width": 2},
         "marker": looks.marker(name, size=10),
     }  # fmt: skip
-    if None not in widths:
-        line["error_y"] = {"array": hundredths(widths), "thickness": 1.2, "width": 3}
     return [faint, line] if rest else [line]
 
 
-def _level(score: float, depths: list[float], looks: Looks) -> Trace:
-    """Return single-task training as a line across: it has no depth."""
-    return {
+def _single(
+    findings: Findings, found: Selection, looks: Looks, ends: tuple[float, float]
+) -> list[Trace]:
+    """Return the best single-task trial as a line across: it has no depth."""
+    estimates, trials = found.estimates[AVERAGE], findings.record.trials
+    means = [estimates[t].mean for t in found.trials if trials[t].structure == SINGLE_TASK]
+    if not means:
+        return []
+    line: Trace = {
         "type": "scatter", "mode": "lines", "name": SHORT[SINGLE_TASK],
-        "x": [depths[0] - 0.35, depths[-1] + 0.35], "y": hundredths([score, score]),
+        "x": list(ends), "y": hundredths([max(means)] * 2),
         "line": {"color": looks.colour(SINGLE_TASK), "width": 2, "dash": "dot"},
         "hovertemplate": "single_task, the best: %{y:.1f}<extra></extra>",
     }  # fmt: skip
+    return [line]
 
 
-def _hover(trial: TrialRecord) -> str:
-    best = trial.best[AVERAGE]
+def _hover(trial: TrialRecord, found: Selection) -> str:
+    one = found.estimates[AVERAGE][trial.id]
     state = ", stopped early" if trial.state == "stopped" else ""
-    return f"{plain(trial.id)}, epoch {best.epoch}: {100 * best.score:.1f}{state}"
+    said = f"{100 * one.mean:.1f} (seen: {100 * one.raw:.1f})"
+    return f"{plain(trial.id)}, epoch {found.epochs[trial.id]}: {said}{state}"

@@ -7,18 +7,20 @@ be most of the page.
 from collections.abc import Iterable
 from typing import Any
 
-from search.report.arms import Arms
+from search.report.by_arm import Arms
 from search.report.findings import Findings
 from search.report.html.figures import hundredths
 from search.report.wording import value_in_words
+from search.selection import Selection
 from search.trial_record import TrialRecord
 
 
-def details(findings: Findings, arms: Arms) -> dict[str, Any]:
+def details(findings: Findings, arms: Arms, found: Selection) -> dict[str, Any]:
     """Return what the page's script needs of each model that can be clicked, by trial."""
     named = [arm.trial for arm in arms.all if arm.trial is not None]
-    leaders = findings.record.leaders().values()
-    named += [findings.record.trials[leader.trial] for leader in leaders]
+    trials = findings.record.trials
+    named += [trials[leader.trial] for leader in findings.record.leaders().values()]
+    named += [trials[winner.trial] for winner in found.winners.values()]
     return {trial.id: _of(trial, findings.tasks) for trial in _once(named)}
 
 

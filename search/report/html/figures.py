@@ -56,9 +56,13 @@ class Figure:
     def as_dict(self) -> dict[str, Any]:
         """Return what the page's script needs, as JSON values."""
         views = [{"label": v.label, "data": list(v.data), "layout": v.layout} for v in self.views]
-        found = {"title": self.title, "views": views, "columns": self.columns}
-        found |= {"height": self.height, "table": self.table}
-        return found
+        return {
+            "title": self.title,
+            "views": views,
+            "columns": self.columns,
+            "height": self.height,
+            "table": self.table,
+        }
 
 
 def plain(text: object) -> str:

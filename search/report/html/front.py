@@ -1,72 +1,100 @@
-"""Mean against worst task: which trials nothing beats on both."""
+"""Mean against worst task, and what a model costs: the trials that no other beats on everything.
+
+Drawn are the estimates that pool over trials and tasks, and, as another view, the dev scores as
+they were seen. The set of `search/pareto.py` takes size and speed in too, and stands as a table.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from search.report.findings import AVERAGE
-from search.report.html.depth import best_scores
-from search.report.html.figures import INK, Figure, Looks, View, hundredths, percent_axis, plain
+import numpy as np
+from numpy.typing import NDArray
+
+from search.objectives import AVERAGE, WORST_TASK
+from search.pareto import Option, undominated
+from search.record import StudyRecord
+from search.report.html.figures import (
+    INK,
+    Figure,
+    Looks,
+    Trace,
+    View,
+    hundredths,
+    percent_axis,
+    plain,
+)
 from search.report.wording import SHORT
+from search.selection import Selection
 from search.trial_record import TrialRecord
 
-
-def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Return the places of the points that no other beats on both numbers, the first number rising.
-
-    Of equal points the first is kept.
-    """
-    order = sorted(range(len(points)), key=lambda at: (-points[at][0], -points[at][1], at))
-    kept: list[int] = []
-    highest = float("-inf")
-    for at in order:
-        if points[at][1] > highest:
-            kept.append(at)
-            highest = points[at][1]
-    return kept[::-1]
+Points = NDArray[np.float64]
 
 
-def front_figure(trials: Sequence[TrialRecord], looks: Looks) -> Figure | None:
-    """Return the figure of the trials that have a score; None for a study of one task."""
-    scores = [best_scores(trial) for trial in trials]
-    whole = [(t, s) for t, s in zip(trials, scores, strict=True) if all(v == v for v in s.values())]
-    if not whole or len(whole[0][1]) < 2:
+@dataclass(frozen=True)
+class OptionOfStudy:
+    """A trial that no other beats, with its configuration."""
+
+    trial: TrialRecord
+    option: Option
+
+
+def front_figure(record: StudyRecord, found: Selection, looks: Looks) -> Figure | None:
+    """Return the figure of the trials that have all scores; None for a study of one task."""
+    if len(record.tasks) < 2 or not {AVERAGE, WORST_TASK} <= set(found.winners):
         return None
-    points = [(trial.best[AVERAGE].score, min(of.values())) for trial, of in whole]
-    worst = [min(of, key=lambda task: of[task]) for _, of in whole]
-    traces = []
-    for name in looks.names:
-        mine = [at for at, (trial, _) in enumerate(whole) if trial.structure == name]
-        if mine:
-            symbols = [
-                looks.symbol(name) + ("-open" if whole[at][0].state == "stopped" else "")
-                for at in mine
-            ]
-            traces.append(
-                {
-                    "type": "scatter",
-                    "mode": "markers",
-                    "name": SHORT.get(name, plain(name)),
-                    "x": hundredths([points[at][0] for at in mine]),
-                    "y": hundredths([points[at][1] for at in mine]),
-                    "text": [f"{plain(whole[at][0].id)}, worst: {plain(worst[at])}" for at in mine],
-                    "hovertemplate": "%{text}<br>mean %{x:.1f}, worst %{y:.1f}<extra></extra>",
-                    "marker": looks.marker(name, size=8, symbol=symbols, opacity=0.8),
-                }  # fmt: skip
-            )
-    best = pareto(points)
-    line = {
-        "type": "scatter", "mode": "lines+markers", "name": "not beaten on both", "showlegend": False,
-        "x": hundredths([points[at][0] for at in best]),
-        "y": hundredths([points[at][1] for at in best]),
-        "line": {"color": INK, "width": 1.5, "dash": "dash"}, "hoverinfo": "skip",
-        "marker": {"symbol": "circle-open", "size": 15, "color": INK, "line": {"width": 1.5}},
-    }  # fmt: skip
-    layout = {"xaxis": percent_axis("dev, mean of the tasks"), "yaxis": percent_axis("worst task")}
+    mean, worst = found.estimates[AVERAGE], found.estimates[WORST_TASK]
+    trials = [record.trials[name] for name in found.trials]
+    whole = mean.scored & worst.scored
+    axes = {"xaxis": percent_axis("mean of the tasks"), "yaxis": percent_axis("worst task")}
+    views = [
+        View(label, _view(trials, np.stack([x, y], axis=1), whole, looks), axes)
+        for label, x, y in (
+            ("estimates", mean.mean, worst.mean),
+            ("dev scores as seen", mean.raw, worst.raw),
+        )
+    ]
     return Figure(
         name="front",
         title="Mean against worst task",
-        words="Each mark is a trial at its best epoch, on dev; stopped ones are hollow. Ringed ones "
-        "are beaten on both by none: between them, more of one is less of the other.",
-        views=[View("", [line, *traces], layout)],
+        words="Each mark is a trial at its best epoch; stopped ones are hollow. Ringed ones are "
+        "beaten on both by none: between them, more of one is less of the other.",
+        views=views,
+        choose="Show",
         height=420,
         columns={"x": "dev_mean_percent", "y": "dev_worst_task_percent"},
     )
+
+
+def options(record: StudyRecord, found: Sequence[Option]) -> list[OptionOfStudy]:
+    """Return the set as the page's table has it."""
+    return [OptionOfStudy(record.trials[option.trial], option) for option in found]
+
+
+def _view(
+    trials: Sequence[TrialRecord], points: Points, whole: NDArray[np.bool_], looks: Looks
+) -> list[Trace]:
+    places = np.flatnonzero(whole)
+    best = sorted(places[undominated(points[places])], key=lambda at: float(points[at, 0]))
+    line: Trace = {
+        "type": "scatter", "mode": "lines+markers", "name": "beaten by none", "showlegend": False,
+        "x": hundredths(points[best, 0].tolist()), "y": hundredths(points[best, 1].tolist()),
+        "line": {"color": INK, "width": 1.5, "dash": "dash"}, "hoverinfo": "skip",
+        "marker": {"symbol": "circle-open", "size": 15, "color": INK, "line": {"width": 1.5}},
+    }  # fmt: skip
+    traces = [line]
+    for name in looks.names:
+        mine = [int(at) for at in places if trials[at].structure == name]
+        if mine:
+            traces.append(_marks([trials[at] for at in mine], points[mine], name, looks))
+    return traces
+
+
+def _marks(trials: Sequence[TrialRecord], points: Points, name: str, looks: Looks) -> Trace:
+    symbols = [looks.symbol(name) + ("-open" if t.state == "stopped" else "") for t in trials]
+    return {
+        "type": "scatter", "mode": "markers", "name": SHORT.get(name, plain(name)),
+        "x": hundredths(points[:, 0].tolist()), "y": hundredths(points[:, 1].tolist()),
+        "text": [plain(trial.id) for trial in trials],
+        "hovertemplate": "%{text}: mean %{x:.1f}, worst %{y:.1f}<extra></extra>",
+        "marker": looks.marker(name, size=8, symbol=symbols, opacity=0.8),
+    }  # fmt: skip

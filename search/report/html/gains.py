@@ -1,9 +1,12 @@
 """What sharing gains or costs each task: the best that shares, less the best single-task model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
-from search.report.findings import SINGLE_TASK, Comparison, Findings, Tested
-from search.report.html.figures import INK, Figure, Trace, View, hundredths, short, ticks
+from search.report.confirmation import compared
+from search.report.findings import Findings
+from search.report.html.figures import Figure, Trace, View, hundredths, short, ticks
+from search.report.statistics import Difference
+from search.report.tested import SINGLE_TASK, Tested
 from search.report.wording import SHORT, VERDICTS
 
 _LOOKS = {
@@ -19,57 +22,56 @@ def shared_model(findings: Findings) -> Tested | None:
     return findings.sharing if best is None or best.structure == SINGLE_TASK else best
 
 
-def gains_figure(findings: Findings) -> Figure | None:
-    """Return differences on test by task, with their intervals, the largest on top."""
+def gains(findings: Findings) -> dict[str, Difference]:
+    """Return the differences on test by task; of confirmed models with Holm's correction."""
     single, shared = findings.single_task, shared_model(findings)
     if single is None or shared is None:
+        return {}
+    if findings.confirmation:
+        return dict(compared(shared, single, findings.tasks).by_task)
+    found = {task: findings.compare(shared, single, [task]).test for task in findings.tasks}
+    return {task: one for task, one in found.items() if one is not None}
+
+
+def gains_figure(findings: Findings) -> Figure | None:
+    """Return differences on test by task, with their intervals, the largest on top."""
+    shared = shared_model(findings)
+    found = dict(sorted(gains(findings).items(), key=lambda item: item[1].mean))
+    if shared is None or not found:
         return None
-    found = [(task, findings.compare(shared, single, [task])) for task in findings.tasks]
-    known = sorted(
-        ((t, c) for t, c in found if c.test is not None), key=lambda pair: _mean(pair[1])
-    )
-    if not known:
-        return None
-    places = {task: at for at, (task, _) in enumerate(known)}
-    traces = [_points(known, places, sign) for sign in (1, 0, -1)]
+    places = {task: at for at, task in enumerate(found)}
+    traces = [_points(found, places, sign) for sign in (1, 0, -1)]
     name = SHORT.get(shared.structure or "", shared.structure)
+    title = {"text": f"{name} less single-task, points on test"}
+    corrected = ", after Holm's correction over the tasks" if findings.confirmation else ""
     layout = {
-        "xaxis": {
-            "title": {"text": f"{name} less single-task, points on test"},
-            "rangemode": "tozero",
-            "zeroline": True,
-        },
-        "yaxis": {**ticks([short(task) for task in places]), "range": [-0.7, len(places) - 0.3]},
+        "xaxis": {"title": title, "rangemode": "tozero", "zeroline": True},
+        "yaxis": {**ticks(list(places)), "range": [-0.7, len(places) - 0.3]},
     }
-    layout["yaxis"]["ticktext"] = [short(task) for task in places]
     return Figure(
         name="gains",
         title="What sharing gains each task",
         words="Difference on the same test rows with its 95% interval; right of zero sharing "
-        "helps. Marks are filled by colour and shape only where the interval leaves zero out.",
+        f"helps. Triangles point to where a difference is seen{corrected}.",
         views=[View("", [trace for trace in traces if trace["x"]], layout)],
         height=max(240, 130 + 24 * len(places)),
         columns={"x": "difference_points", "y": "task"},
     )
 
 
-def _points(known: Sequence[tuple[str, Comparison]], places: dict[str, int], sign: int) -> Trace:
-    mine = [(task, c.test) for task, c in known if c.test is not None and c.test.sign == sign]
+def _points(found: Mapping[str, Difference], places: Mapping[str, int], sign: int) -> Trace:
+    mine = {task: one for task, one in found.items() if one.sign == sign}
     colour, symbol = _LOOKS[sign]
-    ends = [(d.mean, d.low, d.high) for _, d in mine]
     return {
         "type": "scatter", "mode": "markers", "name": VERDICTS[sign],
-        "x": hundredths([mean for mean, _, _ in ends]), "y": [places[task] for task, _ in mine],
+        "x": hundredths([one.mean for one in mine.values()]),
+        "y": [places[task] for task in mine],
         "error_x": {
-            "array": hundredths([high - mean for mean, _, high in ends]),
-            "arrayminus": hundredths([mean - low for mean, low, _ in ends]),
+            "array": hundredths([one.high - one.mean for one in mine.values()]),
+            "arrayminus": hundredths([one.mean - one.low for one in mine.values()]),
             "symmetric": False, "thickness": 1.5, "width": 4,
         },
-        "marker": {"color": colour, "symbol": symbol, "size": 10, "line": {"color": INK, "width": 0}},
-        "text": [short(task) for task, _ in mine],
+        "marker": {"color": colour, "symbol": symbol, "size": 10},
+        "text": [short(task) for task in mine],
         "hovertemplate": "%{text}: %{x:+.1f}<extra></extra>",
     }  # fmt: skip
-
-
-def _mean(comparison: Comparison) -> float:
-    return comparison.test.mean if comparison.test else 0.0

@@ -9,8 +9,8 @@ import warnings
 from collections.abc import Sequence
 
 from mtl_core.errors import ConfigError
-from search.report.findings import AVERAGE
 from search.report.html.figures import ACCENT, Figure, View, plain
+from search.report.tested import AVERAGE
 from search.space import Space
 from search.trial_record import TrialRecord
 

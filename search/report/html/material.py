@@ -1,14 +1,18 @@
 """What the page is made of: a study's journal, its space, and the files beside them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from search.report.arms import Arms, find_arms
+from mtl_core.errors import ConfigError
+from search.costs import costs_of
+from search.pareto import Option, pareto_set
+from search.report.by_arm import Arms, find_arms
 from search.report.findings import Findings, in_order
 from search.report.html.figures import Looks
 from search.report.html.trials import Column, columns, scored
+from search.selection import Selection, select
 from search.space import Space
 from search.trial_record import TrialRecord
 
@@ -53,16 +57,21 @@ class Material:
         return columns(self.space, self.scored)
 
     @cached_property
-    def dev_rows(self) -> Mapping[str, int]:
-        """Dev rows by task; empty where they are not known or scores are no accuracy."""
-        if not self.findings.of_accuracy:
-            return {}
-        tested = next(
-            iter((*self.findings.baselines.values(), *self.findings.models.values())), None
-        )
-        if tested is not None:
-            return tested.dev_rows
-        tasks = self.audit.get("tasks", ())
-        if any(task.get("metric") != "accuracy" for task in tasks):
-            return {}
-        return {task["name"]: task["splits"]["dev"]["rows"] for task in tasks}
+    def selection(self) -> Selection:
+        """What the trials are worth, by estimates that pool over trials and tasks."""
+        return select(self.findings.record, dev_rows=self._dev_rows)
+
+    @cached_property
+    def pareto(self) -> Sequence[Option]:
+        """The trials that no other beats on mean, worst task, size and speed."""
+        try:
+            return pareto_set(self.selection, costs_of(self.findings.record, self.audit))
+        except (KeyError, TypeError, ValueError, ConfigError):  # an audit of another version
+            return []
+
+    @property
+    def _dev_rows(self) -> Mapping[str, int]:
+        """Dev rows by task, as the audit counts them; empty where it has been lost."""
+        tasks = [task for task in self.audit.get("tasks", ()) if "name" in task]
+        splits = {task["name"]: task.get("splits", {}) for task in tasks}
+        return {task: of["dev"]["rows"] for task, of in splits.items() if "dev" in of}

@@ -9,13 +9,14 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from search.report.headline import Marks, answer, basis
+from search.report.headline import answer, basis
 from search.report.html.comparison import comparison
 from search.report.html.details import details
 from search.report.html.embedding import json_for_script, plotly, scripts, styles
 from search.report.html.material import Material
 from search.report.html.sections import Section, sections
 from search.report.html.wording import FILTERS
+from search.report.marks import Marks
 
 # Marks of the headline's names; no keyboard has them, and in a name they would do no harm.
 _BEGIN, _END = "\ue000", "\ue001"
@@ -51,7 +52,7 @@ def _data(material: Material, found: list[Section]) -> Markup:
         {
             "study": material.name,
             "figures": {figure.name: figure.as_dict() for figure in figures},
-            "trials": details(material.findings, material.arms),
+            "trials": details(material.findings, material.arms, material.selection),
             "arms": {name: material.looks.number(name) for name in material.looks.names},
         }
     )

@@ -11,7 +11,7 @@ from mtl_core.model.plan import SharingPlan
 from mtl_core.model.structures import build_plan
 from mtl_core.training.config import TrialConfig
 from search.record import StudyRecord
-from search.report.findings import AVERAGE, STRUCTURE, TASK
+from search.report.tested import AVERAGE, STRUCTURE, TASK
 from search.report.wording import depth_in_words
 from search.trial_record import TrialRecord
 

@@ -5,22 +5,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from search.report.account import cost, counts, data_notes, search_end
-from search.report.arms import MEAN, find_arms
-from search.report.findings import TASK
+from search.report.by_arm import find_arms
 from search.report.html import relations
 from search.report.html.again import again
 from search.report.html.budget import facts, failures
-from search.report.html.curves import all_curves_figure, curves_figure, history_figure
+from search.report.html.curves import all_curves_figure, curves_figure
 from search.report.html.data import task_rows
 from search.report.html.depth import depth_figure
 from search.report.html.figures import Figure
-from search.report.html.front import front_figure
+from search.report.html.front import front_figure, options
 from search.report.html.gains import gains_figure
+from search.report.html.history import history_figure
 from search.report.html.importance import importance_figure, importances
 from search.report.html.material import Material
 from search.report.html.plans import pictures
+from search.report.html.seeds import lines, seeds_figure
 from search.report.html.settings import parallel_figure, slice_figures
-from search.report.statistics import mean_score
+from search.report.html.winners import best_of_tasks
 
 
 @dataclass(frozen=True)
@@ -52,39 +53,22 @@ def _tasks(material: Material) -> Section | None:
     findings, arms = material.findings, material.arms
     if not arms:
         return None
-    values: dict[str, Any] = {"arms": arms, "mean": MEAN, "unseen": None}
-    values["best_of_tasks"] = _best_of_tasks(material)
+    values: dict[str, Any] = {"arms": arms, "unseen": None}
+    values["best_of_tasks"] = best_of_tasks(findings, material.selection)
     if findings.has_seen_rows and arms.split == "test":
         values["unseen"] = find_arms(findings, unseen=True)
     return Section("tasks", "Tasks and arms", _present(gains_figure(findings)), values)
 
 
-def _best_of_tasks(material: Material) -> list[dict[str, Any]]:
-    """Return the best configuration of each task, tested where it is."""
-    findings = material.findings
-    leaders = findings.record.leaders()
-    rows = []
-    for task in findings.tasks:
-        leader, model = leaders.get(TASK + task), findings.models.get(TASK + task)
-        if leader is None:
-            continue
-        tested = model if model is not None and model.trial is not None else None
-        same = tested is not None and tested.trial is not None and tested.trial.id == leader.trial
-        rows.append(
-            {
-                "task": task,
-                "trial": findings.record.trials[leader.trial],
-                "epoch": leader.epoch,
-                "dev": leader.score,
-                "test": mean_score(tested.correct, [task]) if tested is not None and same else None,
-                "luck": findings.luck(task, tested) if tested is not None else None,
-            }
-        )
-    return rows
+def _seeds(material: Material) -> Section | None:
+    figure = seeds_figure(material.findings, material.looks)
+    if figure is None:
+        return None
+    return Section("seeds", "Trained anew", [figure], {"lines": lines(material.findings)})
 
 
 def _depth(material: Material) -> Section | None:
-    figure = depth_figure(material.findings, material.looks, material.dev_rows)
+    figure = depth_figure(material.findings, material.selection, material.looks)
     return None if figure is None else Section("depth", "Divergence depth", [figure])
 
 
@@ -106,8 +90,12 @@ def _settings(material: Material) -> Section | None:
 
 
 def _front(material: Material) -> Section | None:
-    figure = front_figure(material.scored, material.looks)
-    return None if figure is None else Section("front", "Mean against worst task", [figure])
+    record = material.findings.record
+    figure = front_figure(record, material.selection, material.looks)
+    if figure is None:
+        return None
+    values = {"options": options(record, material.pareto)}
+    return Section("front", "Mean against worst task", [figure], values)
 
 
 def _curves(material: Material) -> Section | None:
@@ -167,6 +155,7 @@ def _present(figure: Figure | None) -> list[Figure]:
 
 _ORDER: tuple[Callable[[Material], Section | None], ...] = (
     _tasks,
+    _seeds,
     _depth,
     _plans,
     _settings,

@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from search.report.findings import AVERAGE
 from search.report.html.figures import Figure, Looks, Trace, View, hundredths, percent_axis, plain
 from search.report.html.trials import ABSENT, MAX_KEYS, Column, decades
+from search.report.tested import AVERAGE
 from search.report.wording import NOTHING, SHORT, value_in_words
 from search.trial_record import TrialRecord
 

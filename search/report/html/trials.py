@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.domains import FloatRange, IntRange
-from search.report.findings import AVERAGE, in_order
+from search.report.findings import in_order
 from search.report.html.figures import short
+from search.report.tested import AVERAGE
 from search.report.wording import SHORT
 from search.space import Space
 from search.trial_record import TrialRecord

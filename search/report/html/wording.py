@@ -3,9 +3,18 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from search.report.arms import Cell, full_name
+from search.report.by_arm import Cell
 from search.report.html.budget import said
-from search.report.wording import count, depth_cell, depth_in_words, percent, value_in_words
+from search.report.wording import (
+    count,
+    depth_cell,
+    depth_in_words,
+    interval,
+    percent,
+    score_interval,
+    value_in_words,
+    verdict,
+)
 
 
 def ends(cell: Cell) -> str:
@@ -36,6 +45,8 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "depth_cell": depth_cell,
     "depth_in_words": depth_in_words,
     "in_words": value_in_words,
+    "interval": interval,
+    "score_interval": score_interval,
+    "verdict": verdict,
     "in_a_row": in_a_row,
-    "full_name": full_name,
 }

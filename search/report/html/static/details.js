@@ -55,7 +55,7 @@ function openDetails(cell) {
   inside.append(close, element("h2", { id: "details-title" }, `${arm} on ${row}`));
   const score = cell.querySelector("b")?.textContent;
   const ends = cell.querySelector("small")?.textContent;
-  const said = [score && `${score}${ends ? ` (95% interval ${ends})` : ""}`, id && `${id}, epoch ${epoch}`].filter(Boolean);
+  const said = [score && `${score}${ends ? ` (95% interval ${ends})` : ""}`, id && (cell.dataset.runs > 0 ? `${id}, ${cell.dataset.runs} runs` : `${id}, epoch ${epoch}`)].filter(Boolean);
   inside.append(element("p", { class: "small" }, said.join(" · ")));
   const plot = element("div", { class: "plot" });
   if (trial) {

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from search.report.arms import find_arms
+from search.report.by_arm import find_arms
 from search.report.findings import Findings
-from search.report.html.curves import all_curves_figure, curves_figure, history_figure
+from search.report.html.curves import all_curves_figure, curves_figure
 from search.report.html.figures import Looks
 
 LOOKS = Looks(["single_task", "stack_cls", "layerwise_implicit"])
@@ -48,20 +48,9 @@ def test_all_trials_of_a_structure_are_one_line_with_gaps(many: Any, valid: Any)
     assert len(first["x"]) == len(first["y"]) == len(first["text"]) == 60
 
 
-def test_the_best_so_far_never_falls(many: Any, valid: Any) -> None:
-    figure = history_figure(list(many.record().trials.values()), LOOKS)
-
-    assert figure is not None
-    valid(figure)
-    record = figure.views[0].data[0]["y"]
-    assert record == sorted(record)
-    assert len(record) == 60
-
-
 def test_before_the_first_report_there_is_nothing_to_draw(make_study: Any) -> None:
     study = make_study().propose("stack_cls", 1)
     trials = list(study.record().trials.values())
 
-    assert history_figure(trials, LOOKS) is None
     assert all_curves_figure(trials, LOOKS) is None
     assert curves_figure(find_arms(Findings(study.record())), ("books",), LOOKS) is None

@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from search.report.arms import find_arms
+from search.report.by_arm import find_arms
 from search.report.findings import Findings
 from search.report.html.details import details
+from search.selection import select
 
 
 def test_named_models_have_settings_and_curves(whole: Any) -> None:
     findings = Findings(whole.record())
 
-    found = details(findings, find_arms(findings))
+    found = details(findings, find_arms(findings), select(findings.record))
 
     assert set(found) == {"t0001", "t0002", "t0003"}  # t0004 failed and is named nowhere
     assert found["t0003"]["values"] == {

@@ -1,4 +1,4 @@
-"""What is embedded in the page cannot break out of its block, and plotly comes out as it went in."""
+"""What is embedded cannot break out of its block, and plotly comes out as it went in."""
 
 import base64
 import gzip

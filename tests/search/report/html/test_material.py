@@ -1,4 +1,4 @@
-"""What is known of dev rows, from what was tested or else from the audit."""
+"""What is worked out once for all sections: dev rows, estimates, the set that nobody beats."""
 
 from typing import Any
 
@@ -7,17 +7,31 @@ from search.report.html.material import Material
 from search.space import Space
 
 
-def audited(metric: str = "accuracy") -> dict[str, Any]:
-    return {"tasks": [{"name": "books", "metric": metric, "splits": {"dev": {"rows": 77}}}]}
+def audited(**split: Any) -> dict[str, Any]:
+    of_split = {"rows": 77, "lengths": {"mean": 10.0}, **split}
+    task = {
+        "kind": "classification", "of_pairs": False, "labels": ["a", "b"], "vocabulary": 50,
+        "splits": {"dev": of_split, "test": of_split},
+    }  # fmt: skip
+    tasks = [{"name": name, **task} for name in ("books", "films")]
+    return {"tasks": tasks, "max_words": 64, "vocabulary": 80}
 
 
-def test_dev_rows_are_those_of_what_was_tested(material: Material) -> None:
-    assert material.dev_rows == {"books": 200, "films": 200}
+def test_estimates_take_the_dev_rows_of_the_audit(many: Any, space: Space) -> None:
+    findings = Findings(many.record())
+
+    few = Material(findings, space, audit=audited(rows=20)).selection
+    lots = Material(findings, space, audit=audited(rows=20_000)).selection
+
+    assert few.estimates["average"]["t0001"].error > lots.estimates["average"]["t0001"].error
 
 
-def test_before_the_test_the_audit_knows_them(make_study: Any, space: Space) -> None:
-    findings = Findings(make_study().record())
+def test_the_set_needs_the_audit_for_its_costs(many: Any, space: Space) -> None:
+    findings = Findings(many.record())
 
-    assert Material(findings, space, audit=audited()).dev_rows == {"books": 77}
-    assert Material(findings, space, audit=audited("matthews")).dev_rows == {}
-    assert Material(findings, space).dev_rows == {}
+    found = Material(findings, space, audit=audited()).pareto
+
+    assert found
+    assert all(option.parameters > 0 for option in found)
+    assert Material(findings, space).pareto == []
+    assert Material(findings, space, audit={"tasks": [{"name": "books"}]}).pareto == []

@@ -1,6 +1,6 @@
 """Numbers and lists of names as templates write them."""
 
-from search.report.arms import Cell
+from search.report.by_arm import Cell
 from search.report.html.wording import ends, in_a_row, number
 
 
