@@ -35,6 +35,9 @@ DataOption = Annotated[
     str | None,
     typer.Option(help="Folder or task file, in place of the space's `data.source`."),
 ]
+StudyArgument = Annotated[
+    Path, typer.Argument(help="Folder of a study, such as results/layerwise.")
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the space; repeatable."),
@@ -94,22 +97,42 @@ def run(
             progress=live_progress(),
         )
         typer.echo(study.headline())
-        typer.echo(f"report: {study.folder / 'report.md'}")
+        for path in study.reports:
+            typer.echo(f"report: {path}")
     raise typer.Exit(130 if study.interrupted else 0)
 
 
 @app.command("report")
-def report(
-    folder: Annotated[Path, typer.Argument(help="Folder of a study, such as results/layerwise.")],
-) -> None:
-    """Write a study's tables and report anew from its journal, and print the answer."""
+def report(folder: StudyArgument) -> None:
+    """Write a study's tables and reports anew from its journal, and print the answer."""
     with clear_errors():
         from search.study import open_study
 
         study = open_study(folder)
         study.write_report()
         typer.echo(study.headline())
-        typer.echo(f"report: {study.folder / 'report.md'}")
+        for path in study.reports:
+            typer.echo(f"report: {path}")
+
+
+@app.command("show")
+def show(folder: StudyArgument) -> None:
+    """Show a study in the terminal: the answer, tasks by arms, the plans of the winners."""
+    with clear_errors():
+        from search.report.show import show as show_study
+
+        show_study(folder)
+
+
+@app.command("compare")
+def compare(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of two or more studies.")],
+) -> None:
+    """Set studies side by side: what differs in space, data and versions, and what they found."""
+    with clear_errors():
+        from search.report.compare_studies import compare as compare_studies
+
+        compare_studies(folders)
 
 
 @app.command("affinity")

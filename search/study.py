@@ -32,7 +32,7 @@ from search.progress import Progress
 from search.record import StudyRecord
 from search.space import Space, load_space
 from search.space_checks import combinations
-from search.views import AUDIT, ENVIRONMENT, REPORT, write_views
+from search.views import AUDIT, ENVIRONMENT, PAGE, REPORT, write_views
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,6 +112,11 @@ class Study:
     def report(self) -> str:
         """Return the report's text, Markdown."""
         return (self.folder / REPORT).read_text(encoding="utf-8")
+
+    @property
+    def reports(self) -> tuple[Path, Path]:
+        """Where the report is, as Markdown and as a page."""
+        return self.folder / REPORT, self.folder / PAGE
 
     def headline(self) -> str:
         """Return the answer in a few lines."""

@@ -1,6 +1,8 @@
 """A hand-made study: two tasks, three structures, all numbers chosen so that a reader can check."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -199,3 +201,29 @@ def environment_json() -> dict[str, Any]:
         "git_dirty": True,
         "machine": {"cpus": 2, "memory_gib": 15.6, "gpus": []},
     }
+
+
+SPACE = """name: hand_made
+sharing:
+  structure: {choice: [single_task, stack_cls, layerwise_implicit]}
+  divergence_depth:
+    - {int: [0, 4], when: {structure: stack_cls}}
+    - {int: [0, 3], when: {structure: layerwise_implicit}}
+training:
+  learning_rate: {float: [1e-4, 1e-2], log: true}
+"""
+
+
+@pytest.fixture
+def make_folder(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a hand-made study into a folder of that name, as a search leaves it."""
+
+    def make(study: StudyMaker, name: str = "study") -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        lines = [json.dumps(event) + "\n" for event in study.events]
+        (folder / "journal.jsonl").write_text("".join(lines), encoding="utf-8")
+        (folder / "space.yaml").write_text(SPACE, encoding="utf-8")
+        return folder
+
+    return make

@@ -1,0 +1,66 @@
+"""What `branchpoint show` prints: the answer, tasks by arms, the winners' plans."""
+
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from mtl_core.errors import ConfigError
+from search.report.show import show
+
+
+def shown(folder: Path, width: int = 120) -> str:
+    console = Console(file=StringIO(), width=width)
+    show(folder, console)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_answer_table_and_plans_are_shown(whole: Any, make_folder: Any) -> None:
+    text = shown(make_folder(whole))
+
+    assert text.startswith("Best on average: layerwise_implicit, task tokens enter after 1 of 4")
+    assert "less |" in text
+    row = next(line for line in text.splitlines() if line.startswith("│ films"))
+    assert "90.0 ±3.0*" in row
+    assert "layerwise_implicit, task tokens enter after 1 of 4 layers: best for the average" in text
+    assert "│embedding│" in text
+
+
+def test_a_narrow_terminal_has_no_intervals_but_all_arms(whole: Any, make_folder: Any) -> None:
+    text = shown(make_folder(whole), width=80)
+
+    row = next(line for line in text.splitlines() if line.startswith("│ films"))
+    assert "90.0*" in row
+    assert "±" not in row
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_before_the_test_dev_scores_are_shown_as_such(make_study: Any, make_folder: Any) -> None:
+    study = make_study().train("stack_cls", (0.8, 0.7), 1)
+
+    text = shown(make_folder(study))
+
+    assert "Not tested yet" in text
+    assert "dev, nothing is tested yet" in text
+
+
+def test_names_with_markup_are_shown_as_they_are(make_study: Any, make_folder: Any) -> None:
+    study = make_study(["[red]books[/red]"]).train("stack_cls", (0.8,), 1)
+
+    assert "[red]books[/red]" in shown(make_folder(study))
+
+
+def test_many_plans_are_not_all_drawn(make_study: Any, make_folder: Any) -> None:
+    study = make_study([f"t{at}" for at in range(6)])
+    for at in range(6):
+        scores = [0.5 + 0.4 * (task == at) for task in range(6)]
+        study.train("stack_cls", scores, [at % 5] * 5 + [at // 5])
+
+    assert "1 more plan in report.html" in shown(make_folder(study))
+
+
+def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no study is here"):
+        shown(tmp_path)
