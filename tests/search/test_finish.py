@@ -140,6 +140,7 @@ def test_leaders_are_tested_and_the_folder_is_whole(setting: Setting) -> None:
     assert set(setting.record.baselines) == {"majority", "tfidf", "tfidf_pooled"}
     names = {path.name for path in setting.folder.iterdir()}
     written = {"trials.parquet", "curves.parquet", "predictions.parquet", "optuna.db", "report.md"}
+    written |= {"report.html"}
     assert written <= names
     assert {path.name for path in (setting.folder / "best").iterdir()} == {"average", *WORDS}
 

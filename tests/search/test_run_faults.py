@@ -215,6 +215,8 @@ def test_the_sound_folder_passes_the_dry_run(folder: Path, monkeypatch: pytest.M
         (["predict", "--model", "nowhere", "--task", "books"], r"nowhere"),
         (["predict", "--model", "data", "--task", "books"], r"data"),
         (["report", "nowhere"], r"nowhere.*no study"),
+        (["show", "nowhere"], r"nowhere.*no study"),
+        (["compare", "nowhere"], r"found 1 folder, two or more would be right.*no study"),
         (["audit", "--data", "nowhere"], r"nowhere"),
         (["audit", "--data", "data", "--set", "max_word=3"], r"'max_words'"),
     ],

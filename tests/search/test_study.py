@@ -48,7 +48,7 @@ def test_the_folder_holds_the_question_the_journal_and_the_answer(study: Study) 
     assert names >= {
         "space.yaml", "environment.json", "audit.json", "planted_truth.json", "journal.jsonl",
         "trials.parquet", "curves.parquet", "confirmed.parquet", "predictions.parquet",
-        "optuna.db", "report.md", "best",
+        "optuna.db", "report.md", "report.html", "best",
     }  # fmt: skip
     assert {path.name for path in (study.folder / "best").iterdir()} == {
         "average", "alba_1", "bora_1", "alba_2",
@@ -122,6 +122,8 @@ def test_the_report_is_written_anew_from_the_journal(study: Study) -> None:
 
     assert result.exit_code == 0, result.stderr
     assert "Best on average" in result.stdout or "No difference is seen" in result.stdout
+    for name in ("report.md", "report.html"):
+        assert f"report: {study.folder / name}" in result.stdout
     assert open_study(study.folder).report() == before
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from search.report.html.figures import INK, Figure, Trace, View, plain, short, ticks
 
+MOST_EXAMPLES, MOST_CELLS = 32, 40_000  # texts; their words times tokens, all together
 ROUTES = {
     "look_ahead": ("a step on the row's task, fall of the column's loss", "look-ahead"),
     "gradient_cosine": ("cosine of the tasks' gradients at the shared layers", "gradient cosine"),
@@ -67,7 +68,7 @@ def affinity_figures(found: Mapping[str, Any]) -> list[Figure]:
 
 def attention_figure(found: Mapping[str, Any]) -> Figure | None:
     """Return what the task tokens attend to in example texts; None where nothing was measured."""
-    examples = [one for one in found.get("examples") or () if one.get("weights")]
+    examples = _few([one for one in found.get("examples") or () if one.get("weights")])
     if not examples:
         return None
     views = [_example(number, one) for number, one in enumerate(examples, start=1)]
@@ -77,7 +78,7 @@ def attention_figure(found: Mapping[str, Any]) -> Figure | None:
         name="attention",
         title="What task tokens attend to",
         words="Attention of each task's token (rows) to the words of a text, mean over layers and "
-        "heads.",
+        f"heads{_of_whom(examples[0])}.",
         views=views,
         choose="Text",
         height=min(210 + 24 * tokens, 1200),
@@ -95,7 +96,9 @@ def suggested(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     said = []
     for name, of in (found.get("groups") or {}).items():
         groups = [", ".join(map(str, group)) for group in of.get("groups") or ()]
-        if groups:
+        if not of.get("stands_out", True):
+            said.append((route_name(name), "none stands out beyond the noise of the measurements"))
+        elif groups:
             said.append((route_name(name), " | ".join(groups)))
     return said
 
@@ -107,6 +110,19 @@ def agreements(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         for one in found.get("agreement") or ()
         if one.get("spearman") is not None
     ]
+
+
+def _few(examples: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return as many of the examples as a page has room for, the first of each task first."""
+    firsts = {one["task"]: at for at, one in reversed(list(enumerate(examples)))}
+    order = sorted(range(len(examples)), key=lambda at: (firsts[examples[at]["task"]] != at, at))
+    kept, cells = [], 0
+    for at in order[:MOST_EXAMPLES]:
+        cells += len(examples[at]["words"]) * len(examples[at]["tokens"])
+        if kept and cells > MOST_CELLS:
+            break
+        kept.append(examples[at])
+    return kept
 
 
 def _matrix(
@@ -124,7 +140,7 @@ def _matrix(
         "zmin": -most if signed else 0, "zmax": most, "xgap": 1, "ygap": 1,
         "colorbar": {"thickness": 12, "outlinewidth": 0},
         "customdata": [[[row, column] for column in names] for row in names],
-        "hovertemplate": "%{customdata[0]} → %{customdata[1]}: %{z:.3f}<extra></extra>",
+        "hovertemplate": "%{customdata[0]} → %{customdata[1]}: %{z:.3~g}<extra></extra>",
     }  # fmt: skip
 
 
@@ -169,6 +185,12 @@ def _tree_axes(tasks: Sequence[str], drawn: Mapping[str, Any]) -> dict[str, Any]
     }
 
 
+def _of_whom(one: Mapping[str, Any]) -> str:
+    """Say which model the examples are of, where the file does."""
+    parts = [str(one[key]) for key in ("structure", "trial") if one.get(key)]
+    return f", of {plain(' '.join(parts))}" if parts else ""
+
+
 def _example(number: int, one: Mapping[str, Any]) -> View:
     said = one.get("predicted")
     label = f"{number}: {one['task']}, label {one['label']}" + (f", said {said}" if said else "")
@@ -177,7 +199,7 @@ def _example(number: int, one: Mapping[str, Any]) -> View:
         "type": "heatmap", "z": weights, "colorscale": "$sequential-low", "zmin": 0,
         "xgap": 1, "ygap": 1, "colorbar": {"thickness": 12, "outlinewidth": 0},
         "customdata": [[[plain(t), plain(w)] for w in one["words"]] for t in one["tokens"]],
-        "hovertemplate": "%{customdata[0]} → %{customdata[1]}: %{z:.3f}<extra></extra>",
+        "hovertemplate": "%{customdata[0]} → %{customdata[1]}: %{z:.3~g}<extra></extra>",
     }  # fmt: skip
     layout = {
         "xaxis": {
@@ -192,4 +214,5 @@ def _example(number: int, one: Mapping[str, Any]) -> View:
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None or value != value else round(float(value), 4)
+    """Return four significant digits, since a look-ahead is of millionths."""
+    return None if value is None or value != value else float(f"{value:.4g}")

@@ -73,6 +73,37 @@ def test_groups_and_agreement_are_said(found: Any) -> None:
     assert agreements(found) == [("look-ahead and gradient cosine", "+0.83")]
 
 
+def test_groups_that_are_no_more_than_noise_are_not_suggested(found: Any) -> None:
+    found["groups"]["look_ahead"]["stands_out"] = False
+
+    said = dict(suggested(found))
+
+    assert said["look-ahead"] == "none stands out beyond the noise of the measurements"
+
+
+def test_millionths_keep_their_digits(found: Any) -> None:
+    matrix = [[1.23456e-6 * (1 + i + j) for j in range(6)] for i in range(6)]
+    found["routes"]["look_ahead"]["matrix"] = matrix
+
+    values = affinity_figures(found)[0].views[0].data[0]["z"]
+
+    assert {float(f"{v:.4g}") for row in matrix for v in row} >= {v for r in values for v in r if v}
+
+
+def test_of_many_long_examples_each_task_has_its_first(found: Any) -> None:
+    (one,) = found["examples"]
+    long = {**one, "words": ["w"] * 400, "weights": [[0.0] * 400] * 6}
+    found["examples"] = [{**long, "task": task} for task in TASKS for _ in range(4)]
+
+    figure = attention_figure(found)
+
+    assert figure is not None
+    assert [view.label.split(",")[0] for view in figure.views][:6] == [
+        f"{at}: {task}" for at, task in enumerate(TASKS, start=1)
+    ]
+    assert len(figure.views) == 40_000 // (400 * 6)
+
+
 def test_a_route_that_was_not_measured_is_left_out(found: Any) -> None:
     del found["routes"]["attention"], found["groups"]["attention"]
     found["examples"] = []
