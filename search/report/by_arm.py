@@ -56,6 +56,14 @@ class Arm:
     regularisation: Mapping[str, float] | None = None
 
     @property
+    def searched_epoch(self) -> int | None:
+        """The epoch that its trial is judged by in the search, which has the curves."""
+        if self.trial is None or not self.n_runs:
+            return self.epoch
+        best = self.trial.best.get(self.trial.objective.name)
+        return best.epoch if best else None
+
+    @property
     def full_name(self) -> str:
         """Its name in words: an arm as it is written, a baseline in full."""
         return BASELINES.get(self.name, self.name)

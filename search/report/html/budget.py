@@ -45,8 +45,11 @@ def facts(record: StudyRecord, settings: SearchConfig) -> list[Fact]:
         Fact("stopped early", f"{stopped:,}", share),
         Fact("epochs trained", f"{epochs:,}", saved),
         Fact("time of the search", duration(record.seconds_used)),
-        Fact(unit, f"{hours:.2f}" if hours < 10 else f"{hours:,.0f}", "engines at work"),
+        Fact(unit, f"{hours:.2f}" if hours < 10 else f"{hours:,.0f}", "engines at trials"),
     ]
+    if record.confirmed:
+        fresh = f"confirmation, {duration(record.seconds_confirming)}"
+        found.append(Fact("runs with fresh seeds", f"{len(record.confirmed):,}", fresh))
     failed = sum(trial.state == "failed" for trial in trials)
     return found if not failed else [*found, Fact("failed", f"{failed:,}", "see below")]
 

@@ -1,6 +1,7 @@
 """Learning curves: those of the best of each structure, and the mean score of every trial."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from search.report.by_arm import Arms
 from search.report.html.figures import (
@@ -16,15 +17,15 @@ from search.report.html.figures import (
 from search.report.wording import SHORT
 from search.trial_record import Report, TrialRecord
 
-_EPOCHS = {"title": {"text": "epoch"}, "zeroline": False, "tickformat": "d"}
+FEW_EPOCHS = 12
 
 
 def curves_figure(arms: Arms, tasks: Sequence[str], looks: Looks) -> Figure | None:
     """Return the curves of the arms' models: mean of the tasks, each task, and the train loss."""
-    models = [(arm.trial, arm.epoch) for arm in arms.all if arm.trial is not None]
+    models = [(arm.trial, arm.searched_epoch) for arm in arms.all if arm.trial is not None]
     if not models:
         return None
-    axes = {"xaxis": _EPOCHS, "yaxis": percent_axis("dev score")}
+    axes = {"xaxis": _epochs([trial for trial, _ in models]), "yaxis": percent_axis("dev score")}
     views = [View("mean of the tasks", _curves(models, None, looks), axes)]
     views += [View(task, _curves(models, task, looks), axes) for task in tasks]
     losses = [_loss(trial, looks) for trial, _ in models]
@@ -32,8 +33,7 @@ def curves_figure(arms: Arms, tasks: Sequence[str], looks: Looks) -> Figure | No
     return Figure(
         name="curves",
         title="Learning curves of the best of each structure",
-        words="Dev score after each epoch; a ring marks the epoch that was chosen, by the mean of "
-        "the tasks.",
+        words="Dev score in the search after each epoch; a ring marks the epoch that was chosen.",
         views=views,
         choose="Of",
         columns={"x": "epoch", "y": "value"},
@@ -53,9 +53,16 @@ def all_curves_figure(trials: Sequence[TrialRecord], looks: Looks) -> Figure | N
         name="all-curves",
         title="Learning curves of all trials",
         words="Mean dev score after each epoch; lines end where a trial was stopped or failed.",
-        views=[View("", traces, {"xaxis": _EPOCHS, "yaxis": percent_axis("dev mean")})],
+        views=[View("", traces, {"xaxis": _epochs(trials), "yaxis": percent_axis("dev mean")})],
         columns={"x": "epoch", "y": "dev_mean_percent"},
     )
+
+
+def _epochs(trials: Sequence[TrialRecord]) -> dict[str, Any]:
+    """Return the axis of epochs, which are whole numbers."""
+    most = max((trial.reports[-1].epoch for trial in trials if trial.reports), default=1)
+    axis: dict[str, Any] = {"title": {"text": "epoch"}, "zeroline": False, "tickformat": "d"}
+    return axis | ({"dtick": 1} if most <= FEW_EPOCHS else {})
 
 
 def _bundle(trials: Sequence[TrialRecord], name: str, looks: Looks) -> Trace:

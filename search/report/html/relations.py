@@ -167,7 +167,7 @@ def _branches(drawn: Mapping[str, Any]) -> list[Trace]:
     x: list[float | None] = []
     y: list[float | None] = []
     for places, heights in zip(drawn["icoord"], drawn["dcoord"], strict=True):
-        x += [*(round(height, 5) for height in heights), None]
+        x += [*(_rounded(height) for height in heights), None]
         y += [*(place / 10 - 0.5 for place in places), None]
     line = {"color": INK, "width": 1.8}
     return [{"type": "scatter", "mode": "lines", "x": x, "y": y, "line": line, "hoverinfo": "skip"}]
@@ -179,10 +179,14 @@ def _tree_axes(tasks: Sequence[str], drawn: Mapping[str, Any]) -> dict[str, Any]
     axis = {**ticks([tasks[at] for at in order]), "showgrid": False}
     axis["range"] = [len(order) - 0.5, -0.5]
     return {
-        "xaxis": {"title": {"text": "distance"}, "range": [0, 1.04 * furthest or 1]},
+        "xaxis": {
+            "title": {"text": "distance"},
+            "range": [0, 1.04 * furthest or 1],
+            "tickformat": "~g",
+        },
         "yaxis": axis,
         "showlegend": False,
-    }
+    }  # fmt: skip
 
 
 def _of_whom(one: Mapping[str, Any]) -> str:

@@ -60,6 +60,7 @@ def test_confirmed_arms_are_the_mean_over_their_runs(confirmed_study: Any) -> No
     found = {arm.head: arm for arm in find_arms(Findings(confirmed_study.record())).all}
 
     assert found["L-I"].n_runs == 5
+    assert found["L-I"].searched_epoch == 1  # its runs have others
     assert found["L-I"].cells["books"].score == pytest.approx(302 / 400)
     assert found["TF-IDF"].n_runs == 0
 

@@ -36,7 +36,7 @@ function curveView(trial, task, epoch) {
       marker: { symbol: "circle-open", size: 15, color: "$ink", line: { width: 2 } },
     });
   }
-  return { data, layout: { xaxis: { title: { text: "epoch" }, tickformat: "d" }, yaxis: { title: { text: "dev score" } } } };
+  return { data, layout: { xaxis: { title: { text: "epoch" }, tickformat: "d", ...(trial.epochs.length <= 12 ? { dtick: 1 } : {}) }, yaxis: { title: { text: "dev score" } } } };
 }
 
 function baselineText(cell) {

@@ -17,6 +17,13 @@ def test_trials_epochs_and_shares(whole: Any) -> None:
     assert found["failed"] == ("1", "see below")
 
 
+def test_runs_with_fresh_seeds_are_counted(confirmed_study: Any) -> None:
+    found = {fact.name: fact for fact in facts(confirmed_study.record(), SearchConfig())}
+
+    assert found["runs with fresh seeds"].value == "15"
+    assert found["runs with fresh seeds"].remark.startswith("confirmation, ")
+
+
 def test_time_that_trials_share_an_engine_counts_once(make_study: Any) -> None:
     study = make_study().propose("stack_cls", 1).propose("stack_cls", 2)  # both on worker "w"
     for trial, seconds in (("t0001", 3600), ("t0002", 1800)):
