@@ -57,7 +57,8 @@ def plan_table(plan: SharingPlan, names: Sequence[str]) -> Table:
 def plan_svg(plan: SharingPlan, names: Sequence[str]) -> str:
     """Return the plan as an SVG picture that needs nothing besides itself."""
     top = 24 + round(max(len(name) for name in names) * _LETTER * 0.8)
-    width = _LEFT + plan.n_tasks * _CELL_WIDTH + 24 + top
+    caption = _caption(plan, None)
+    width = max(_LEFT + plan.n_tasks * _CELL_WIDTH + 24 + top, 16 + round(len(caption) * _LETTER))
     height = top + (1 + plan.n_layers) * _CELL_HEIGHT + 34
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
@@ -75,7 +76,7 @@ def plan_svg(plan: SharingPlan, names: Sequence[str]) -> str:
         for task in range(plan.n_tasks):
             parts.append(_svg_cell(plan, layer, task, y))
     y = top + (1 + plan.n_layers) * _CELL_HEIGHT + 4
-    return "\n".join([*parts, _svg_text(8, y, _caption(plan, None), anchor="start"), "</svg>"])
+    return "\n".join([*parts, _svg_text(8, y, caption, anchor="start"), "</svg>"])
 
 
 def _caption(plan: SharingPlan, names: Sequence[str] | None) -> str:

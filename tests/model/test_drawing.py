@@ -107,6 +107,13 @@ def test_the_caption_says_how_far_tokens_reach() -> None:
     assert "the tokens of all tasks (words see own, others gated)" in svg
 
 
+def test_the_svg_of_a_single_task_is_as_wide_as_its_caption() -> None:
+    root = ElementTree.fromstring(plan_svg(layerwise_explicit(1, 1), ["a"]))
+
+    caption = max((text.text or "" for text in root.iter(f"{SVG}text")), key=len)
+    assert float(root.attrib["width"]) >= 6 * len(caption)
+
+
 def test_the_svg_holds_all_it_draws() -> None:
     root = ElementTree.fromstring(plan_svg(STRUCTURES["stack_cls"](16, 12), LONG))
 

