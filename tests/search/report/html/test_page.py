@@ -1,6 +1,8 @@
 """The page as text: the answer first, whole, escaped, and of a size that can be sent."""
 
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from typing import Any
 
@@ -51,6 +53,23 @@ def test_the_page_refers_to_nothing_outside_itself(material: Material) -> None:
     assert {address[:1] for address in found.addresses} == {"#", "d"}
     assert [a for a in found.addresses if a.startswith("d")] == ["data:,"]
     assert len(set(found.ids)) == len(found.ids)
+
+
+def test_a_browser_is_told_to_fetch_nothing(material: Material) -> None:
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]+)"', page(material))
+
+    assert policy.startswith("default-src 'none';")
+    assert not re.search(r"https?:|\*|'self'", policy)
+
+
+def test_what_is_heavy_is_imported_when_a_page_is_written_and_not_before() -> None:
+    heavy = ["torch", "scipy", "sklearn", "optuna", "pandas", "plotly"]
+    modules = "search.report.html.page, search.report.show, search.report.compare_studies"
+    code = f"import sys, {modules}; print([m for m in {heavy} if m in sys.modules])"
+
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert found.stdout.strip() == "[]"
 
 
 def test_a_small_study_is_a_page_of_two_megabytes(material: Material) -> None:
