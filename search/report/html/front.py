@@ -73,8 +73,12 @@ def options(record: StudyRecord, found: Sequence[Option]) -> list[OptionOfStudy]
 def _view(
     trials: Sequence[TrialRecord], points: Points, whole: NDArray[np.bool_], looks: Looks
 ) -> list[Trace]:
-    places = np.flatnonzero(whole)
-    best = sorted(places[undominated(points[places])], key=lambda at: float(points[at, 0]))
+    places: list[int] = np.flatnonzero(whole).tolist()
+    on_front = undominated(points[places])
+    best = sorted(
+        (at for at, kept in zip(places, on_front, strict=True) if kept),
+        key=lambda at: float(points[at, 0]),
+    )
     line: Trace = {
         "type": "scatter", "mode": "lines+markers", "name": "beaten by none", "showlegend": False,
         "x": hundredths(points[best, 0].tolist()), "y": hundredths(points[best, 1].tolist()),
@@ -83,7 +87,7 @@ def _view(
     }  # fmt: skip
     traces = [line]
     for name in looks.names:
-        mine = [int(at) for at in places if trials[at].structure == name]
+        mine = [at for at in places if trials[at].structure == name]
         if mine:
             traces.append(_marks([trials[at] for at in mine], points[mine], name, looks))
     return traces

@@ -116,7 +116,8 @@ def _few(examples: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return as many of the examples as a page has room for, the first of each task first."""
     firsts = {one["task"]: at for at, one in reversed(list(enumerate(examples)))}
     order = sorted(range(len(examples)), key=lambda at: (firsts[examples[at]["task"]] != at, at))
-    kept, cells = [], 0
+    kept: list[Mapping[str, Any]] = []
+    cells = 0
     for at in order[:MOST_EXAMPLES]:
         cells += len(examples[at]["words"]) * len(examples[at]["tokens"])
         if kept and cells > MOST_CELLS:

@@ -47,9 +47,8 @@ def test_the_page_is_written_in_time_and_memory_and_can_be_sent(material: Materi
     text = page(material)
 
     taken = time.process_time() - began
-    print(
-        f"{taken:.1f} s of a core, {len(text) / 1e6:.1f} MB, {(_peak() - before) / 1e6:.0f} MB more memory"
-    )
+    more = (_peak() - before) / 1e6
+    print(f"{taken:.1f} s of a core, {len(text) / 1e6:.1f} MB, {more:.0f} MB more memory")
     assert taken < SECONDS
     assert _peak() < BYTES or _peak() - before < BYTES // 4
     assert len(text.encode()) < PAGE_BYTES
