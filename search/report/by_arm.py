@@ -91,8 +91,9 @@ def find_arms(findings: Findings, *, unseen: bool = False) -> Arms:
     tested = {**findings.arms}
     tested |= {name: findings.baselines[name] for name in HEADS if name in findings.baselines}
     rows = {name: one.unseen_runs if unseen else one.test_runs for name, one in tested.items()}
-    lines = {task: _line(rows, [task]) for task in findings.tasks}
-    means = _line(rows, findings.tasks)
+    lowest = 0.0 if findings.of_accuracy else -1.0
+    lines = {task: _line(rows, [task], lowest) for task in findings.tasks}
+    means = _line(rows, findings.tasks, lowest)
     return Arms(
         "test",
         tuple(
@@ -102,7 +103,7 @@ def find_arms(findings: Findings, *, unseen: bool = False) -> Arms:
     )
 
 
-def _line(rows: Mapping[str, Runs], tasks: Sequence[str]) -> dict[str, Cell]:
+def _line(rows: Mapping[str, Runs], tasks: Sequence[str], lowest: float) -> dict[str, Cell]:
     """Return the cell of each arm, with marks: the best, and those not seen to differ from it."""
     scores = {name: score(runs, tasks) for name, runs in rows.items()}
     known = {name: one.mean for name, one in scores.items() if one is not None}
@@ -115,7 +116,7 @@ def _line(rows: Mapping[str, Runs], tasks: Sequence[str]) -> dict[str, Cell]:
         found = None if name == best else difference(rows[best], rows[name], tasks)
         mark: Mark = "level" if found is not None and found.sign == 0 else ""
         mark = "best" if one.mean == known[best] else mark
-        cells[name] = Cell(one.mean, max(one.low, 0.0), min(one.high, 1.0), mark)
+        cells[name] = Cell(one.mean, max(one.low, lowest), min(one.high, 1.0), mark)
     return cells
 
 

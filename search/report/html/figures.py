@@ -77,10 +77,10 @@ def short(text: object, length: int = 28) -> str:
     return plain(line if len(line) <= length else line[: length - 1] + "…")
 
 
-def ticks(labels: Sequence[object], *, start: float = 0.0) -> dict[str, Any]:
-    """Return an axis with a tick for each label, at start, start + 1, ..."""
-    places = [start + at for at in range(len(labels))]
-    texts = [short(label) for label in labels]
+def ticks(labels: Sequence[object], *, length: int = 28) -> dict[str, Any]:
+    """Return an axis with a tick for each label, at 0, 1, ..."""
+    texts = [short(label, length) for label in labels]
+    places = list(range(len(labels)))
     return {"tickmode": "array", "tickvals": places, "ticktext": texts, "zeroline": False}
 
 

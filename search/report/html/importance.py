@@ -6,13 +6,18 @@ had, since they were not among the best; of their exact place nothing is made.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from mtl_core.errors import ConfigError
 from search.report.html.figures import ACCENT, Figure, View, plain
+from search.report.html.trials import Column
 from search.report.tested import AVERAGE
 from search.space import Space
 from search.trial_record import TrialRecord
+
+if TYPE_CHECKING:
+    from optuna import Study
 
 MIN_TRIALS, MIN_BEST, BEST_SHARE = 8, 5, 0.1
 
@@ -41,6 +46,11 @@ def importances(space: Space, trials: Sequence[TrialRecord]) -> dict[str, float]
         key = name.partition("/")[0]
         shares[key] = shares.get(key, 0.0) + float(share)
     return dict(sorted(shares.items(), key=lambda item: -item[1]))
+
+
+def by_importance(columns: Sequence[Column], shares: Mapping[str, float]) -> list[Column]:
+    """Return the searched keys, those that decide most first; others in their former order."""
+    return sorted(columns, key=lambda column: -shares.get(column.key, 0.0))
 
 
 def share_of_best(n_trials: int) -> float:
@@ -77,13 +87,11 @@ def importance_figure(shares: dict[str, float], n_trials: int) -> Figure | None:
     )
 
 
-def _as_optuna(space: Space, trials: Sequence[TrialRecord]):  # type: ignore[no-untyped-def]
+def _as_optuna(space: Space, trials: Sequence[TrialRecord]) -> "Study":
     """Return an Optuna study, in memory, of the trials that have a score."""
     import optuna
 
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would announce the study
-    study = optuna.create_study(direction="maximize")
+    study = _empty_study()
     for trial in trials:
         try:
             distributions = space.distributions_for(trial.values)
@@ -95,5 +103,15 @@ def _as_optuna(space: Space, trials: Sequence[TrialRecord]):  # type: ignore[no-
                 value=trial.best[AVERAGE].score, params=params, distributions=distributions
             )
         )
-    optuna.logging.set_verbosity(verbosity)
     return study
+
+
+def _empty_study() -> "Study":
+    import optuna
+
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would announce the study
+    try:
+        return optuna.create_study(direction="maximize")
+    finally:
+        optuna.logging.set_verbosity(verbosity)

@@ -7,7 +7,7 @@ dendrogram, so that groups are blocks. Blue helps (or is alike), orange hurts.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from search.report.html.figures import INK, Figure, Trace, View, plain, short, ticks
+from search.report.html.figures import INK, Figure, Trace, View, plain, ticks
 
 MOST_EXAMPLES, MOST_CELLS = 32, 40_000  # texts; their words times tokens, all together
 ROUTES = {
@@ -206,16 +206,9 @@ def _example(number: int, one: Mapping[str, Any]) -> View:
         "customdata": [[[plain(t), plain(w)] for w in one["words"]] for t in one["tokens"]],
         "hovertemplate": "%{customdata[0]} → %{customdata[1]}: %{z:.3~g}<extra></extra>",
     }  # fmt: skip
-    layout = {
-        "xaxis": {
-            **ticks([short(w, 16) for w in one["words"]]),
-            "tickangle": -60,
-            "showgrid": False,
-        },
-        "yaxis": {**ticks(one["tokens"]), "autorange": "reversed", "showgrid": False},
-    }
-    layout["xaxis"]["ticktext"] = [short(word, 16) for word in one["words"]]
-    return View(label, [trace], layout)
+    words = {**ticks(one["words"], length=16), "tickangle": -60, "showgrid": False}
+    tokens = {**ticks(one["tokens"]), "autorange": "reversed", "showgrid": False}
+    return View(label, [trace], {"xaxis": words, "yaxis": tokens})
 
 
 def _rounded(value: float | None) -> float | None:

@@ -16,11 +16,12 @@ from search.report.html.figures import Figure
 from search.report.html.front import front_figure, options
 from search.report.html.gains import gains_figure
 from search.report.html.history import history_figure
-from search.report.html.importance import importance_figure, importances
+from search.report.html.importance import by_importance, importance_figure, importances
 from search.report.html.material import Material
 from search.report.html.plans import pictures
 from search.report.html.seeds import lines, seeds_figure
 from search.report.html.settings import parallel_figure, slice_figures
+from search.report.html.trials import MAX_KEYS
 from search.report.html.winners import best_of_tasks
 
 
@@ -78,15 +79,17 @@ def _plans(material: Material) -> Section | None:
 
 
 def _settings(material: Material) -> Section | None:
-    trials, columns = material.scored, material.columns
-    if len(trials) < 2 or not columns:
+    trials = material.scored
+    if len(trials) < 2 or not material.columns:
         return None
-    bars = importance_figure(importances(material.space, trials), len(trials))
+    shares = importances(material.space, trials)
+    columns = by_importance(material.columns, shares)
+    bars = importance_figure(shares, len(trials))
     slices = slice_figures(columns, trials, material.looks)
     parallel = parallel_figure(columns, trials)
     figures = [*_present(bars), *slices, *_present(parallel)]
     values = {"importance": bars, "slices": slices, "parallel": parallel}
-    return Section("settings", "What mattered", figures, values)
+    return Section("settings", "What mattered", figures, values | {"left": len(columns) - MAX_KEYS})
 
 
 def _front(material: Material) -> Section | None:

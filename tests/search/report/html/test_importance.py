@@ -5,8 +5,13 @@ from typing import Any
 
 import pytest
 
-from search.report.html.importance import importance_figure, importances, share_of_best
-from search.report.html.trials import scored
+from search.report.html.importance import (
+    by_importance,
+    importance_figure,
+    importances,
+    share_of_best,
+)
+from search.report.html.trials import columns, scored
 from search.space import Space
 from search.trial_record import TrialRecord
 
@@ -30,6 +35,14 @@ def test_the_key_that_decides_stands_first(many: Any, space: Space, valid: Any) 
 
 def test_the_same_trials_give_the_same_shares(many: Any, space: Space) -> None:
     assert importances(space, trials_of(many)) == importances(space, trials_of(many))
+
+
+def test_keys_stand_in_the_order_of_their_importance(many: Any, space: Space) -> None:
+    found = columns(space, trials_of(many))
+
+    order = by_importance(found, {"training.learning_rate": 0.2, "sharing.divergence_depth": 0.7})
+
+    assert [column.head for column in order] == ["divergence_depth", "learning_rate", "structure"]
 
 
 def test_of_a_handful_of_trials_nothing_is_said(whole: Any, space: Space) -> None:
