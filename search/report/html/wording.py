@@ -6,6 +6,7 @@ from typing import Any
 from search.report.by_arm import Cell
 from search.report.html.budget import said
 from search.report.wording import (
+    SHORT,
     count,
     depth_cell,
     depth_in_words,
@@ -36,6 +37,11 @@ def in_a_row(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
+def short_name(structure: str) -> str:
+    """Return "S-C" for "stack_cls", as the heads of columns have it."""
+    return SHORT.get(structure, structure)
+
+
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "percent": percent,
     "ends": ends,
@@ -47,6 +53,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "in_words": value_in_words,
     "interval": interval,
     "score_interval": score_interval,
+    "short_name": short_name,
     "verdict": verdict,
     "in_a_row": in_a_row,
 }
