@@ -104,6 +104,11 @@ def _meaning(findings: Findings) -> str:
             "The intervals say how much the choice of test rows matters, not how much another seed "
             "would change; dev chose the models, so it flatters them."
         )
+    if all(len(subject.runs) == 1 for subject in findings.confirmation.subjects):
+        return (
+            "With one run each, the intervals say how much the choice of test rows matters, not "
+            "how much another seed would change: more time for the confirmation gives more runs."
+        )
     return (
         "The intervals are over seeds and test rows at once: another training and other rows are "
         "in them. Where no difference is seen, the detectable one is the smallest that would have "

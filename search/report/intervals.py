@@ -62,8 +62,8 @@ def difference(first: Runs, second: Runs, tasks: Iterable[str]) -> Difference | 
     if not chosen:
         return None
     sides = _sides((first, second), chosen)
-    seeds = of_means(sides, (first.fixed, second.fixed), known_of(sides))
-    return _difference(first, sides, seeds)
+    fixed = (first.fixed, second.fixed)
+    return _difference(first, sides, fixed, of_means(sides, fixed, known_of(sides)))
 
 
 def differences(first: Runs, second: Runs, tasks: Iterable[str]) -> dict[str, Difference]:
@@ -77,7 +77,7 @@ def differences(first: Runs, second: Runs, tasks: Iterable[str]) -> dict[str, Di
     found = {}
     for task in chosen:
         alone = [{task: side[task]} for side in sides]
-        found[task] = _difference(first, alone, of_means(alone, fixed, known[task]))
+        found[task] = _difference(first, alone, fixed, of_means(alone, fixed, known[task]))
     return found
 
 
@@ -115,7 +115,9 @@ def holm(values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _difference(first: Runs, sides: Sequence[Side], seeds: tuple[OfSeeds, ...]) -> Difference:
+def _difference(
+    first: Runs, sides: Sequence[Side], fixed: Sequence[bool], seeds: tuple[OfSeeds, ...]
+) -> Difference:
     apart = {task: sides[0][task].mean(0) - sides[1][task].mean(0) for task in sides[0]}
     mean = sum(float(sides[0][t].mean() - sides[1][t].mean()) for t in apart) / len(apart)
     of_rows = sum(of_differences(v, is_accuracy=_is_accuracy(first, t)) for t, v in apart.items())
@@ -129,6 +131,7 @@ def _difference(first: Runs, sides: Sequence[Side], seeds: tuple[OfSeeds, ...]) 
         rows=sum(len(values) for values in apart.values()),
         p=p,
         detectable=far * spread.error,
+        one_seed=not (seeds or all(fixed)),
     )
 
 

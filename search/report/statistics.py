@@ -79,6 +79,7 @@ class Difference:
         p: Of no difference, two-sided.
         detectable: The smallest true difference that would have been seen with 80 % power.
         adjusted: `p` after Holm's correction, where the difference is one of a family of tasks.
+        one_seed: No side was trained twice, so the interval is over rows alone.
     """
 
     mean: float
@@ -88,6 +89,7 @@ class Difference:
     p: float | None = None
     detectable: float | None = None
     adjusted: float | None = None
+    one_seed: bool = False
 
     @property
     def sign(self) -> int:

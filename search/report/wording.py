@@ -87,6 +87,8 @@ def verdict(difference: Difference | None, *, with_detectable: bool = False) -> 
     if difference is None:
         return "no rows to compare"
     word = VERDICTS[difference.sign]
+    if with_detectable and difference.one_seed:
+        return f"{word} (1 seed)"
     if with_detectable and not difference.sign:
         return f"{word} ({percent(difference.detectable)} detectable)"
     return word

@@ -79,7 +79,9 @@ def _on_average(findings: Findings, found: Difference, what: str) -> str:
 
 
 def _detectable(findings: Findings, found: Difference) -> str:
-    """Return what would have been seen, where nothing was and seeds are counted."""
+    """Return what would have been seen, where nothing was; or that seeds are not counted."""
+    if findings.confirmation and found.one_seed:
+        return ", of one seed and over rows alone"
     if found.sign or not findings.confirmation:
         return ""
     return f"; a true difference of {percent(found.detectable)} would have been seen"

@@ -254,3 +254,16 @@ def test_without_a_tested_model_no_seed_is_claimed(maker: Any) -> None:
     maker.train("stack_cls", (0.8, 0.9), 2).baseline("majority", (0.5, 0.5), (200, 200))
 
     assert "no model is tested yet" in basis(Findings(maker.record()))
+
+
+def test_one_run_each_is_not_passed_off_as_an_interval_over_seeds(maker: Any) -> None:
+    maker.train("single_task", (0.8, 0.8)).train("stack_cls", (0.9, 0.9), 2)
+    maker.shortlist(t0001=["single_task"], t0002=["average"])
+    maker.confirm("t0001", (300, 300), dev=(0.8, 0.8)).confirm("t0002", (350, 350), dev=(0.9, 0.9))
+    findings = Findings(maker.record())
+
+    assert "of one seed and over rows alone" in answer(findings, PLAIN)[1]
+    assert "better (1 seed)" in comparison(findings, PLAIN)
+    assert "With one run each, the intervals say how much the choice of test rows matters" in (
+        basis(findings)
+    )
