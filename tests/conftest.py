@@ -20,6 +20,18 @@ if not torch.cuda.is_available():
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # threads of several would wait for each other
+    torch.set_num_threads(1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have one process run all tests that start Ray, the others the rest meanwhile."""
+    for item in items:
+        if item.get_closest_marker("cluster"):
+            item.add_marker(pytest.mark.xdist_group("ray"))
+
+
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     random.seed(0)

@@ -84,8 +84,9 @@ def _sent(numbers: np.ndarray, device: torch.device) -> Tensor:
 def _row_at(addresses, table, places, there):
     """Return the rows of a table that are the `places`-th to move."""
     where = tl.load(addresses + table * 7 + 5)
-    numbers = tl.load(where.to(tl.pointer_type(tl.int64)) + places, mask=there & (where != 0))
-    return tl.where(where != 0, numbers, places)
+    chosen = (places * 0 + where) != 0  # of each place, since a mask is no single number
+    numbers = tl.load(where.to(tl.pointer_type(tl.int64)) + places, mask=there & chosen)
+    return tl.where(chosen, numbers, places)
 
 
 @triton.jit

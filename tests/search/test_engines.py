@@ -45,7 +45,8 @@ def encoded(tmp_path_factory: pytest.TempPathFactory) -> EncodedCorpus:
 
 
 def open_study(folder: Path, *overrides: str) -> tuple[Space, StudyRecord, Path]:
-    space = load_space(SANITY, ["search.sampler=random", "search.early_stopping=null", *overrides])
+    plain = ["search.sampler=random", "search.early_stopping=null", "search.confirm.seeds=0"]
+    space = load_space(SANITY, [*plain, *overrides])
     folder.mkdir(exist_ok=True)
     record = StudyRecord.open(folder / "journal.jsonl")
     if record.header:
