@@ -19,8 +19,8 @@ from mtl_core.kernels.dropout import thresholds
 from mtl_core.kernels.random_bits import is_kept, mix
 from mtl_core.kernels.tiles import aligned_like, as_words, numbered, scale_as_words, to_device
 
-# Of a tile, and how many of these are loaded ahead: measured on an H200 with heads of 50, figures in
-# `tests/benchmarks/README.md`.
+# Of a tile, and how many of these are loaded ahead: measured on an H200 with heads of 50
+# (`tests/benchmarks/README.md`).
 _QUERIES, _KEYS, _STAGES = 64, 64, 1
 _LEAST = 16  # rows of a product
 _COLUMNS = 10  # of the table of texts
