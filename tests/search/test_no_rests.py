@@ -18,7 +18,7 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 120  # after which a test that hangs is given up
+SECONDS = 400  # after which a test that hangs is given up
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
