@@ -24,17 +24,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # threads of several would wait for eac
     torch.set_num_threads(1)
 
 
-# Files of tests that start Ray; they take as long as all others that do.
-FIRST_HALF = ("test_engines", "test_no_rests", "test_study")
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have two processes run the tests that start Ray, which mostly wait, and others the rest."""
+    """Have one process run all tests that start Ray, the others the rest meanwhile."""
     for item in items:
         if item.get_closest_marker("cluster"):
-            half = "first" if item.path.stem in FIRST_HALF else "second"
-            item.add_marker(pytest.mark.xdist_group(half))
+            item.add_marker(pytest.mark.xdist_group("ray"))
 
 
 @pytest.fixture(autouse=True)
