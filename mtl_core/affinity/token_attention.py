@@ -20,12 +20,13 @@ from mtl_core.affinity.rows import labelled_rows
 from mtl_core.data.batches import evaluation_steps
 from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.minibatch import Row, Step, collate
-from mtl_core.model.attention import Segment, attention_of_first
+from mtl_core.model.attention import attention_of_first
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.forward import Part, work_of
 from mtl_core.model.layout import Block
 from mtl_core.model.precision import products_dtype
 from mtl_core.model.reads import Tokens
+from mtl_core.model.segment import Segment
 from mtl_core.model.sentence import sentence_vectors
 
 PARTS = 8  # at most, into which the texts of a task are put: one can be held against the others

@@ -14,12 +14,6 @@ from mtl_core.kernels.tiles import Bounds, aligned_like, tiles_of
 
 _ROWS = 8  # of a program
 _ROWS_BACK = 16
-_WIDEST = 4096  # a program holds whole places
-
-
-def fits(width: int) -> bool:
-    """Whether places are narrow enough."""
-    return width <= _WIDEST
 
 
 def norm_runs(

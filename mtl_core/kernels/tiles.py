@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-ALIGNMENT = 8  # numbers of a row
+ALIGNMENT = 8  # numbers; a grouped product on a GPU wants rows that are multiples of 16 bytes
 Bounds = tuple[tuple[int, int], ...]  # of each run: its first place, and the one after its last
 
 
@@ -34,13 +34,13 @@ def to_device(numbers: np.ndarray, device: torch.device) -> Tensor:
 
 
 def aligned_like(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return room for as many numbers, (P, D), each row of which begins at a multiple of 16 bytes.
+    """Return room for as many numbers, (..., D), each row beginning at a multiple of 16 bytes.
 
     Products of a GPU want that, and would else copy what they are given.
     """
-    width = x.shape[1]
+    *rows, width = x.shape
     whole = -(-width // ALIGNMENT) * ALIGNMENT
-    return torch.empty(len(x), whole, dtype=dtype, device=x.device)[:, :width]
+    return torch.empty(*rows, whole, dtype=dtype, device=x.device)[..., :width]
 
 
 def as_words(values: Sequence[int] | np.ndarray) -> np.ndarray:

@@ -15,15 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mtl_core.kernels.tiles import ALIGNMENT, Bounds, aligned_like
 from mtl_core.kernels.usable import as_on_gpu, usable
 from mtl_core.model.banks import Tables
 
-_ALIGNMENT = 8  # numbers; a grouped product on a GPU wants rows that are multiples of 16 bytes
 # Numbers of a result. On a CPU, kernels for few rows or few columns round in another way where the
 # result is not aligned; a new tensor always is, and copying one so small costs little.
 _SMALL = 1 << 16
-
-Bounds = tuple[tuple[int, int], ...]  # of each run: its first place, and the one after its last
 
 
 def as_one(device: torch.device, n_runs: int) -> bool:
@@ -164,10 +162,8 @@ def one_outer(x: Tensor, y: Tensor, bounds: Bounds) -> Tensor:
 
 
 def _in_rows(x: Tensor) -> Tensor:
-    if x.stride(1) == 1 and x.stride(0) % _ALIGNMENT == 0:
+    if x.stride(1) == 1 and x.stride(0) % ALIGNMENT == 0:
         return x
-    from mtl_core.kernels.tiles import aligned_like
-
     return aligned_like(x, x.dtype).copy_(x)
 
 
@@ -193,7 +189,7 @@ def stacked_outer(x: Tensor, y: Tensor, bounds: Bounds) -> Tensor:
 
 def _aligned(x: Tensor) -> Tensor:
     """Return x with zeros after its last dimension, where it must be longer; they change no sum."""
-    missing = -x.shape[-1] % _ALIGNMENT
+    missing = -x.shape[-1] % ALIGNMENT
     return F.pad(x, (0, missing)) if missing else x.contiguous()
 
 

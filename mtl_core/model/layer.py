@@ -12,12 +12,14 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from mtl_core.model.attention import Segment, attend, attend_from
+from mtl_core.kernels.tiles import Bounds
+from mtl_core.model.attention import attend, attend_from
 from mtl_core.model.banks import Tables
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.dropout import Span
-from mtl_core.model.grouped import Bounds, grouped_norm
+from mtl_core.model.grouped import grouped_norm
 from mtl_core.model.linear import linear
+from mtl_core.model.segment import Segment
 
 
 class LayerBanks(NamedTuple):

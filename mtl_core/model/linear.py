@@ -12,10 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mtl_core.kernels.tiles import Bounds, aligned_like
 from mtl_core.kernels.usable import usable
 from mtl_core.model.banks import Tables
 from mtl_core.model.dropout import Span, drop, dropped
-from mtl_core.model.grouped import Bounds, grouped_linear, one_outer, one_product
+from mtl_core.model.grouped import grouped_linear, one_outer, one_product
 
 
 def linear(
@@ -73,7 +74,7 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weights: Tensor, bounds: Bounds) -> Tensor:
-        used = _in_rows(weights, x.dtype)
+        used = aligned_like(weights, x.dtype).copy_(weights)
         ctx.save_for_backward(x, used)
         ctx.bounds, ctx.dtype = bounds, weights.dtype
         return one_product(x, used, bounds)
@@ -88,11 +89,3 @@ class _Product(torch.autograd.Function):
         if ctx.needs_input_grad[1]:  # else they are frozen
             of_weights = one_outer(x, gradient, ctx.bounds).to(ctx.dtype)
         return of_x, of_weights, None
-
-
-def _in_rows(weights: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return the weights in another type, each row at a multiple of 16 bytes."""
-    from mtl_core.kernels.tiles import aligned_like
-
-    rows = aligned_like(weights.flatten(0, 1), dtype)
-    return torch.unflatten(rows, 0, weights.shape[:2]).copy_(weights)

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtl_core.model.attention import Segment, has_kernel
+from mtl_core.model.attention import has_kernel
 from mtl_core.model.layout import Block, runs
 from mtl_core.model.reads import TokenAttention
+from mtl_core.model.segment import Segment
 from mtl_core.model.token_access import gate_scores, is_hidden
 from mtl_core.model.work import Company
 

@@ -11,7 +11,6 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from mtl_core.model.attention import Segment
 from mtl_core.model.entrance import bring_tokens, embed_texts
 from mtl_core.model.layer import LayerBanks, LayerWork, Reading, layer_shapes, run_layer
 from mtl_core.model.layout import Block, place, text_blocks
@@ -22,6 +21,7 @@ from mtl_core.model.readout import (
     read_means_and_words,
     read_places,
 )
+from mtl_core.model.segment import Segment
 from mtl_core.model.segments import Segments
 from mtl_core.model.work import (
     Company,

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from mtl_core.data.minibatch import Minibatch
+from mtl_core.kernels.tiles import Bounds
 from mtl_core.model.banks import Banks, Chosen, Shapes, Tables, unpack
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.dropout import Noise, Span
-from mtl_core.model.grouped import Bounds, as_one
+from mtl_core.model.grouped import as_one
 from mtl_core.model.layout import Block, Run, common_widths, cut_by_width, place, runs
 from mtl_core.model.plan import SharingPlan
 from mtl_core.model.reads import Reads, Tokens

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from mtl_core.data.minibatch import Minibatch
 from mtl_core.model import layer
-from mtl_core.model.attention import Segment
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.reads import Tokens
+from mtl_core.model.segment import Segment
 from mtl_core.model.token_access import gate_scores
 from mtl_core.training.evaluation import SplitBatches
 

@@ -5,9 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtl_core.model import attention
-from mtl_core.model.attention import Segment, attend, attend_from, attention_of_first
+from mtl_core.model import attention_by_heads
+from mtl_core.model.attention import attend, attend_from, attention_of_first
 from mtl_core.model.dropout import Noise, kept_scale
+from mtl_core.model.segment import Segment
 
 H, WIDTH = 2, 6
 WIDTHS, TEXTS = (8, 1, 5), (4, 3, 2)
@@ -47,7 +48,7 @@ def from_parts(qkv: Tensor, segments: list[Segment]) -> Tensor:
             scores = torch.where(later[:, None], scores + hidden, scores)
         weights = scores.softmax(-1)
         if segment.noise is not None:
-            drawn = attention._padded(segment.width, qkv)  # for keys that pad a vector too
+            drawn = attention_by_heads._padded(segment.width, qkv)  # for keys that pad a vector too
             kept = torch.empty(*weights.shape[:-1], drawn, dtype=weights.dtype)
             segment.noise.write_kept(segment.share, out=kept)
             weights = weights * kept[..., : segment.width] * kept_scale(segment.share)
@@ -66,7 +67,7 @@ def qkv() -> Tensor:
 def test_attention_and_its_gradient_are_those_of_its_parts(
     qkv: Tensor, share: float, padded: bool, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attention, "_CHUNK", chunk)
+    monkeypatch.setattr(attention_by_heads, "_CHUNK", chunk)
     weight = torch.randn(P, WIDTH, dtype=torch.float64)
 
     out = attend(qkv, make_segments(share, padded), H)
@@ -90,7 +91,7 @@ def test_first_keys_are_hidden_from_later_queries_and_gated_with_a_gradient(
     chunk: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(attention, "_CHUNK", chunk)
+    monkeypatch.setattr(attention_by_heads, "_CHUNK", chunk)
     gates = [torch.randn(texts, S, dtype=torch.float64, requires_grad=gated) for texts in TEXTS]
     weight, leaves = torch.randn(P, WIDTH, dtype=torch.float64), [qkv]
     leaves += [gates[0], gates[2]] if gated else []
@@ -139,7 +140,7 @@ def test_keys_are_padded_to_whole_vectors_where_that_adds_little() -> None:
     widths = [1, 14, 16, 17, 30, 43, 60, 130, 143, 400]
 
     single, half = (
-        [attention._padded(width, torch.empty(0, dtype=dtype)) for width in widths]
+        [attention_by_heads._padded(width, torch.empty(0, dtype=dtype)) for width in widths]
         for dtype in (torch.float32, torch.bfloat16)
     )
 
@@ -187,7 +188,7 @@ def test_the_gradient_may_be_taken_twice_and_is_the_same(qkv: Tensor) -> None:
 def test_in_bfloat16_it_is_the_same_to_a_percent(
     qkv: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attention, "_padded", lambda width, _: width + 3)  # as many draws
+    monkeypatch.setattr(attention_by_heads, "_padded", lambda width, _: width + 3)  # as many draws
     low = qkv.detach().bfloat16().requires_grad_()
     segments = [
         s._replace(bias=None if s.bias is None else s.bias.bfloat16())

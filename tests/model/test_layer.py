@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtl_core.model.attention import Segment
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.dropout import Noise, Span, drop
 from mtl_core.model.layer import (
@@ -14,6 +13,7 @@ from mtl_core.model.layer import (
     layer_shapes,
     run_layer,
 )
+from mtl_core.model.segment import Segment
 
 CONFIG = EncoderConfig(n_layers=1, d_model=6, d_word=6, n_heads=2, d_ff=5)
 TEXTS, T = 3, 4

@@ -1,0 +1,48 @@
+"""Texts of one width that stand together, and what they attend to: a segment of a pass.
+
+`segments.py` makes them of the blocks of a pass, `attention.py` computes what they gather.
+Shapes: T positions of a text, S tokens before the words.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor
+
+from mtl_core.model.dropout import Noise
+
+
+class Segment(NamedTuple):
+    """Texts of one width that stand together.
+
+    Args:
+        start: Their first position.
+        first_text: The number of texts before them.
+        bias: What is added to the scores of a key, 0 or, where it is padding, -inf, (texts, T).
+        noise: Drops a `share` of the weights.
+        hidden: What is added besides to the scores of the first S keys where a later position
+            asks, 0 or -inf, (texts, S); a query that stands apart is none.
+        gates: What is added to the scores of the first S keys, with a gradient, (texts, S).
+        valid: How many of the keys of each text are no padding; these come first, (texts,). Given
+            in place of a bias where the kernel of a GPU does the segment.
+    """
+
+    start: int
+    first_text: int
+    texts: int
+    width: int
+    bias: Tensor | None
+    noise: Noise | None = None
+    share: float = 0.0
+    hidden: Tensor | None = None
+    gates: Tensor | None = None
+    valid: np.ndarray | None = None
+
+
+def with_first(bias: Tensor | None, first: Tensor | None, width: int) -> Tensor | None:
+    """Return the bias of all keys with that of the first ones added, (texts, width)."""
+    if first is None:
+        return bias
+    padded = F.pad(first, (0, width - first.shape[1]))
+    return padded if bias is None else bias + padded
