@@ -6,49 +6,26 @@ weights were lost is trained again, from the same seed, to the same epoch.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from mtl_core.data.encoded import EncodedCorpus
-from mtl_core.data.own_texts import texts_path
-from mtl_core.data.own_vectors import vectors_path
-from mtl_core.data.task import Corpus
-from mtl_core.data.vectors import vectors_for
 from mtl_core.errors import ConfigError
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.export import CONFIG, export
-from mtl_core.training.mlm import WarmUp
-from mtl_core.training.trainer import Trainer
 from search.confirm_record import RunRecord
-from search.record import StudyRecord
 from search.report.confirmation import confirmation
 from search.report.tested import AVERAGE, TASK
 from search.snapshots import best_runs, snapshot_path
-from search.space import Space
+from search.study_files import StudyFiles, kept_weights, trainer_of
 from search.tables import RUN_AGAIN
 from search.trial_record import Leader, TrialRecord
 
 BEST = "best"
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudyFiles:
-    """What testing needs: the question, the record, the data, the folder."""
-
-    space: Space
-    record: StudyRecord
-    corpus: Corpus
-    encoded: EncodedCorpus
-    folder: Path
-    device: str
-    say: Say
 
 
 @dataclass(frozen=True)
@@ -109,7 +86,7 @@ def _export_leader(study: StudyFiles, folder: Path, leader: Leader) -> None:
     model = Model.of_leader(study, leader)
     if holds(folder, model):
         return
-    state = _kept(study, model)
+    state = kept_weights(study, model.name, model.epoch)
     if state is not None:
         report = next(r for r in model.trial.reports if r.epoch == leader.epoch)
         export_model(study, folder, model, state, dev=report.scores, test=None)
@@ -141,7 +118,7 @@ def export_model(
 
 def weights_of(study: StudyFiles, model: Model) -> dict[str, Tensor] | None:
     """Return the parameters of that epoch; None where they are lost and nobody wants to wait."""
-    kept = _kept(study, model)
+    kept = kept_weights(study, model.name, model.epoch)
     if kept is not None:
         return kept
     if study.record.ended_reason == "interrupted":
@@ -150,36 +127,9 @@ def weights_of(study: StudyFiles, model: Model) -> dict[str, Tensor] | None:
         return None
     path = snapshot_path(study.folder, model.name, model.epoch)
     study.say(f"{model.name}: no weights at {path}, so it is trained again to epoch {model.epoch}")
-    config, vectors = model.config, _vectors(study)
-    trainer = Trainer(
-        study.encoded,
-        config,
-        seed=model.seed,
-        device=study.device,
-        vectors=vectors,
-        warm_up=_warm_up(study, vectors) if config.encoder.mlm_warm_up else None,
-    )
+    trainer = trainer_of(study, model.config, model.seed)
     next(result for result in trainer.epochs() if result.epoch == model.epoch)
     return {name: value.detach().cpu() for name, value in trainer.model.named_parameters()}
-
-
-def _kept(study: StudyFiles, model: Model) -> dict[str, Tensor] | None:
-    """Return the parameters that were kept; None where a worker or the disk died over them."""
-    try:
-        state: dict[str, Tensor] = load_file(snapshot_path(study.folder, model.name, model.epoch))
-    except (OSError, SafetensorError):
-        return None
-    return state
-
-
-def _warm_up(study: StudyFiles, vectors: Any) -> WarmUp:
-    texts, mlm = texts_path(study.corpus, study.encoded), study.space.data.mlm
-    return WarmUp(study.encoded, texts, mlm, vectors=vectors, device=study.device)
-
-
-def _vectors(study: StudyFiles) -> Any:
-    path = vectors_path(study.corpus, study.encoded, study.space.data)
-    return None if path is None else vectors_for(study.encoded, path)
 
 
 def export_folder(study: Path, objective: str) -> Path | None:

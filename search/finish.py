@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from mtl_core.answers import Answered
@@ -22,11 +21,9 @@ from mtl_core.data.encoded import EncodedCorpus, EncodedSplit
 from mtl_core.data.task import Corpus
 from mtl_core.training.evaluation import TaskEvaluation
 from mtl_core.training.models import restore_model
-from search.affinity.drive import Subject, relate_tasks
+from search.affinity.drive import relate_tasks
 from search.best_models import (
     Model,
-    Say,
-    StudyFiles,
     export_confirmed,
     export_folder,
     export_model,
@@ -36,6 +33,7 @@ from search.best_models import (
 from search.record import StudyRecord
 from search.scored import packed_test, scored, scores_of
 from search.space import Space
+from search.study_files import Say, StudyFiles, device_of
 from search.trial_record import Leader
 from search.views import write_views
 
@@ -57,15 +55,13 @@ def finish(
         say: Told what is going on, one line at a time.
         trained: Gives the baselines where they were trained before.
     """
-    on_gpu = space.search.gpus_per_trial > 0 and torch.cuda.is_available()
-    device = "cuda" if on_gpu else "cpu"  # as in the search, so that dev scores come out the same
     study = StudyFiles(
         space=space,
         record=record,
         corpus=corpus,
         encoded=encoded,
         folder=folder,
-        device=device,
+        device=device_of(space),
         say=say or _silent,
     )
     if space.search.confirm.seeds or record.confirmed:
@@ -73,7 +69,7 @@ def finish(
     else:
         _test_leaders(study)
     _run_baselines(study, corpus, trained or (lambda: baselines(corpus)))
-    relate_tasks(Subject(**vars(study)))
+    relate_tasks(study)
     study.say("writing the tables and the report")
     write_views(record, space, folder)
 

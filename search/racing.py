@@ -20,8 +20,6 @@ from search.record import StudyRecord
 from search.report.intervals import Runs, difference
 from search.rows import unpack
 
-SINGLE_TASK = "single_task"
-
 
 @dataclass(frozen=True)
 class Wanted:

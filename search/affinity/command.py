@@ -3,18 +3,17 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
 from mtl_core.data.encoded import encode
 from mtl_core.data.readers import read_corpus
 from mtl_core.errors import ConfigError
-from search.affinity.drive import Subject, relate_tasks
+from search.affinity.drive import relate_tasks
 from search.affinity.file import AFFINITY, read_affinity
 from search.place import SPACE
 from search.report.affinity_words import affinity_section
 from search.report.wording import wrapped
 from search.space import load_space
 from search.study import open_study
+from search.study_files import StudyFiles, device_of
 
 
 def measure_study(
@@ -47,17 +46,16 @@ def measure_study(
             f"{folder}: {corpus.source} holds other data than those of the study; --data says "
             "where those are that it was made of"
         )
-    on_gpu = space.search.gpus_per_trial > 0 and torch.cuda.is_available()
-    subject = Subject(
+    files = StudyFiles(
         space=space,
         record=study.record,
         corpus=corpus,
         encoded=encode(corpus, space.data),
         folder=folder,
-        device="cuda" if on_gpu else "cpu",
+        device=device_of(space),
         say=say,
     )
-    relate_tasks(subject, epochs=epochs, by_hand=True)
+    relate_tasks(files, epochs=epochs, by_hand=True)
     found = read_affinity(folder)
     if not found:
         raise ConfigError(f"{folder}: no {AFFINITY} could be made")

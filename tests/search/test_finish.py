@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from confirmations import begun
 from safetensors import SafetensorError
+from trained_trials import train_trial
 
 import mtl_core
 from mtl_core.data.config import DataConfig
@@ -21,12 +22,11 @@ from mtl_core.errors import ConfigError
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.mlm import WarmUp
 from mtl_core.training.trainer import Trainer
-from search import best_models, scored
+from search import best_models, scored, study_files
 from search import finish as module
 from search.finish import finish
 from search.journal import read_events
 from search.record import StudyRecord
-from search.snapshots import save_weights, snapshot_path
 from search.space import Space, parse_space
 
 SPACE = """
@@ -69,28 +69,12 @@ class Setting:
 
     def run_trial(self, structure: str, *, keep: bool = True) -> None:
         """Train one trial as the search would: reports in the journal, weights beside it."""
-        number = len(self.record.trials) + 1
-        values = {"sharing.structure": structure}
-        trial, config = f"t{number:04d}", self.space.configure(values).as_dict()
-        self.record.append(
-            "proposed", trial=trial, number=number, values=values, config=config, seed=number,
-            source="random",
-        )  # fmt: skip
-        self.record.append("started", trial=trial, attempt=1, worker="w")
         texts = texts_path(self.corpus, self.encoded)
         warm_up = WarmUp(self.encoded, texts, self.space.data.mlm)
-        trainer = Trainer(self.encoded, TrialConfig.from_dict(config), seed=number, warm_up=warm_up)
-        for result in trainer.epochs():
-            self.record.append(
-                "reported", trial=trial, epoch=result.epoch, average=result.average,
-                scores=result.scores, loss=result.loss, losses=result.losses,
-                tokens_per_second=result.tokens_per_second, seconds=result.seconds,
-            )  # fmt: skip
-            path = snapshot_path(self.folder, trial, result.epoch)
-            path.parent.mkdir(exist_ok=True)
-            if keep:
-                save_weights(trainer.model, path)
-        self.record.append("finished", trial=trial, epochs=2, reason="epochs")
+        train_trial(
+            self.record, self.space, self.encoded, self.folder, structure,
+            keep=keep, warm_up=warm_up,
+        )  # fmt: skip
 
     def confirm(self, trial: str, seeds: Sequence[int]) -> None:
         """Train a trial anew as a confirmation would, without keeping the weights."""
@@ -182,8 +166,9 @@ def test_second_run_touches_the_test_rows_no_more(
 
     monkeypatch.setattr(scored, "evaluate", forbidden)
     monkeypatch.setattr(module, "baselines", forbidden)
-    for name in ("export", "load_file", "Trainer"):
-        monkeypatch.setattr(best_models, name, forbidden)
+    monkeypatch.setattr(best_models, "export", forbidden)
+    for name in ("load_file", "Trainer"):
+        monkeypatch.setattr(study_files, name, forbidden)
     (setting.folder / "report.md").unlink()
     setting.finish()
 

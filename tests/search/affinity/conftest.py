@@ -5,16 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from trained_trials import train_trial
 
 from mtl_core.data.encoded import EncodedCorpus, encode
 from mtl_core.data.readers import read_corpus
 from mtl_core.data.task import Corpus
-from mtl_core.training.config import TrialConfig
-from mtl_core.training.trainer import Trainer
-from search.affinity.drive import Subject
 from search.record import StudyRecord
-from search.snapshots import save_weights, snapshot_path
 from search.space import Space, parse_space
+from search.study_files import StudyFiles
 
 SPACE = """
 name: tiny
@@ -47,36 +45,17 @@ class Tiny:
             data_fingerprint=corpus.content_hash(), tasks=list(corpus.names),
         )  # fmt: skip
 
-    def subject(self, **changes: Any) -> Subject:
+    def subject(self, **changes: Any) -> StudyFiles:
         values = {
             "space": self.space, "record": self.record, "corpus": self.corpus,
             "encoded": self.encoded, "folder": self.folder, "device": "cpu",
             "say": self.said.append,
         }  # fmt: skip
-        return Subject(**{**values, **changes})
+        return StudyFiles(**{**values, **changes})
 
     def train(self, structure: str, *, keep: bool = True) -> None:
         """Train one trial as the search would, and keep its weights."""
-        number = len(self.record.trials) + 1
-        values = {"sharing.structure": structure}
-        trial, config = f"t{number:04d}", self.space.configure(values).as_dict()
-        self.record.append(
-            "proposed", trial=trial, number=number, values=values, config=config, seed=number,
-            source="random",
-        )  # fmt: skip
-        self.record.append("started", trial=trial, attempt=1, worker="w")
-        trainer = Trainer(self.encoded, TrialConfig.from_dict(config), seed=number)
-        for result in trainer.epochs():
-            self.record.append(
-                "reported", trial=trial, epoch=result.epoch, average=result.average,
-                scores=result.scores, loss=result.loss, losses=result.losses,
-                tokens_per_second=result.tokens_per_second, seconds=result.seconds,
-            )  # fmt: skip
-            path = snapshot_path(self.folder, trial, result.epoch)
-            path.parent.mkdir(exist_ok=True)
-            if keep:
-                save_weights(trainer.model, path)
-        self.record.append("finished", trial=trial, epochs=2, reason="epochs")
+        train_trial(self.record, self.space, self.encoded, self.folder, structure, keep=keep)
 
 
 @pytest.fixture(scope="session")
