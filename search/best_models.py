@@ -1,4 +1,4 @@
-"""The best models on disk, ready to load: `<study>/best/average` and `<study>/best/<task>`.
+"""The best models on disk, ready to load: `<study>/best/average`, `best/worst_task`, `best/<task>`.
 
 Exported is a confirmed run of the winner, that which is best on dev, or a leader of the search as
 long as nothing is confirmed. An export that is there already is left as it is; a model whose
@@ -18,6 +18,7 @@ from mtl_core.errors import ConfigError
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.export import CONFIG, export
 from search.confirm_record import RunRecord
+from search.objectives import WORST_TASK
 from search.report.confirmation import confirmation
 from search.report.tested import AVERAGE, TASK
 from search.snapshots import best_runs, snapshot_path
@@ -56,7 +57,7 @@ def export_confirmed(study: StudyFiles) -> None:
     """Export the winners' runs that are best on dev; what has none yet, untested, as it leads."""
     found = confirmation(study.record)
     leaders = study.record.leaders()
-    for name in (AVERAGE, *(TASK + task for task in study.record.tasks)):
+    for name in (AVERAGE, WORST_TASK, *(TASK + task for task in study.record.tasks)):
         folder = export_folder(study.folder, name)
         winner = found.winner(name) if found else None
         assert folder is not None
@@ -134,7 +135,7 @@ def weights_of(study: StudyFiles, model: Model) -> dict[str, Tensor] | None:
 
 def export_folder(study: Path, objective: str) -> Path | None:
     """Return where the best model of an objective is exported to; structures are not."""
-    if objective != AVERAGE and not objective.startswith(TASK):
+    if objective not in (AVERAGE, WORST_TASK) and not objective.startswith(TASK):
         return None
     return study / BEST / objective.removeprefix(TASK)
 

@@ -1,8 +1,9 @@
-"""The configuration that a study would take, on average or for one task: its `Choice`."""
+"""The configuration that a study would take: on average, for the worst task, or for one of them."""
 
 from dataclasses import dataclass
 from typing import Any
 
+from search.objectives import MEAN, WORST_TASK, objective_of
 from search.record import StudyRecord
 from search.report.confirmation import confirmation
 from search.report.tested import AVERAGE, TASK
@@ -14,7 +15,7 @@ class Choice:
     """The configuration that is best on dev, on average or for one task.
 
     Args:
-        objective: "average" or a task's name.
+        objective: "average", "worst_task" or a task's name.
         epoch: Of the exported run, if it is confirmed; otherwise the trial's best.
         score: Its dev score: the mean over its runs with fresh seeds. As long as there are none
             that of its trial, the best of many, which flatters.
@@ -38,17 +39,18 @@ def best_choice(record: StudyRecord, task: str | None) -> Choice | None:
 
 
 def _confirmed(record: StudyRecord, task: str | None) -> Choice | None:
-    role = AVERAGE if task is None else TASK + task
+    role = _role(task)
     found = confirmation(record)
     winner = found.winner(role) if found else None
     if winner is None:
         return None
     runs, trial = best_runs(record, winner.trial.id), winner.trial
+    of = objective_of(MEAN if task is None else role, record.tasks)
     return Choice(
         objective=task or AVERAGE,
         trial=trial.id,
         epoch=(runs.get(role) or runs[AVERAGE]).epoch,
-        score=winner.dev if task is None else winner.tested.dev[task],
+        score=of.of_scores(winner.tested.dev),
         values=trial.values,
         config=trial.config,
         runs=len(winner.runs),
@@ -56,7 +58,7 @@ def _confirmed(record: StudyRecord, task: str | None) -> Choice | None:
 
 
 def _leading(record: StudyRecord, task: str | None) -> Choice | None:
-    leader = record.leaders().get(AVERAGE if task is None else TASK + task)
+    leader = record.leaders().get(_role(task))
     if leader is None:
         return None
     trial = record.trials[leader.trial]
@@ -68,3 +70,10 @@ def _leading(record: StudyRecord, task: str | None) -> Choice | None:
         values=trial.values,
         config=trial.config,
     )
+
+
+def _role(task: str | None) -> str:
+    """Return what the shortlist and the leaders call it."""
+    if task is None:
+        return AVERAGE
+    return task if task == WORST_TASK else TASK + task

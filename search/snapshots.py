@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from mtl_core.files import replacing
 from search.confirm_record import RunRecord
-from search.objectives import AVERAGE, MEAN, TASK, Spec, objective_of
+from search.objectives import AVERAGE, MEAN, TASK, WORST_TASK, Spec, objective_of
 from search.record import StudyRecord
 from search.trial_record import Leader
 
@@ -114,7 +114,7 @@ def prune_runs(study: Path, record: StudyRecord) -> list[Path]:
     """Delete the files of ended confirmation runs that will not be exported; return what is gone.
 
     Of each trial that is confirmed stays its run that is best on dev by the study's objective, and
-    the best for each task that the trial was shortlisted for.
+    the best for each task, and for the worst one, that the trial was shortlisted for.
     """
     known = record.confirmation
     gone = []
@@ -133,15 +133,15 @@ def _kept_epoch(record: StudyRecord, run: RunRecord) -> int:
 
 
 def best_runs(record: StudyRecord, trial: str) -> dict[str, RunRecord]:
-    """Return which run of a trial is best on dev: by the objective, and for each task it is for."""
+    """Return which run of a trial is best on dev: by the objective, and for what else it is for."""
     runs = [run for run in record.confirmation.of(trial) if run.state == "confirmed"]
     if not runs:
         return {}
     found = {AVERAGE: max(runs, key=lambda run: record.objective.of_scores(run.dev))}
     for role in record.confirmation.shortlist.get(trial, ()):
-        if role.startswith(TASK):
-            task = role.removeprefix(TASK)
-            found[role] = max(runs, key=lambda run: run.dev[task])
+        if role.startswith(TASK) or role == WORST_TASK:
+            of = objective_of(role, record.tasks).of_scores
+            found[role] = max(runs, key=lambda run: of(run.dev))
     return found
 
 

@@ -27,6 +27,7 @@ from mtl_core.model.config import EncoderConfig
 from search.ahead import Ahead
 from search.choice import Choice, best_choice
 from search.environment import environment
+from search.objectives import WORST_TASK
 from search.place import JOURNAL, SPACE, Existing, Place
 from search.progress import Progress
 from search.record import StudyRecord
@@ -66,18 +67,21 @@ class Study:
     def best(self, task: str | None = None) -> Choice:
         """Return the best configuration on dev, for `task` or on average: a confirmed one if any.
 
+        Args:
+            task: A task's name, or "worst_task": the best for whichever task does worst.
+
         Raises:
             ConfigError: No such task, or no trial has been scored yet.
         """
         if task is not None:
-            check_names([task], self.record.tasks, where="task")
+            check_names([task], (*self.record.tasks, WORST_TASK), where="task")
         found = best_choice(self.record, task)
         if found is None:
             raise ConfigError(f"{self.folder}: no trial has been scored yet; run the search first")
         return found
 
     def load(self, task: str | None = None) -> "Predictor":
-        """Return the best model, for `task` or on average, ready to predict."""
+        """Return the best model, for `task` (or "worst_task") or on average, ready to predict."""
         import mtl_core
 
         return mtl_core.load(self.folder / "best" / (task or "average"))

@@ -109,7 +109,10 @@ def use_section(findings: Findings) -> str:
     task = findings.tasks[0]
     rest = ""
     if any(name.startswith(TASK) for name in findings.models):
-        rest = "\n\n`best/<task>` holds the model that is best for one task, where it has its own."
+        rest = (
+            "\n\n`best/<task>` holds the model that is best for one task, `best/worst_task` the "
+            "one whose worst task is best, where they have their own."
+        )
     return (
         "## To use the best model\n\n"
         "From this folder, in Python\n\n"

@@ -1,8 +1,8 @@
 """What the confirmation found: each shortlisted configuration over its runs, and who wins.
 
 A winner is chosen on dev, by the mean of its runs there, and told by its test rows. On average, of
-a structure and among equal weights, all that was confirmed competes; best for one task is whom the
-shortlist says (`selection.py` pools over tasks and trials, which one task's few dev rows cannot).
+a structure and among equal weights, all that was confirmed competes; best for one task or the worst
+is whom the shortlist says (`selection.py` pools over tasks and trials, which few dev rows cannot).
 Every interval is over seeds and rows (`intervals.py`). `Findings.confirmation` holds it all.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from search.confirm_record import RunRecord
+from search.objectives import WORST_TASK, objective_of
 from search.record import StudyRecord
 from search.report.intervals import difference, differences, holm, score, scores
 from search.report.statistics import Difference, Score
@@ -84,10 +85,10 @@ class Confirmation:
 
     def winner(self, role: str) -> Subject | None:
         """Return who is best under a role; None where nobody was confirmed for it."""
-        if role.startswith(TASK):
-            task = role.removeprefix(TASK)
+        if role.startswith(TASK) or role == WORST_TASK:
+            of = objective_of(role, self.tasks).of_scores
             holders = [subject for subject in self.subjects if role in subject.roles]
-            return max(holders, key=lambda subject: subject.tested.dev[task], default=None)
+            return max(holders, key=lambda subject: of(subject.tested.dev), default=None)
         return max(self._candidates(role), key=lambda subject: subject.dev, default=None)
 
     @property

@@ -51,7 +51,7 @@ def test_the_folder_holds_the_question_the_journal_and_the_answer(study: Study) 
         "optuna.db", "report.md", "report.html", "best",
     }  # fmt: skip
     assert {path.name for path in (study.folder / "best").iterdir()} == {
-        "average", "alba_1", "bora_1", "alba_2",
+        "average", "worst_task", "alba_1", "bora_1", "alba_2",
     }  # fmt: skip
     assert study.report().startswith("# sanity: how should 3 tasks share one Transformer?")
     assert load_space(study.folder / "space.yaml").digest() == load_space(SANITY).digest()
@@ -67,6 +67,9 @@ def test_the_best_is_that_of_the_confirmed_runs(study: Study) -> None:
     mine = runs[(runs.trial == study.best("bora_1").trial) & (runs.task == "bora_1")]
     assert study.best("bora_1").score == pytest.approx(mine["dev"].mean())
     assert study.best("bora_1").config["encoder"]["n_layers"] == 2
+    worst = study.best("worst_task")
+    mine = runs[runs.trial == worst.trial].groupby("task")["dev"].mean()
+    assert worst.score == pytest.approx(mine.min())
     with pytest.raises(ConfigError, match=r"'bora_2', did you mean 'bora_1'"):
         study.best("bora_2")
 
@@ -74,7 +77,7 @@ def test_the_best_is_that_of_the_confirmed_runs(study: Study) -> None:
 def test_only_confirmed_runs_were_tested_and_the_winners_are_exported(study: Study) -> None:
     assert count(study)["tested"] == 0
     assert count(study)["confirmed"] == len(study.record.confirmed) > 0
-    for name in ("average", *study.record.tasks):
+    for name in ("average", "worst_task", *study.record.tasks):
         about = json.loads((study.folder / "best" / name / "config.json").read_text())["about"]
         run = study.record.confirmation.runs[about["run"]]
         assert run.trial == study.best(None if name == "average" else name).trial
