@@ -34,6 +34,7 @@ class RunRecord:
         epoch: The one with the best mean over the tasks on dev, which was tested; 0 before.
         epochs: How many it trained.
         seconds: From its beginning to its end, evaluation included.
+        began_at, ended_at: Unix seconds, of the latest attempt; `ended_at` is None while it runs.
         found: The "confirmed" event: `dev` and `dev_rows` by task, `dev_correct` (packed dev rows)
             and, as of a "tested" event, `scores`, `correct`, `metrics` and `seen`.
         failure: Why there is nothing.
@@ -49,6 +50,8 @@ class RunRecord:
     epoch: int = 0
     epochs: int = 0
     seconds: float = 0.0
+    began_at: float = 0.0
+    ended_at: float | None = None
     found: Event | None = None
     failure: Failure | None = None
 
@@ -119,13 +122,14 @@ class ConfirmRecord:
                 run = self.runs[event["run"]]
                 run.state, run.found = "confirmed", event
                 run.epoch, run.epochs = event["epoch"], event["epochs"]
-                run.seconds = event["seconds"]
+                run.seconds, run.ended_at = event["seconds"], event["time"]
             case "unconfirmed":
                 run = self.runs[event["run"]]
-                run.state = "failed"
+                run.state, run.ended_at = "failed", event["time"]
                 run.failure = Failure(event["kind"], event["reason"], event["traceback"])
 
     def _begin(self, event: Event) -> None:
         keys = ("trial", "number", "seed", "attempt", "worker")
-        run = RunRecord(id=event["run"], **{key: event[key] for key in keys})
+        known = {key: event[key] for key in keys}
+        run = RunRecord(id=event["run"], began_at=event["time"], **known)
         self.runs[run.id] = run

@@ -7,14 +7,15 @@ a strong sentence look there. When a linear model beats every Transformer, that 
 from mtl_core.baselines import TFIDF, TFIDF_POOLED
 from mtl_core.metrics import TAGGING
 from search.record import StudyRecord
-from search.report.findings import Findings
+from search.report.findings import Findings, in_order
 from search.report.marks import PLAIN, Marks, describe
 from search.report.statistics import Scored
-from search.report.tested import SINGLE_TASK, Tested
+from search.report.tested import SINGLE_TASK, STRUCTURE, Tested
 from search.report.wording import (
     BASELINES,
     count,
     interval,
+    listed,
     percent,
     score_interval,
     signed,
@@ -79,8 +80,25 @@ def basis(findings: Findings) -> str:
         f"Means over {count(len(findings.tasks), 'task')}, each counted alike; "
         f"{count(rows, 'test row')}, {unseen} (in no train split of any task); "
         f"{count(dev, 'dev row')}; {_seeds(findings)}. {_metrics(findings)}Differences are in "
-        f"points. {_meaning(findings)}"
+        f"points. {_meaning(findings)}{_waiting(findings)}"
     )
+
+
+def _waiting(findings: Findings) -> str:
+    """Say which structures have scores on dev alone: the time was up before they were confirmed."""
+    if findings.confirmation is None:
+        return ""
+    leaders = findings.record.leaders()
+    found = {
+        name.removeprefix(STRUCTURE): one
+        for name, one in leaders.items()
+        if name.startswith(STRUCTURE)
+    }
+    names = [name for name in in_order(found) if name not in findings.structures]
+    if not names:
+        return ""
+    each = [f"`{name}` ({percent(found[name].score)}% on dev in the search)" for name in names]
+    return f" Not confirmed yet, and in no table for that: {listed(each)}."
 
 
 def _seeds(findings: Findings) -> str:

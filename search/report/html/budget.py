@@ -1,7 +1,6 @@
 """What the search spent: trials, epochs, hours of engines, what early stopping saved, failures."""
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from search.config import SearchConfig
@@ -39,13 +38,13 @@ def facts(record: StudyRecord, settings: SearchConfig) -> list[Fact]:
     trained = sum(len(trial.reports) for trial in ended)
     share = f"{100 * stopped / len(ended):.0f}% of those that ended" if ended else ""
     saved = f"{100 * (1 - trained / asked):.0f}% fewer than all to their end" if asked else ""
-    hours, unit = device_hours(trials, settings)
+    hours, unit = device_hours(record, settings)
     found = [
         Fact("trials", f"{len(trials):,}", f"of {settings.trials:,} asked for"),
         Fact("stopped early", f"{stopped:,}", share),
         Fact("epochs trained", f"{epochs:,}", saved),
         Fact("time of the search", duration(record.seconds_used)),
-        Fact(unit, f"{hours:.2f}" if hours < 10 else f"{hours:,.0f}", "engines at trials"),
+        Fact(unit, f"{hours:.2f}" if hours < 10 else f"{hours:,.0f}", "engines at trials and runs"),
     ]
     if record.confirmed:
         fresh = f"confirmation, {duration(record.seconds_confirming)}"
@@ -54,14 +53,17 @@ def facts(record: StudyRecord, settings: SearchConfig) -> list[Fact]:
     return found if not failed else [*found, Fact("failed", f"{failed:,}", "see below")]
 
 
-def device_hours(trials: Iterable[TrialRecord], settings: SearchConfig) -> tuple[float, str]:
-    """Return the hours for which devices had trials to train, and what they are called.
+def device_hours(record: StudyRecord, settings: SearchConfig) -> tuple[float, str]:
+    """Return the hours for which devices had something to train, and what they are called.
 
-    An engine is at work while any trial is in it; its hours count for each GPU, or else each CPU
-    core, that engines were given.
+    An engine is at work while any trial or run of the confirmation is in it; its hours count for
+    each GPU, or else each CPU core, that engines were given.
     """
     by_worker: dict[str, list[tuple[float, float]]] = {}
-    for trial in trials:
+    for run in record.confirmation.runs.values():
+        if run.ended_at is not None:
+            by_worker.setdefault(run.worker, []).append((run.began_at, run.ended_at))
+    for trial in record.trials.values():
         last = trial.reports[-1].time if trial.reports else None
         end = trial.ended_at or last
         if trial.workers and trial.started_at is not None and end is not None:

@@ -267,3 +267,13 @@ def test_one_run_each_is_not_passed_off_as_an_interval_over_seeds(maker: Any) ->
     assert "With one run each, the intervals say how much the choice of test rows matters" in (
         basis(findings)
     )
+
+
+def test_a_structure_that_was_left_unconfirmed_is_said(maker: Any) -> None:
+    maker.train("single_task", (0.8, 0.8)).train("stack_cls", (0.9, 0.9), 2)
+    maker.shortlist(t0001=["single_task"], t0002=["average"])
+    maker.confirm("t0002", (350, 350), dev=(0.9, 0.9))
+
+    assert "Not confirmed yet, and in no table for that: `single_task` (80.0% on dev in the" in (
+        basis(Findings(maker.record()))
+    )

@@ -29,16 +29,27 @@ def test_time_that_trials_share_an_engine_counts_once(make_study: Any) -> None:
     for trial, seconds in (("t0001", 3600), ("t0002", 1800)):
         study.now += seconds
         study.add("finished", trial=trial, epochs=1, reason="epochs")
-    trials = list(study.record().trials.values())
+    record = study.record()
+    trials = list(record.trials.values())
     start, end = trials[0].started_at, trials[1].ended_at
     assert start is not None
     assert end is not None
 
-    hours, unit = device_hours(trials, SearchConfig(gpus_per_trial=0.5))
+    hours, unit = device_hours(record, SearchConfig(gpus_per_trial=0.5))
 
     assert hours == pytest.approx(0.5 * (end - start) / 3600)
     assert unit == "GPU-hours"
-    assert device_hours(trials, SearchConfig(cpus_per_trial=2))[1] == "CPU-core-hours"
+    assert device_hours(record, SearchConfig(cpus_per_trial=2))[1] == "CPU-core-hours"
+
+
+def test_the_hours_of_the_confirmation_count(confirmed_study: Any) -> None:
+    record = confirmed_study.record()
+    runs = record.confirmation.runs
+    with_runs, _ = device_hours(record, SearchConfig())
+
+    runs.clear()
+
+    assert with_runs > device_hours(record, SearchConfig())[0] > 0
 
 
 def test_failures_of_one_reason_stand_together_with_a_traceback(make_study: Any) -> None:
