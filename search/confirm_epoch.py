@@ -34,12 +34,12 @@ class ConfirmedEpoch:
     def offer(
         self,
         epoch: int,
-        average: float,  # noqa: ARG002
+        average: float,
         scores: Mapping[str, float],
         save: Callable[[Path], None],
     ) -> tuple[str, ...]:
         """Have `save` write the weights if they are the run's best so far."""
-        value = self._objective.of_scores(scores)
+        value = self._objective.of_epoch(average, scores)
         if not value > self._value:  # also where it is NaN
             return ()
         save(snapshot_path(self._study, self._run, epoch))

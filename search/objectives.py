@@ -58,6 +58,14 @@ class Objective:
         """Return its value for the scores of one epoch by task."""
         return float(self.of(np.array([scores.get(task, np.nan) for task in self.tasks])))
 
+    def of_epoch(self, average: float, scores: Mapping[str, float]) -> float:
+        """Return its value for an epoch whose mean is known.
+
+        The mean is taken as it was reported: summed anew in another way it can differ in its last
+        digit, and of equal epochs a later one would win.
+        """
+        return average if self.name == AVERAGE else self.of_scores(scores)
+
 
 def objective_of(spec: Spec, tasks: Sequence[str]) -> Objective:
     """Return the objective that `search.objective` names; it has no fault (`objective_faults`)."""

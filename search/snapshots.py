@@ -65,7 +65,7 @@ class SnapshotKeeper:
         """Have `save` write the weights if they lead under some objective; return which ones."""
         objectives = {f"task:{task}": score for task, score in scores.items()}
         own = objective_of(self._maximised, tuple(scores))
-        value = average if own.name == AVERAGE else own.of_scores(scores)
+        value = own.of_epoch(average, scores)
         objectives |= {AVERAGE: average, own.name: value, f"structure:{self._structure}": value}
         beaten = {
             name: score

@@ -158,11 +158,10 @@ class TrialRecord:
     def _apply_report(self, event: Event, order: int) -> None:
         scores = {task: _number(score) for task, score in event["scores"].items()}
         average = _number(event["average"])
-        mean = self.objective.name == AVERAGE
         report = Report(
             epoch=event["epoch"],
             average=average,
-            value=average if mean else self.objective.of_scores(scores),
+            value=self.objective.of_epoch(average, scores),
             scores=scores,
             loss=_number(event["loss"]),
             losses={task: _number(loss) for task, loss in event["losses"].items()},

@@ -37,7 +37,7 @@ def tasks_section(findings: Findings) -> str:
     if not rows:
         return ""
     head = ["task", "structure", "depth", "weighting", "model", "dev", "test", "unseen", "average"]
-    luck = max(findings.luck(task, model) for task, model in models.items() if model)
+    luck = max(findings.luck(task) for task, model in models.items() if model)
     parts = [
         "## The best configuration of each task",
         "Chosen on the task's own dev rows, tested once; `average` is the test accuracy of the "

@@ -9,18 +9,21 @@ that the report can be written at any time without models, data or Optuna.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mtl_core.baselines import TFIDF, TFIDF_POOLED
 from search.confirm_record import RunRecord
 from search.record import StudyRecord
 from search.report.confirmation import Confirmation, confirmation
 from search.report.intervals import difference, score
-from search.report.statistics import Difference, Score, Scored, luck_of_the_best
-from search.report.tested import ARM, AVERAGE, EQUAL, SINGLE_TASK, STRUCTURE, Tested
+from search.report.statistics import Difference, Score, Scored
+from search.report.tested import ARM, AVERAGE, EQUAL, SINGLE_TASK, STRUCTURE, TASK, Tested
 from search.report.wording import SHORT
 from search.rows import Bits, unpack, unpack_bits
 from search.trial_record import TrialRecord
+
+if TYPE_CHECKING:
+    from search.selection import Selection
 
 
 @dataclass(frozen=True)
@@ -158,9 +161,20 @@ class Findings:
         trials = self.record.trials.values()
         return sum(trial.structure == structure and AVERAGE in trial.best for trial in trials)
 
-    def luck(self, task: str, tested: Tested) -> float:
-        """Return what the best of all scored trials gains on a task's dev rows by luck alone."""
-        return luck_of_the_best(tested.dev[task], tested.dev_rows[task], self.n_scored)
+    def luck(self, task: str) -> float:
+        """Return what the best of all scored trials gains on a task's dev rows by luck alone.
+
+        It is at most that, whatever the task's metric (`Winner.optimism` in `selection.py`).
+        """
+        winner = self.selection.winners.get(TASK + task)
+        return winner.optimism if winner else 0.0
+
+    @cached_property
+    def selection(self) -> "Selection":
+        """What the trials are worth, by estimates that pool over trials and tasks."""
+        from search.selection import select  # brings scipy along
+
+        return select(self.record)
 
     def faults(self) -> list[str]:
         """Return what should not be: dev scores unlike those of the search, leaders not tested."""

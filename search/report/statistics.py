@@ -1,14 +1,12 @@
-"""What is kept of a task's rows, what a score or a difference is, and how lucky the best looks.
+"""What is kept of a task's rows, and what a score or a difference is.
 
 Tasks count alike whatever their size (the mean over the tasks of their scores); their rows are the
 strata. Of accuracy, arrays hold one bool a row: right or wrong; of any other metric, `Scored` holds
 what each row adds to it. Intervals are in `intervals.py`.
 """
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,15 +108,3 @@ def mean_score(correct: Rows, tasks: Iterable[str]) -> float | None:
 def only(correct: Rows, keep: Mapping[str, NDArray[np.bool_]]) -> dict[str, OfTask]:
     """Return the rows of each task where `keep` holds."""
     return {task: rows[keep[task]] for task, rows in correct.items()}
-
-
-def luck_of_the_best(score: float, n_rows: int, n_trials: int) -> float:
-    """Return by how much the best of `n_trials` equally good trials is expected to look too good.
-
-    The expected largest of that many normal errors (Blom, 1958) of one accuracy on `n_rows` rows.
-    Trials err on the same rows in part, so this is what it can be at most, as a share.
-    """
-    if n_trials < 2 or n_rows < 1:
-        return 0.0
-    error = math.sqrt(max(score * (1 - score), 0.0) / n_rows)
-    return error * NormalDist().inv_cdf((n_trials - 0.375) / (n_trials + 0.25))

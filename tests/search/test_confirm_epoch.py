@@ -72,6 +72,23 @@ def test_the_best_epoch_by_the_objective_is_kept_the_earliest_of_equal_ones(tmp_
     assert files(tmp_path) == {"t0001c1-e2.safetensors"}
 
 
+def test_of_epochs_with_equal_means_the_earliest_is_kept_whatever_summing_rounds(
+    tmp_path: Path,
+) -> None:
+    tasks = ("books", "films", "music")
+    early = {"books": 0.7, "films": 0.8, "music": 0.9}
+    late = {"books": 0.5, "films": 0.95, "music": 0.95}
+    of_scores = objective_of("mean", tasks).of_scores
+    first, second = sorted((early, late), key=of_scores)
+    assert of_scores(first) < of_scores(second)  # by their last digit
+    keeper = ConfirmedEpoch(tmp_path, "t0001c1", objective_of("mean", tasks))
+
+    for epoch, scores in enumerate((first, second), start=1):
+        keeper.offer(epoch, 0.8, scores, touch)
+
+    assert files(tmp_path) == {"t0001c1-e1.safetensors"}
+
+
 def test_another_objective_chooses_another_epoch(tmp_path: Path) -> None:
     keeper = ConfirmedEpoch(tmp_path, "t0001c1", objective_of("worst_task", TASKS))
 

@@ -1,9 +1,9 @@
-"""Scores, signs and luck against values worked by hand and by simulation."""
+"""Scores and signs against values worked by hand."""
 
 import numpy as np
 import pytest
 
-from search.report.statistics import Difference, luck_of_the_best, mean_score, only
+from search.report.statistics import Difference, mean_score, only
 
 
 def bits(*values: int) -> np.ndarray:
@@ -21,18 +21,6 @@ def test_only_keeps_the_rows_of_the_mask() -> None:
     kept = only({"a": bits(1, 0, 1)}, {"a": bits(1, 1, 0)})
 
     assert kept["a"].tolist() == [True, False]
-
-
-def test_luck_of_the_best_is_that_of_simulated_equal_trials() -> None:
-    rng = np.random.default_rng(2)
-    best = rng.binomial(200, 0.85, size=(4000, 50)).max(axis=1) / 200
-
-    assert luck_of_the_best(0.85, 200, 50) == pytest.approx(best.mean() - 0.85, abs=0.003)
-
-
-def test_a_single_trial_has_no_luck() -> None:
-    assert luck_of_the_best(0.85, 200, 1) == 0
-    assert luck_of_the_best(0.85, 0, 10) == 0
 
 
 def test_mean_score_leaves_tasks_without_rows_out() -> None:
