@@ -189,8 +189,9 @@ def test_pictures_can_be_saved_as_svg_and_png(drawn: Opened) -> None:
 
 def test_an_axis_that_is_dragged_along_keeps_the_trials_that_pass_there(drawn: Opened) -> None:
     plot = drawn.page.locator('[data-figure="parallel"]')
-    plot.scroll_into_view_if_needed()
-    box = plot.locator(".axis-brush .background").first.bounding_box()
+    axis = plot.locator(".axis-brush .background").first
+    axis.hover()  # waits until the page has come to rest: figures above are drawn late
+    box = axis.bounding_box()
     assert box is not None
     x = box["x"] + box["width"] / 2
 
