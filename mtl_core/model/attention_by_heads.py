@@ -22,6 +22,7 @@ _VECTOR_BYTES, _LEAST_KEYS = 64, 16
 _MOST_PADDING = 1.15
 # Tensors of a segment kept for the backward pass: queries, keys with values, weights, used weights.
 _KEPT = 4
+_BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes of a number
 
 
 def attend_by_heads(
@@ -76,8 +77,7 @@ class _Attention(torch.autograd.Function):
                     scores[:, n_first:, :n_first].add_(hidden[some, None])
                 torch.softmax(scores, -1, out=weights[some])
                 if segment.noise is not None:
-                    segment.noise.write_kept(segment.share, out=used[some])
-                    used[some].mul_(weights[some])
+                    _drop(weights[some], segment, out=used[some])
                 torch.bmm(used[some], value[some], out=mixed[some])
             if segment.noise is not None:
                 mixed.mul_(kept_scale(segment.share))
@@ -121,6 +121,18 @@ class _Attention(torch.autograd.Function):
             heads.put(of_key, segment, of_packed, heads.first_key, keys=True)
             heads.put(of_value, segment, of_packed, heads.first_key + 1, keys=True)
         return of_packed, of_queries if heads.one_query else None, None, None, *of_gates
+
+
+def _drop(weights: Tensor, segment: Segment, *, out: Tensor) -> None:
+    """Write the weights that are kept to `out`, and zeros; not scaled.
+
+    A mask of whole numbers, 0 or 1, times the bits of a number is that number or zero, and takes
+    less than half the time of a mask and a product in bfloat16.
+    """
+    assert segment.noise is not None
+    bits = _BITS[out.element_size()]
+    segment.noise.write_kept(segment.share, out=out.view(bits))
+    out.view(bits).mul_(weights.view(bits))
 
 
 def _chunks(shape: Sequence[int], *, like: Tensor) -> Iterator[tuple[slice, Tensor]]:
