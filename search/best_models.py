@@ -19,6 +19,7 @@ from mtl_core.training.config import TrialConfig
 from mtl_core.training.export import CONFIG, export
 from search.confirm_record import RunRecord
 from search.objectives import WORST_TASK
+from search.record import CUT_OFF
 from search.report.confirmation import confirmation
 from search.report.tested import AVERAGE, TASK
 from search.snapshots import best_runs, snapshot_path
@@ -122,7 +123,7 @@ def weights_of(study: StudyFiles, model: Model) -> dict[str, Tensor] | None:
     kept = kept_weights(study, model.name, model.epoch)
     if kept is not None:
         return kept
-    if study.record.ended_reason == "interrupted":
+    if study.record.ended_reason in CUT_OFF:
         lost = f"{model.name}, epoch {model.epoch}: its weights are lost"
         study.say(f"{lost}; left for the next run")
         return None

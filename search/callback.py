@@ -21,13 +21,15 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
+from search.config import FailuresConfig
 from search.engine_pool import EnginePool
+from search.failure import Loss, loss_of
+from search.lane_file import forget
 from search.progress import Progress
 from search.record import StudyRecord
 from search.snapshots import prune
 from search.stop import StopSwitch
 
-REASON_CHARACTERS = 300
 _ENDED = (Trial.TERMINATED, Trial.ERROR)
 
 
@@ -41,6 +43,7 @@ class JournalCallback(Callback):
             trials in training stay unfinished.
         engines: Where the trials train, if that is in engines.
         measured: Called with what `EnginePool.tick` returns.
+        failures: How many trials may fail before the search is given up.
     """
 
     def __init__(
@@ -52,11 +55,14 @@ class JournalCallback(Callback):
         stop: StopSwitch,
         engines: EnginePool | None = None,
         measured: Callable[[dict[str, Any]], None] | None = None,
+        failures: FailuresConfig | None = None,
     ) -> None:
         self._record, self._folder, self._progress, self._stop = record, folder, progress, stop
         self._engines, self._measured = engines, measured
         self._attempts: dict[str, int] = {}
+        self._failures = failures or FailuresConfig()
         self._ended: list[Trial] = []
+        self._n_ended = self._n_failed = 0  # of this run: who continues a study has mended it
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         if self._ended:
@@ -97,6 +103,8 @@ class JournalCallback(Callback):
             self._note(f"{_worker(trial)}: {note}")
         if "failure" in result and not self._stop.reason:
             self._write("failed", trial=trial.config["trial"], **result["failure"])
+            if result["failure"]["kind"] == "hang" and self._engines is not None:
+                self._engines.restart(trial.config["engine"])
         else:
             self._progress.changed()
 
@@ -123,10 +131,10 @@ class JournalCallback(Callback):
     ) -> None:
         name = trial.config["trial"]
         attempt = self._attempts.get(name, trial.config["attempt"] - 1) + 1
-        reason = _reason(trial)
-        self._write("retried", trial=name, attempt=attempt, reason=reason)
+        loss = loss_of(_error_of(trial))
+        self._write("retried", trial=name, attempt=attempt, kind=loss.kind, reason=loss.reason)
         if self._engines is not None:
-            self._look_after_engine(trial, self._engines)
+            self._look_after_engine(trial, loss, self._engines)
             place = self._engines.move(name, self._record.trials[name].config)
             trial.config.update(asdict(place))
 
@@ -137,11 +145,12 @@ class JournalCallback(Callback):
         trial: Trial,
         **info: Any,
     ) -> None:
-        reason = _reason(trial)
-        kind = "memory" if "outofmemory" in reason.lower().replace(" ", "") else "lost"
-        self._write("failed", trial=trial.config["trial"], kind=kind, reason=reason, traceback=None)
+        loss = loss_of(_error_of(trial))
+        kind = "memory" if loss.kind == "memory" else "lost"
+        told = {"kind": kind, "reason": loss.reason, "traceback": None}
+        self._write("failed", trial=trial.config["trial"], **told)
         if self._engines is not None:
-            self._look_after_engine(trial, self._engines)
+            self._look_after_engine(trial, loss, self._engines)
         self._end(trial)
 
     def get_state(self) -> None:
@@ -155,8 +164,8 @@ class JournalCallback(Callback):
         while engines.news:
             self._note(engines.news.popleft())
 
-    def _look_after_engine(self, trial: Trial, engines: EnginePool) -> None:
-        if "EngineLost: " in str(trial.get_error()):
+    def _look_after_engine(self, trial: Trial, loss: Loss, engines: EnginePool) -> None:
+        if loss.of_engine:
             engines.lost(trial.config["engine"])
 
     def _note(self, text: str) -> None:
@@ -171,8 +180,19 @@ class JournalCallback(Callback):
     def _end(self, trial: Trial) -> None:
         self._attempts.pop(trial.config["trial"], None)
         self._ended.append(trial)
+        self._count(trial.config["trial"])
         prune(self._folder, self._record)
+        forget(self._folder, [trial.config["trial"]])
         self._progress.trial_ended(trial.config["trial"])
+
+    def _count(self, trial: str) -> None:
+        """Give the search up where too many of the trials that ended in this run have failed."""
+        known = self._record.trials[trial]
+        self._n_ended += known.ended
+        self._n_failed += known.state == "failed"
+        limit = self._failures
+        if self._n_ended >= limit.least and self._n_failed > limit.share * self._n_ended:
+            self._stop.give_up()
 
 
 def _worker(trial: Trial) -> str:
@@ -183,15 +203,17 @@ def _worker(trial: Trial) -> str:
     return "?" if actor is None else str(actor._actor_id.hex())[:8]
 
 
-def _reason(trial: Trial) -> str:
-    """Say in one line what Tune knows of a lost worker."""
-    error = trial.get_error()
-    if error is None:
-        return "the worker was lost"
-    text = " ".join(str(error).split())
-    for before in ("EngineLost: ", "Worker exit detail: "):
-        text = text.rpartition(before)[2]
-    return f"worker lost: {text}"[:REASON_CHARACTERS]
+def _error_of(trial: Trial) -> str:
+    """Return the text of a trial's last error, which Tune has written but may not have moved yet.
+
+    `Trial.get_error` looks where it is moved to, in its own time (Ray 2.60).
+    """
+    path = trial.error_file
+    try:
+        text = Path(path).read_text(encoding="utf-8", errors="replace") if path else ""
+    except OSError:
+        return ""
+    return text.rpartition("Failure # ")[2].partition("\n")[2]
 
 
 def _let_go(trial: Trial) -> None:

@@ -183,18 +183,38 @@ def _check_reachable(address: str) -> None:
         ) from error
 
 
-def _describe(config: SearchConfig, place: str, dashboard: str | None) -> Cluster:
+def engines_on_cluster(config: SearchConfig) -> int:
+    """Return how many engines the machines that have joined by now have room for."""
+    rooms = _rooms(config, _machines())
+    return min(config.workers or sum(rooms), sum(rooms))
+
+
+def _machines() -> list[dict[str, float]]:
+    """Return the resources of each machine of the cluster."""
     import ray
 
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    need = {"CPU": config.cpus_per_trial, "GPU": config.gpus_per_trial}
-    rooms = [
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+
+def _rooms(config: SearchConfig, nodes: list[dict[str, float]]) -> list[int]:
+    """Return how many engines fit on each machine."""
+    need = _need(config)
+    return [
         min(math.floor(node.get(kind, 0) / count) for kind, count in need.items() if count)
         for node in nodes
     ]
+
+
+def _need(config: SearchConfig) -> dict[str, float]:
+    return {"CPU": config.cpus_per_trial, "GPU": config.gpus_per_trial}
+
+
+def _describe(config: SearchConfig, place: str, dashboard: str | None) -> Cluster:
+    nodes = _machines()
+    rooms = _rooms(config, nodes)
     engines = min(config.workers or sum(rooms), sum(rooms))
     if engines == 0:
-        raise ConfigError(_no_room(nodes, need))
+        raise ConfigError(_no_room(nodes, _need(config)))
     cpus, gpus = (int(sum(node.get(kind, 0) for node in nodes)) for kind in ("CPU", "GPU"))
     words = f"{place}, {cpus} CPUs" + (f", {gpus} GPUs" if gpus else "")
     share = 1 / min(engines, max(rooms))

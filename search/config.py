@@ -45,6 +45,21 @@ class ConfirmConfig:
 
 
 @dataclass(frozen=True, kw_only=True, config=CLOSED)
+class FailuresConfig:
+    """When a search is given up, because what goes wrong is more than single configurations.
+
+    Args:
+        share: Of the trials that have ended, the part that may have failed (by a fault, a loss that
+            could not be made good, a loss that is not a number); where more have, the search ends.
+            1: never.
+        least: Trials that must have ended before.
+    """
+
+    share: Share = 0.3
+    least: Count = 5
+
+
+@dataclass(frozen=True, kw_only=True, config=CLOSED)
 class SearchConfig:
     """How a space is searched.
 
@@ -69,7 +84,10 @@ class SearchConfig:
             at the start of a study and kept with it.
         cpus_per_trial: CPUs of one engine, however many trials it trains.
         gpus_per_trial: GPUs of one engine, or the part of one that it may take.
-        retries: Fresh starts of a trial whose worker was lost.
+        retries: How often a trial goes on whose worker was lost.
+        hang_minutes: A trial whose engine takes no step for so long has failed, and the engine is
+            started anew; building it and warming encoders up count as one step.
+        failures: How many trials may fail before the search is given up.
         early_stopping: None: every trial gets all its epochs.
         confirm: How the best are confirmed.
         scale: How the mean over tasks of different metrics is told: the scores as they are, or the
@@ -91,6 +109,8 @@ class SearchConfig:
     cpus_per_trial: Positive = 1.0
     gpus_per_trial: PositiveOrZero = 0.0
     retries: CountOrZero = 3
+    hang_minutes: Positive = 60.0
+    failures: FailuresConfig = Field(default_factory=FailuresConfig)
     early_stopping: EarlyStoppingConfig | None = Field(default_factory=EarlyStoppingConfig)
     confirm: ConfirmConfig = Field(default_factory=ConfirmConfig)
     scale: Literal["score", "over_majority", "over_single_task"] = "score"

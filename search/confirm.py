@@ -5,7 +5,7 @@ The engines of the search train on, without Tune: which runs there are is known 
 chooses its epoch on dev by itself and is tested in its engine (`confirm_epoch.py`); the journal has
 both in one event, so a run that is in it is neither trained nor tested again.
 
-A run whose engine was lost begins again elsewhere, at most `retries` times. What goes wrong inside
+A run whose engine was lost goes on elsewhere, at most `retries` times. What goes wrong inside
 a run is its result, and the others go on.
 """
 
@@ -20,6 +20,8 @@ import ray
 from ray.exceptions import RayError
 
 from search.engine_pool import EnginePool
+from search.failure import Loss, loss_of
+from search.lane_file import forget
 from search.lanes import Place
 from search.progress import Progress
 from search.racing import Racing, Wanted
@@ -28,7 +30,7 @@ from search.snapshots import prune_runs
 from search.space import Space
 from search.stop import StopSwitch
 from search.time_shares import has_time
-from search.trial import lost_in_words
+from search.trial import hang, in_one_line
 
 TICK_SECONDS = 0.1
 
@@ -40,6 +42,7 @@ class InTraining:
     Args:
         attempt: From 1.
         began: When this attempt did.
+        heard_at: When its engine last answered or had moved; `steps` as it said then.
         epoch: The latest one; `average` is its dev mean.
     """
 
@@ -47,6 +50,8 @@ class InTraining:
     place: Place
     attempt: int
     began: float
+    heard_at: float
+    steps: int = -1
     epoch: int = 0
     average: float = math.nan
 
@@ -88,9 +93,11 @@ class Confirmation:
         self._record, self._folder, self._engines = record, folder, engines
         self._stop, self._progress, self._measured, self._clock = stop, progress, measured, clock
         self._retries = space.search.retries
+        self._hang_seconds = 60 * space.search.hang_minutes
         self._racing = Racing(record, space.search.confirm, space.search.seed)
         self._wanted = self._racing.wanted()
         self._asked: dict[Any, InTraining] = {}  # by the answer that is to come
+        self._losses: dict[str, Loss] = {}  # of runs that are to begin again
         self._shown = Confirming(self._racing.least())
 
     def run(self) -> str:
@@ -102,7 +109,10 @@ class Confirmation:
                 return "minutes" if self._wanted else "done"
             for answer in _ready(list(self._asked)):
                 self._take(self._asked.pop(answer), answer)
+            self._end_those_that_hang()
             self._progress.tick()
+        for run in list(self._shown.in_training):
+            self._engines.release(run, keep=True)
         return self._stop.reason or "interrupted"
 
     def _begin_runs(self) -> bool:
@@ -116,7 +126,7 @@ class Confirmation:
 
     def _begin(self, run: Wanted, attempt: int) -> None:
         config = self._record.trials[run.trial].config
-        place = self._engines.place(run.id, config)
+        place, lost = self._engines.place(run.id, config), self._losses.pop(run.id, None)
         self._record.append(
             "confirming",
             run=run.id,
@@ -125,8 +135,10 @@ class Confirmation:
             seed=run.seed,
             attempt=attempt,
             worker=place.engine,
+            **({} if lost is None else {"lost": {"kind": lost.kind, "reason": lost.reason}}),
         )
-        training = InTraining(run, place, attempt, self._clock())
+        now = self._clock()
+        training = InTraining(run, place, attempt, began=now, heard_at=now)
         self._shown.in_training[run.id] = training
         objective = self._record.objective
         proposal = {"trial": run.id, "config": config, "seed": run.seed, "objective": objective}
@@ -138,8 +150,11 @@ class Confirmation:
         try:
             result = ray.get(answer)
         except (RayError, ValueError) as error:
-            self._lost(training, lost_in_words(error))
+            self._lost(
+                training, loss_of(in_one_line(self._engines.cause(training.place.engine, error)))
+            )
             return
+        training.heard_at = self._clock()
         for note in (result or {}).get("notes", ()):
             self._note(f"{training.place.engine}: {note}")
         if result is None or not result["done"]:  # None: it has been opened
@@ -154,25 +169,42 @@ class Confirmation:
             found = {"epochs": result["epoch"], "seconds": seconds, **result["confirmed"]}
             self._end("confirmed", training, **found)
 
-    def _lost(self, training: InTraining, reason: str) -> None:
+    def _lost(self, training: InTraining, loss: Loss) -> None:
         run = training.run
         self._engines.lost(training.place.engine)
         if training.attempt > self._retries:
-            self._end("unconfirmed", training, kind="lost", reason=reason, traceback=None)
+            kind = "memory" if loss.kind == "memory" else "lost"
+            self._end("unconfirmed", training, kind=kind, reason=loss.reason, traceback=None)
             return
-        self._leave(training)
-        self._note(f"{run.id} begins again: {reason}")
-        self._begin(run, training.attempt + 1)
+        self._leave(training, keep=True)
+        self._note(f"{run.id} is begun again: {loss.reason}")
+        self._losses[run.id] = loss
+        self._wanted = self._racing.wanted()  # it is among them, with its attempts
+
+    def _end_those_that_hang(self) -> None:
+        """End runs whose engines take no step, and start these anew; as `SearchTrial` does it."""
+        for answer, training in list(self._asked.items()):
+            if self._clock() - training.heard_at < self._hang_seconds / 2:
+                continue
+            pulse = self._engines.pulse(training.place.engine)
+            if pulse is not None and pulse["steps"] != training.steps:
+                training.steps, training.heard_at = pulse["steps"], self._clock()
+                continue
+            del self._asked[answer]
+            result = hang(self._hang_seconds, None if pulse is None else pulse["at"])
+            self._engines.restart(training.place.engine)
+            self._end("unconfirmed", training, **result["failure"])
 
     def _end(self, event: str, training: InTraining, **fields: Any) -> None:
         self._leave(training)
         self._record.append(event, run=training.run.id, trial=training.run.trial, **fields)
         prune_runs(self._folder, self._record)
+        forget(self._folder, [training.run.id])
         self._wanted = self._racing.wanted()
         self._progress.run_ended(training.run.id)
 
-    def _leave(self, training: InTraining) -> None:
-        self._engines.release(training.run.id)
+    def _leave(self, training: InTraining, *, keep: bool = False) -> None:
+        self._engines.release(training.run.id, keep=keep)
         del self._shown.in_training[training.run.id]
 
     def _hear_engines(self) -> None:

@@ -48,6 +48,15 @@ class ConfirmedEpoch:
         self._value, self._epoch, self._reported = value, epoch, dict(scores)
         return (self._objective.name,)
 
+    def state(self) -> dict[str, Any]:
+        """Return what another keeper of the run must know to go on, as JSON values."""
+        return {"value": self._value, "epoch": self._epoch, "reported": self._reported}
+
+    def go_on(self, state: Mapping[str, Any]) -> None:
+        """Take over from the keeper of an engine that was lost."""
+        self._value, self._epoch = state["value"], state["epoch"]
+        self._reported = dict(state["reported"])
+
     def tested(self, config: "TrialConfig", around: "Surroundings") -> dict[str, Any]:
         """Score the kept epoch on dev and test.
 

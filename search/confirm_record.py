@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from search.journal import Event
-from search.trial_record import Failure
+from search.trial_record import Failure, Retry
 
 EVENTS = ("shortlisted", "confirming", "confirmed", "unconfirmed")
 RunState = Literal["running", "confirmed", "failed"]
@@ -38,6 +38,7 @@ class RunRecord:
         found: The "confirmed" event: `dev` and `dev_rows` by task, `dev_correct` (packed dev rows)
             and, as of a "tested" event, `scores`, `correct`, `metrics` and `seen`.
         failure: Why there is nothing.
+        retries: Why it was begun again.
     """
 
     id: str
@@ -54,6 +55,7 @@ class RunRecord:
     ended_at: float | None = None
     found: Event | None = None
     failure: Failure | None = None
+    retries: list[Retry] = field(default_factory=list)
 
     @property
     def ended(self) -> bool:
@@ -132,4 +134,8 @@ class ConfirmRecord:
         keys = ("trial", "number", "seed", "attempt", "worker")
         known = {key: event[key] for key in keys}
         run = RunRecord(id=event["run"], began_at=event["time"], **known)
+        if run.id in self.runs:
+            run.retries = self.runs[run.id].retries
+        if "lost" in event:
+            run.retries.append(Retry(**event["lost"]))
         self.runs[run.id] = run

@@ -5,7 +5,7 @@ them does what was ordered; nobody else touches the engine. It sleeps while no l
 
 A lane goes on while its last result is on the way to the driver, but by less than one epoch: it is
 held when it has a result that nobody has asked for. So the weights of an epoch are those in the
-lane when its result is handed out, and are saved then (`snapshots.py`).
+lane when its result is handed out, and are saved then (`seat.py`).
 
 What goes wrong inside a trial is its result, `{"failure": {kind, reason, traceback}}`. What goes
 wrong in the engine itself is `EngineLost` for all its trials, which then begin again.
@@ -18,41 +18,17 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.confirm_epoch import ConfirmedEpoch
-from search.dev_rows import pack_evaluations
 from search.failure import EngineLost, describe_failure
-from search.objectives import MEAN
-from search.snapshots import SnapshotKeeper, save_weights
+from search.seat import Result, Seat
 
 if TYPE_CHECKING:  # torch comes with them
     from mtl_core.training.engine import Engine
     from mtl_core.training.lane import Lane
     from mtl_core.training.results import EpochResult
-
-Result = dict[str, Any]
-
-
-@dataclass(eq=False)
-class _Seat:
-    """A trial in this engine.
-
-    Args:
-        lane: None before there is room, and after the end.
-        waits: For room.
-        outcome: What the lane came to last, as long as nobody has asked for it.
-        asked: Who waits for the next outcome.
-    """
-
-    proposal: dict[str, Any]
-    lane: "Lane | None" = None
-    keeper: SnapshotKeeper | ConfirmedEpoch | None = None
-    waits: bool = False
-    outcome: "EpochResult | Exception | None" = None
-    asked: "Future[Result] | None" = None
 
 
 class EngineLoop:
@@ -69,10 +45,13 @@ class EngineLoop:
     ) -> None:
         self._build, self._folder, self._on_broken = build, folder, on_broken
         self._orders: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._seats: dict[str, _Seat] = {}
+        self._seats: dict[str, Seat] = {}
         self._engine: Engine | None = None
-        self._notes_told = 0
-        threading.Thread(target=self._run, name="engine", daemon=True).start()
+        self._notes: list[str] = []  # of this loop, that nobody was told yet
+        self._notes_told = 0  # of the engine's
+        self._n_steps = 0  # orders count too
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
 
     def order(self, work: Callable[[], Any]) -> "Future[Any]":
         """Have `work` done by the thread, between two steps of the engine."""
@@ -115,11 +94,22 @@ class EngineLoop:
         self._orders.put(ask)
         return asked
 
-    def close(self, lane: str) -> "Future[None]":
-        return self.order(lambda: self._close(lane))
+    def close(self, lane: str, *, keep: bool = False) -> "Future[None]":
+        """Free the lane.
+
+        Args:
+            keep: Save it first, for whoever goes on with the trial.
+        """
+        return self.order(lambda: self._close(lane, keep=keep))
 
     def count_lanes(self) -> "Future[int]":
         return self.order(lambda: 0 if self._engine is None else len(self._engine.lanes))
+
+    def pulse(self) -> Result:
+        """Return how many `steps` the thread has taken, and where `at` it is now, a traceback."""
+        frame = sys._current_frames().get(self._thread.ident or 0)
+        at = "".join(traceback.format_stack(frame)) if frame else None
+        return {"steps": self._n_steps, "at": at}
 
     def _run(self) -> None:
         with suppress(Exception):  # the first trial says what is wrong
@@ -136,6 +126,9 @@ class EngineLoop:
                 return
             for lane, outcome in self._engine.results():
                 self._note(lane, outcome)
+            for seat in self._seats.values():
+                seat.save_if_overdue(self._engine)
+            self._n_steps += 1
 
     def _take_orders(self) -> None:
         """Do what was ordered; wait for an order where no lane is under way."""
@@ -144,6 +137,7 @@ class EngineLoop:
         with suppress(queue.Empty):
             while True:
                 self._orders.get_nowait()()
+                self._n_steps += 1
 
     def _under_way(self) -> bool:
         return any(seat.lane is not None and not seat.lane.held for seat in self._seats.values())
@@ -163,14 +157,14 @@ class EngineLoop:
 
     def _open(self, name: str, proposal: dict[str, Any]) -> None:
         if name not in self._seats:
-            self._seats[name] = _Seat(proposal)
+            self._seats[name] = Seat(self._folder, proposal)
             self._fill(self._seats[name])
 
-    def _fill(self, seat: _Seat) -> None:
+    def _fill(self, seat: Seat) -> None:
         """Give the trial a lane, or have it wait for one where there is no room beside others."""
         try:
             engine = self._warm()
-            seat.lane = self._open_lane(engine, seat)
+            note = seat.open(engine)
         except Exception as error:
             others = self._engine is not None and bool(self._engine.lanes)
             seat.waits = others and type(error).__name__ == "NoRoom"
@@ -179,38 +173,20 @@ class EngineLoop:
                 self._hand_out(seat)
         else:
             seat.waits = False
+            self._notes += [note] if note else []
+            self._hand_out(seat)
 
-    def _open_lane(self, engine: "Engine", seat: _Seat) -> "Lane":
-        from mtl_core.training.config import TrialConfig
-
-        proposal = seat.proposal
-        config = TrialConfig.from_dict(proposal["config"])
-        lane = engine.open(config, proposal["seed"], keep_best=False)
-        seat.keeper = self._keeper(proposal, config.sharing.structure)
-        return lane
-
-    def _keeper(self, proposal: dict[str, Any], structure: str) -> SnapshotKeeper | ConfirmedEpoch:
-        """Return what decides which weights are kept."""
-        name = proposal["trial"]
-        if "objective" in proposal:
-            return ConfirmedEpoch(self._folder, name, proposal["objective"])
-        return SnapshotKeeper(
-            self._folder,
-            name,
-            structure=structure,
-            leaders=proposal["leaders"],
-            maximised=proposal.get("maximised", MEAN),
-        )
-
-    def _close(self, name: str) -> None:
+    def _close(self, name: str, *, keep: bool = False) -> None:
         seat = self._seats.pop(name, None)
         if seat is None:
             return
+        if keep and self._engine is not None:
+            seat.save(self._engine)
         if seat.asked is not None:
             _answer(seat.asked, EngineLost("the lane was closed"))
         self._free(seat)
 
-    def _free(self, seat: _Seat) -> None:
+    def _free(self, seat: Seat) -> None:
         """Let the lane go, and give it to a trial that waits for room."""
         if seat.lane is None:
             return
@@ -225,51 +201,28 @@ class EngineLoop:
         lane.held, seat.outcome = True, outcome
         self._hand_out(seat)
 
-    def _hand_out(self, seat: _Seat) -> None:
+    def _hand_out(self, seat: Seat) -> None:
         """Answer who waits for the outcome, if there are both, and let the lane go on."""
         if seat.asked is None or seat.outcome is None:
             return
         try:
-            result = self._as_result(seat, seat.outcome)
+            result = seat.result(self._engine)
         except Exception as error:  # the disk, say: it is the trial's own
             result = {"failure": describe_failure(error), "done": True}
-        asked, seat.asked, seat.outcome = seat.asked, None, None
+        result = result | self._news()
+        asked, seat.asked = seat.asked, None
         if result["done"]:
             self._free(seat)
         elif seat.lane is not None:
             seat.lane.held = False
         _answer(asked, result)
 
-    def _as_result(self, seat: _Seat, outcome: "EpochResult | Exception") -> Result:
-        if isinstance(outcome, Exception):
-            return {"failure": describe_failure(outcome), "done": True, **self._news()}
-        assert seat.lane is not None
-        assert seat.keeper is not None
-        lane = seat.lane
-        snapshots = seat.keeper.offer(
-            outcome.epoch,
-            outcome.average,
-            outcome.scores,
-            lambda path: save_weights(lane.model, path),
-        )
-        told = {f.name: getattr(outcome, f.name) for f in fields(outcome)}
-        evaluations = told.pop("evaluations")
-        result = {
-            **told,
-            "rows": pack_evaluations(evaluations),
-            "snapshots": list(snapshots),
-            "done": outcome.ended is not None,
-        }
-        if result["done"] and isinstance(seat.keeper, ConfirmedEpoch):
-            assert self._engine is not None
-            result["confirmed"] = seat.keeper.tested(lane.config, self._engine.around)
-        return result | self._news()
-
     def _news(self) -> Result:
         """Return what the engine has noted and nobody was told yet, such as halved lanes."""
-        notes = self._engine.notes[self._notes_told :] if self._engine is not None else []
-        self._notes_told += len(notes)
-        return {"notes": list(notes)} if notes else {}
+        of_engine = self._engine.notes[self._notes_told :] if self._engine is not None else []
+        self._notes_told += len(of_engine)
+        notes, self._notes = [*self._notes, *of_engine], []
+        return {"notes": notes} if notes else {}
 
     def _break(self, error: Exception) -> None:
         """Tell all trials that the engine is lost; after a fault of CUDA nothing works any more."""

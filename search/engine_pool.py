@@ -1,23 +1,36 @@
-"""The engines of one search as its driver sees them: started, asked, and ended with it.
+"""The engines of one search as its driver sees them: started, asked, followed, ended with it.
 
 They are started before the driver gets ready itself, since they take the longest. Who trains where
 is decided in `lanes.py`; a lane is freed from here, the moment its trial ends, so that it does not
 wait for a client. Where nobody has said how many lanes an engine should have, the first engine
 measures it while the first trials, one for each engine, are on their way.
+
+An engine that is lost is missed at once, and another is asked for under a new name; a machine that
+joins the cluster gets engines too. Ray places them where there is room, and as long as there is
+none an autoscaler sees what is wanted. They are not restarted by Ray, whose errors would no longer
+say what was lost.
 """
 
+import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import ray
+from ray.exceptions import GetTimeoutError
 
 from search.config import SearchConfig
 from search.engines import EngineActor, Workplace
-from search.lanes import Lanes, Place, names
+from search.lanes import Lanes, Place
+from search.trial import actor_name, cause_of
 
 REASON_CHARACTERS = 300
+ANSWER_SECONDS = 10.0
+SAVING_SECONDS = 8.0  # that lanes may take to be saved when a search is given up
+LOOK_SECONDS = 1.0  # between two looks at the machines of the cluster
+CALM_SECONDS = 5.0  # before another engine is started after one that never came up
 
 
 class EnginePool(Lanes):
@@ -26,56 +39,92 @@ class EnginePool(Lanes):
     Args:
         n_engines: How many there is room for.
         each: Lanes of one engine, as far as it is known.
+        room: Says how many there is room for by now; None: as many as at first.
+        clock: In seconds, from any beginning.
 
     Attributes:
         news: What a user should know of the engines, in words; to be taken from here.
     """
 
     def __init__(
-        self, search: SearchConfig, workplace: Workplace, n_engines: int, *, each: int = 1
+        self,
+        search: SearchConfig,
+        workplace: Workplace,
+        n_engines: int,
+        *,
+        each: int = 1,
+        room: Callable[[], int] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(names(n_engines), each, search.workers)
-        actor = ray.remote(
-            num_cpus=search.cpus_per_trial, num_gpus=search.gpus_per_trial, max_restarts=-1
+        super().__init__((), each, search.workers)
+        self._actor: Any = ray.remote(
+            num_cpus=search.cpus_per_trial,
+            num_gpus=search.gpus_per_trial,
+            max_restarts=0,
+            scheduling_strategy="SPREAD",
         )(EngineActor)
-        told = asdict(workplace)
-        self._actors: dict[str, Any] = {
-            name: actor.options(name=name).remote(told) for name in self.engines
-        }
+        self._told, self.study = asdict(workplace), Path(workplace.folder).name
+        self._wanted, self._room, self._clock = n_engines, room, clock
+        self._actors: dict[str, Any] = {}  # those that were lost too
+        self._n_started = 0
+        self._ends: dict[Any, str] = {}  # answers that come when an engine is lost
+        self._back: dict[Any, str] = {}  # answers that come when an engine is up
+        self._look_at = self._start_at = clock()
         self.news: deque[str] = deque()
-        self._back: dict[Any, str] = {}  # answers to come from engines that were lost
         self._measured: Any = None
+        self._saving: list[Any] = []  # answers to come from lanes that are saved
+        for _ in range(n_engines):
+            self._start()
 
-    def free(self) -> int:
-        """Return how many more trials may begin now."""
-        for answer in _answered(list(self._back)):
-            self.down.discard(self._back.pop(answer))
-        return super().free()
-
-    def release(self, trial: str) -> Place | None:
-        """Free the trial's lane; it has ended, or is to begin anew."""
+    def release(self, trial: str, *, keep: bool = False) -> Place | None:
+        """Free the trial's lane, which is saved first where the trial has not ended (`keep`)."""
         place = super().release(trial)
-        if place is not None:
-            self._actors[place.engine].close.remote(place.lane)
+        if place is not None and place.engine in self.engines:
+            closing = self._actors[place.engine].close.remote(place.lane, keep=keep)
+            if keep:
+                self._saving.append(closing)
         return place
 
     def move(self, trial: str, config: Mapping[str, Any]) -> Place:
         """Return a new place for a trial that lost its client or its engine."""
-        self.release(trial)
+        self.release(trial, keep=True)
         return self.place(trial, config)
 
     def lost(self, engine: str) -> None:
-        """Give an engine nothing to do until it is back; Ray starts it again by itself."""
-        if engine not in self.down:
-            self.down.add(engine)
-            asking = self._actors[engine].state.options(max_task_retries=-1)
-            self._back[asking.remote()] = engine
-            self.news.append(f"{engine} was lost and is being started again")
+        """Give an engine nothing to do any more; another takes its place."""
+        if engine not in self.engines:
+            return
+        if engine in self.down:  # it never came up
+            self._start_at = self._clock() + CALM_SECONDS
+        self.down.discard(engine)
+        self.engines = tuple(other for other in self.engines if other != engine)
+        self.news.append(f"{engine} was lost, another takes its place")
+        if not self.engines:  # its trials must have somewhere to go
+            self._replace()
+
+    def restart(self, engine: str) -> None:
+        """End an engine that hangs; its trials go on where they were saved."""
+        if engine in self.engines:
+            ray.kill(self._actors[engine])
+            self.lost(engine)
+
+    def pulse(self, engine: str) -> dict[str, Any] | None:
+        """Return what `EngineActor.pulse` does; None where there is no answer."""
+        try:
+            found: dict[str, Any] = ray.get(
+                self._actors[engine].pulse.remote(), timeout=ANSWER_SECONDS
+            )
+        except GetTimeoutError:
+            return None
+        return found
+
+    def cause(self, engine: str, error: Exception) -> Exception:
+        """Return why an engine brought that error."""
+        return cause_of(error, self._actors[engine])
 
     def open(self, place: Place, proposal: dict[str, Any]) -> Any:
         """Have a run begun there; return what Ray answers with, when the engine is up for it."""
-        opening = self._actors[place.engine].open.options(max_task_retries=-1)
-        return opening.remote(place.lane, proposal)
+        return self._actors[place.engine].open.remote(place.lane, proposal)
 
     def epoch(self, place: Place) -> Any:
         """Return what Ray answers with when the run there has its next result."""
@@ -87,7 +136,18 @@ class EnginePool(Lanes):
         self._measured = first.calibrate.remote(list(configs), seed, most)
 
     def tick(self) -> dict[str, Any] | None:
-        """Return what was measured, once: `lanes` and the `table`, or a `failure` in words."""
+        """See which engines are gone, up, and wanted; return what was measured, once.
+
+        That is `lanes` and the `table`, or a `failure` in words.
+        """
+        for answer in _answered(list(self._ends)):
+            self.lost(self._ends.pop(answer))
+        for answer in _answered(list(self._back)):
+            engine = self._back.pop(answer)
+            if engine in self.down:
+                self.down.discard(engine)
+                self.news.append(f"{engine} is up")
+        self._fill()
         if self._measured is None or not _answered([self._measured]):
             return None
         measured, self._measured = self._measured, None
@@ -100,9 +160,35 @@ class EnginePool(Lanes):
         return found
 
     def close(self) -> None:
-        """End the engines, in the middle of whatever they do."""
-        for actor in self._actors.values():
+        """End the engines, in the middle of whatever they do but saving lanes."""
+        if self._saving:
+            ray.wait(self._saving, num_returns=len(self._saving), timeout=SAVING_SECONDS)
+        for actor in self._actors.values():  # a lost one may only have been out of reach
             ray.kill(actor)
+
+    def _fill(self) -> None:
+        """Start engines in place of lost ones, and where machines have joined."""
+        now = self._clock()
+        if self._room is not None and now >= self._look_at:
+            self._look_at = now + LOOK_SECONDS
+            self._wanted = max(self._wanted, self._room())
+        while len(self.engines) < self._wanted and now >= self._start_at:
+            self._replace()
+
+    def _replace(self) -> None:
+        """Start an engine that gets no trial before it is up, while there are others."""
+        engine = self._start()
+        self.down.add(engine)
+        self._back[self._actors[engine].state.remote()] = engine
+
+    def _start(self) -> str:
+        self._n_started += 1
+        engine = f"engine{self._n_started}"
+        actor = self._actor.options(name=actor_name(self.study, engine)).remote(self._told)
+        self._actors[engine] = actor
+        self._ends[actor.until_lost.remote()] = engine
+        self.engines = (*self.engines, engine)
+        return engine
 
 
 def _answered(answers: list[Any]) -> list[Any]:

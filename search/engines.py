@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.engine_loop import EngineLoop, Result
+from search.engine_loop import EngineLoop
+from search.seat import Result
 
 if TYPE_CHECKING:  # torch comes with it, and is imported in the engine's thread
     from mtl_core.training.engine import Engine
@@ -71,9 +72,17 @@ class EngineActor:
         """Return the next result of the lane as soon as there is one."""
         return await asyncio.wrap_future(self._loop.epoch(lane))
 
-    async def close(self, lane: str) -> None:
-        """Free the lane, wherever its trial is."""
-        await asyncio.wrap_future(self._loop.close(lane))
+    async def until_lost(self) -> None:
+        """Never answer: who waits for it learns when the engine is gone."""
+        await asyncio.Event().wait()
+
+    async def pulse(self) -> dict[str, Any]:
+        """Return how many `steps` there were, and where the thread is (`at`), without waiting."""
+        return self._loop.pulse()
+
+    async def close(self, lane: str, *, keep: bool = False) -> None:
+        """Free the lane, wherever its trial is; `keep` saves it for who goes on with the trial."""
+        await asyncio.wrap_future(self._loop.close(lane, keep=keep))
 
 
 def build_engine(place: Workplace) -> "Engine":

@@ -38,8 +38,11 @@ class Lanes:
         limit: Trials at a time; None: as many as there are lanes.
 
     Attributes:
-        down: Engines that were lost and are not back yet; they get no trial.
+        down: Engines that are not up yet; they get no trial.
+        study: Whose engines they are; a part of their names on the cluster.
     """
+
+    study = ""
 
     def __init__(self, engines: Sequence[str], each: int = 1, limit: int | None = None) -> None:
         self.engines, self.each, self.limit = tuple(engines), each, limit
@@ -74,8 +77,12 @@ class Lanes:
         held = self._places.get(trial)
         return held[0] if held else None
 
-    def release(self, trial: str) -> Place | None:
-        """Forget a trial that has ended; return where it was."""
+    def release(self, trial: str, *, keep: bool = False) -> Place | None:  # noqa: ARG002
+        """Forget a trial; return where it was.
+
+        Args:
+            keep: It has not ended, and somebody will go on with it.
+        """
         held = self._places.pop(trial, None)
         return held[0] if held else None
 

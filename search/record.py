@@ -27,6 +27,7 @@ from search.objectives import MEAN, Objective, objective_of
 from search.trial_record import STEPS, Leader, TrialRecord
 
 FORMAT = 1
+CUT_OFF = ("interrupted", "failures")  # reasons to end, after which nothing that takes long follows
 _RUN_EVENTS = (
     "study", "continued", "searched", "ended", "tested", "baseline", "calibrated", "noted",
 )  # fmt: skip

@@ -99,7 +99,7 @@ def run(
         typer.echo(study.headline())
         for path in study.reports:
             typer.echo(f"report: {path}")
-    raise typer.Exit(130 if study.interrupted else 0)
+    raise typer.Exit(130 if study.interrupted else int(study.given_up))
 
 
 @app.command("report")

@@ -28,6 +28,7 @@ class JournalSearcher(Searcher):
             asks for one ahead of those that run, which the sampler then proposes without knowing
             how they went.
         all_begun: Called when there is no further trial.
+        hang_seconds: After which a trial whose engine takes no step has failed.
 
     Attributes:
         trials: Ours by Tune's name, while they live.
@@ -39,12 +40,13 @@ class JournalSearcher(Searcher):
         *,
         lanes: Lanes | None = None,
         all_begun: Callable[[], None] | None = None,
+        hang_seconds: float = 3600.0,
     ) -> None:
         super().__init__()
         self.proposer = proposer
         self.record: StudyRecord = proposer.record
         self.trials: dict[str, str] = {}
-        self._lanes, self._all_begun = lanes, all_begun
+        self._lanes, self._all_begun, self._hang_seconds = lanes, all_begun, hang_seconds
         self._again: deque[TrialRecord] = deque(self.record.unfinished())
 
     def suggest(  # type: ignore[override]  # Tune leaves FINISHED out of its own signature
@@ -62,17 +64,24 @@ class JournalSearcher(Searcher):
                 self._all_begun()
             return str(Searcher.FINISHED)
         self.trials[trial_id] = trial.id
-        place = None if self._lanes is None else self._lanes.place(trial.id, trial.config)
         return {
-            **({} if place is None else asdict(place)),
+            **self._place(trial),
             "trial": trial.id,
             "number": trial.number,
             "config": trial.config,
             "seed": trial.seed,
             "attempt": trial.attempt + 1,
+            "hang_seconds": self._hang_seconds,
             "maximised": self.record.header.get("objective", MEAN),
             "leaders": {goal: best.score for goal, best in self.record.leaders().items()},
         }
+
+    def _place(self, trial: TrialRecord) -> dict[str, str]:
+        """Return where the trial trains, if that is in engines."""
+        if self._lanes is None:
+            return {}
+        place = self._lanes.place(trial.id, trial.config)
+        return {**asdict(place), "study": self._lanes.study}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Nothing to do: the trial scheduler has written the report."""
@@ -86,7 +95,7 @@ class JournalSearcher(Searcher):
         """Forget Tune's trial and free its lane; the callbacks write how ours ended."""
         trial = self.trials.pop(trial_id, None)
         if self._lanes is not None and trial is not None:
-            self._lanes.release(trial)
+            self._lanes.release(trial, keep=not self.record.trials[trial].ended)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to do: the journal holds all that is needed, and holds it sooner."""

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mtl_core.files import replacing
 from search.confirm_record import RunRecord
@@ -81,6 +81,16 @@ class SnapshotKeeper:
         for superseded in held - set(self._epochs.values()):
             snapshot_path(self._study, self._trial, superseded).unlink(missing_ok=True)
         return tuple(beaten)
+
+    def state(self) -> dict[str, Any]:
+        """Return what another keeper of the trial must know to go on, as JSON values."""
+        return {"best": self._best, "epochs": self._epochs}
+
+    def go_on(self, state: Mapping[str, Any]) -> None:
+        """Take over from the keeper of an engine that was lost; what leads by now still leads."""
+        for name, score in state["best"].items():
+            self._best[name] = max(score, self._best.get(name, score))
+        self._epochs = dict(state["epochs"])
 
 
 def save_weights(model: "MultiTaskEncoder", path: Path) -> None:

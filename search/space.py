@@ -240,8 +240,7 @@ def _unless_pinned(
 _BY_TASK = ("weighting.weights", "sharing.divergence_depth")
 _HOW_LONG_AND_WHERE = (  # keys of `search` that change nothing but that
     "trials", "minutes", "workers", "lanes", "cpus_per_trial", "gpus_per_trial", "retries",
-    "affinity",
-    "confirm",
+    "hang_minutes", "failures", "affinity", "confirm",
 )  # fmt: skip
 
 

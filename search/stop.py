@@ -34,7 +34,7 @@ class StopSwitch(Stopper):
     def __init__(
         self, seconds: float | None = None, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.reason: Literal["interrupted", "minutes"] | None = None
+        self.reason: Literal["interrupted", "minutes", "failures"] | None = None
         self._clock = clock
         self._deadline = None if seconds is None else clock() + seconds
         self._actors: list[Any] = []
@@ -56,6 +56,10 @@ class StopSwitch(Stopper):
     def seconds_left(self) -> float | None:
         """Return the time until the deadline; None where there is none."""
         return None if self._deadline is None else max(0.0, self._deadline - self._clock())
+
+    def give_up(self) -> None:
+        """End the search because too many trials fail."""
+        self.reason = self.reason or "failures"
 
     def interrupt(self) -> None:
         self.reason = self.reason or "interrupted"

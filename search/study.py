@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 ENDINGS = {  # those that a user has to be told of
     "exhausted": "every configuration of the space has been tried: the search ends",
+    "failures": "too many trials fail: the search ends, the same command continues it when mended",
     "minutes": "the time is up: trials in training are left, more --minutes continues them",
 }
 
@@ -63,6 +64,11 @@ class Study:
     def interrupted(self) -> bool:
         """Whether the last search was stopped by hand; the same command continues it."""
         return self.record.ended_reason == "interrupted"
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the last search ended because too many trials failed (`search.failures`)."""
+        return self.record.ended_reason == "failures"
 
     def best(self, task: str | None = None) -> Choice:
         """Return the best configuration on dev, for `task` or on average: a confirmed one if any.

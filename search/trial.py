@@ -10,14 +10,17 @@ traceback}}`. So Tune retries what was lost with its client or engine, and that 
 results mean is written down by `callback.py`.
 """
 
+import time
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayError
 from ray.tune import Trainable
 
 from search.failure import EngineLost, describe_failure
 
+ANSWER_SECONDS = 60.0  # that an engine may take to say where it is
+CAUSE_SECONDS, ASK_AGAIN_SECONDS = 10.0, 0.5  # that Ray may take to find out what was lost
 MEMORY_BYTES = 130 * 2**20  # of one client, that no other process shares
 
 
@@ -45,18 +48,64 @@ class SearchTrial(Trainable):
         proposal = self._proposal
         try:
             if self._engine is None:
-                self._engine = ray.get_actor(proposal["engine"])
-                # An engine that is being started anew is waited for.
-                opening = self._engine.open.options(max_task_retries=-1)
-                ray.get(opening.remote(proposal["lane"], proposal))
-            return ray.get(self._engine.epoch.remote(proposal["lane"]))
+                name = actor_name(proposal["study"], proposal["engine"])
+                self._engine = ray.get_actor(name)
+                # An engine that is still being started is waited for.
+                ray.get(self._engine.open.remote(proposal["lane"], proposal))
+            return self._next_result(proposal["lane"], proposal["hang_seconds"])
         except (RayError, ValueError) as error:  # ValueError: there is no such actor
-            raise EngineLost(lost_in_words(error)) from None
+            raise EngineLost(in_one_line(cause_of(error, self._engine))) from None
+
+    def _next_result(self, lane: str, seconds: float) -> dict[str, Any]:
+        """Return the lane's next result, or a failure where the engine hangs.
+
+        It hangs where it takes no step for so long, or for half of it at least: a lane may wait
+        for longer than that while others go on.
+        """
+        answer, before = self._engine.epoch.remote(lane), None
+        while not ray.wait([answer], timeout=seconds / 2)[0]:
+            try:
+                pulse = ray.get(self._engine.pulse.remote(), timeout=ANSWER_SECONDS)
+            except GetTimeoutError:
+                return hang(seconds, None)
+            if pulse["steps"] == before:
+                return hang(seconds, pulse["at"])
+            before = pulse["steps"]
+        result: dict[str, Any] = ray.get(answer)
+        return result
 
 
-def lost_in_words(error: Exception) -> str:
-    """Say in one line why Ray could not bring a result."""
-    cause = getattr(error, "cause", None) or error
-    text = " ".join(str(cause).split())
-    _, found, detail = text.partition("Worker exit detail: ")
-    return detail if found else text
+def actor_name(study: str, engine: str) -> str:
+    """Return what Ray calls an engine, as its dashboard shows it."""
+    return f"{study} {engine}"
+
+
+def cause_of(error: Exception, engine: Any) -> Exception:
+    """Return why an engine is lost: Ray learns that some seconds after it does not answer."""
+    asked = 0.0
+    while isinstance(error, ActorUnavailableError) and asked < CAUSE_SECONDS:
+        time.sleep(ASK_AGAIN_SECONDS)
+        asked += ASK_AGAIN_SECONDS
+        try:
+            ray.get(engine.pulse.remote(), timeout=CAUSE_SECONDS)
+        except RayError as cause:
+            error = cause
+        else:
+            break
+    return error
+
+
+def hang(seconds: float, at: str | None) -> dict[str, Any]:
+    """Return the result of a trial whose engine takes no step.
+
+    Args:
+        at: Where its thread is, if it could be asked.
+    """
+    reason = f"its engine took no step for {seconds / 60:g} minutes (search.hang_minutes)"
+    failure = {"kind": "hang", "reason": reason, "traceback": at}
+    return {"failure": failure, "done": True}
+
+
+def in_one_line(error: Exception) -> str:
+    """Return what Ray says of why there is no result."""
+    return " ".join(f"{type(error).__name__}: {getattr(error, 'cause', None) or error}".split())

@@ -63,11 +63,19 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a trial ended without a result; kind is error, diverged, lost or memory."""
+    """Why a trial ended without a result; kind is error, diverged, hang, lost or memory."""
 
     kind: str
     reason: str
     traceback: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Why a trial was started again; kind is worker, node or memory (`failure.py`)."""
+
+    kind: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +113,7 @@ class TrialRecord:
     reports: list[Report] = field(default_factory=list)
     arrivals: dict[int, Arrival] = field(default_factory=dict)
     workers: list[str] = field(default_factory=list)
-    retries: list[str] = field(default_factory=list)
+    retries: list[Retry] = field(default_factory=list)
     started_at: float | None = None
     ended_at: float | None = None
     reason: str | None = None
@@ -145,7 +153,7 @@ class TrialRecord:
             case "reported":
                 self._apply_report(event, order)
             case "retried":
-                self.retries.append(event["reason"])
+                self.retries.append(Retry(event.get("kind", "worker"), event["reason"]))
             case "finished":
                 self.reason = event["reason"]
             case "stopped":

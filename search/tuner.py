@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mtl_core.errors import ConfigError
 from mtl_core.seeding import stream
-from search.cluster import Cluster, joined, local_engines
+from search.cluster import Cluster, engines_on_cluster, joined, local_engines
 from search.lanes import in_words, most_lanes
 from search.progress import Progress
 from search.proposer import Proposer, startup_trials
@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # Ray is imported when a search begins
 SCRATCH = ".tune"
 MEMORY_SHARE = 0.8  # of what is left to an engine
 CALIBRATED = 16  # different configurations in a calibration
-Reason = Literal["trials", "minutes", "exhausted", "interrupted"]
+Reason = Literal["trials", "minutes", "exhausted", "interrupted", "failures"]
 
 
 def run_trials(
@@ -68,7 +68,7 @@ def run_trials(
 
     Returns:
         Why the search ended: as many "trials" as asked for, "minutes" used up, the space
-        "exhausted", or "interrupted" by hand.
+        "exhausted", too many "failures", or "interrupted" by hand.
 
     Raises:
         ConfigError: No such cluster, no room for a trial on it, or the journal cannot be written.
@@ -162,13 +162,13 @@ class _Run:
 
     def _confirm(self, reason: Reason, engines: "EnginePool", proposer: Proposer) -> _Ending:
         """Confirm the best of the trials, if that is asked for."""
-        if reason == "interrupted" or not self.space.search.confirm.seeds:
+        if reason in ("interrupted", "failures") or not self.space.search.confirm.seeds:
             return _Ending(reason)
         from search.confirm import Confirmation
 
         self.record.append("searched", reason=reason)
         for trial in self.record.unfinished():  # cut off by the time; their lanes are free now
-            engines.release(trial.id)
+            engines.release(trial.id, keep=True)
         for call in (self.all_begun, self.before_confirming):
             if call is not None:
                 call()
@@ -190,7 +190,8 @@ class _Run:
 
         search = self.space.search
         each = search.lanes or min(self.record.lanes or 1, most_lanes(search, cluster.engines))
-        return EnginePool(search, self._workplace(cluster), cluster.engines, each=each)
+        workplace, room = self._workplace(cluster), partial(engines_on_cluster, search)
+        return EnginePool(search, workplace, cluster.engines, each=each, room=room)
 
     def _get_ready(self, cluster: Cluster, engines: "EnginePool") -> Proposer:
         """Show that it begins; have the lanes measured, unless their number is known."""
@@ -228,12 +229,19 @@ class _Run:
             stop=self.stop,
             engines=engines,
             measured=partial(self._measured, engines, proposer),
+            failures=search.failures,
+        )
+        searcher = JournalSearcher(
+            proposer,
+            lanes=engines,
+            all_begun=self.all_begun,
+            hang_seconds=60 * search.hang_minutes,
         )
         try:
             tune.run(
                 self.trainable or SearchTrial,
                 num_samples=-1,
-                search_alg=JournalSearcher(proposer, lanes=engines, all_begun=self.all_begun),
+                search_alg=searcher,
                 scheduler=JournalScheduler(self.record, search.stopping),
                 stop=self.stop,
                 callbacks=[callback],

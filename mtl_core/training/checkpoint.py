@@ -4,6 +4,7 @@ All that is random in a training follows from the seed, the epoch and the step, 
 moments, step counts and what the weighting learned are enough to continue to the same bits.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from mtl_core.errors import ConfigError
 from mtl_core.files import replacing
 
 FORMAT = 2
-_KEY = "branchpoint"
+_KEY, _DIGEST = "branchpoint", "blake2b"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     # Parameters may be views that stand side by side, which the format does not take.
     tensors = {name: _apart(tensor) for name, tensor in checkpoint.tensors.items()}
     with replacing(path) as beside:
-        save_file(tensors, beside, metadata={_KEY: about})
+        save_file(tensors, beside, metadata={_KEY: about, _DIGEST: _digest(about, tensors)})
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -45,12 +46,15 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise ConfigError(f"{path}: no such file, must be a checkpoint")
     try:
         with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {})[_KEY])
+            metadata = file.metadata() or {}
+            text, about = metadata[_KEY], json.loads(metadata[_KEY])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, KeyError, ValueError) as error:
         raise ConfigError(f"{path}: not a checkpoint of branchpoint ({error})") from None
     if about.get("format") != FORMAT:
         raise ConfigError(f"{path}: checkpoint format {about.get('format')}, must be {FORMAT}")
+    if metadata.get(_DIGEST) != _digest(text, tensors):
+        raise ConfigError(f"{path}: is damaged, its checksum is another; delete it")
     return Checkpoint(about, tensors)
 
 
@@ -76,6 +80,16 @@ def check_same_trial(found: Mapping[str, Any], wanted: Mapping[str, Any], source
     ]
     if faults:
         raise ConfigError(faults)
+
+
+def _digest(about: str, tensors: Mapping[str, Tensor]) -> str:
+    """Return the checksum of the header and of all tensors, whatever their order."""
+    found = hashlib.blake2b(about.encode(), digest_size=16)
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def _apart(tensor: Tensor) -> Tensor:

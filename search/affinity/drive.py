@@ -24,6 +24,7 @@ from search.affinity.choice import Choice, choose, leader_of
 from search.affinity.contents import contents
 from search.affinity.file import AFFINITY, ATTENTION, FORMAT, read_affinity
 from search.affinity.fit import fit
+from search.record import CUT_OFF
 from search.study_files import StudyFiles, kept_weights, trainer_of
 from search.trial_record import Leader
 
@@ -34,14 +35,14 @@ def relate_tasks(study: StudyFiles, *, epochs: int | None = None, by_hand: bool 
     """Bring a study's `affinity.json` up to date.
 
     A study of one task and one without a score get none; nor, unless it is asked for by hand, one
-    that was interrupted or whose space says `search.affinity.epochs: 0`.
+    that was cut off or whose space says `search.affinity.epochs: 0`.
 
     Args:
         epochs: Of the training, whatever the space says.
         by_hand: Whether a user asks for it now.
     """
     asked = study.space.search.affinity.epochs if epochs is None else epochs
-    unwanted = asked == 0 or study.record.ended_reason == "interrupted"
+    unwanted = asked == 0 or study.record.ended_reason in CUT_OFF
     choice = choose(study.record, asked)
     if (unwanted and not by_hand) or choice is None or study.encoded.n_tasks < 2:
         return

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from statistics import median
 from typing import Any
 
+from search.failure import LOSSES
 from search.record import StudyRecord
 from search.report.findings import Findings, in_order
 from search.report.tested import AVERAGE, TASK
@@ -25,6 +26,7 @@ ENDS = {
     "minutes": "the time that was given is used up",
     "exhausted": "every configuration of the space has been tried",
     "interrupted": "it was interrupted; the same command continues it",
+    "failures": "too many trials failed; once that is mended the same command continues it",
 }
 MAX_LISTED = 10
 
@@ -153,9 +155,18 @@ def cost(findings: Findings) -> str:
     if seconds:
         epochs = sum(len(trial.reports) for trial in record.trials.values())
         text += f"; a trial {duration(median(seconds))} (median), {count(epochs, 'epoch')} in all"
-    retries = sum(len(trial.retries) for trial in record.trials.values())
-    lost = f" {count(retries, 'start')} had to be repeated after a lost worker." if retries else ""
-    return f"{text}.{lost}"
+    return f"{text}. {retries_in_words(record)}".rstrip()
+
+
+def retries_in_words(record: StudyRecord) -> str:
+    """Return how many trainings were begun again, by what was lost; nothing where none was."""
+    retries = [retry for trial in record.trials.values() for retry in trial.retries]
+    retries += [retry for run in record.confirmation.runs.values() for retry in run.retries]
+    kinds = Counter(retry.kind for retry in retries)
+    if not kinds:
+        return ""
+    listed = ", ".join(f"{LOSSES[kind]} {kinds[kind]}" for kind in LOSSES if kinds[kind])
+    return f"{count(kinds.total(), 'start')} had to be repeated: {listed}."
 
 
 def _by_structure(findings: Findings) -> str:

@@ -4,6 +4,8 @@ The same sentences stand at the top of `report.md` and on the terminal; `Marks` 
 a strong sentence look there. When a linear model beats every Transformer, that comes first.
 """
 
+from collections import Counter
+
 from mtl_core.baselines import TFIDF, TFIDF_POOLED
 from mtl_core.metrics import TAGGING
 from search.record import StudyRecord
@@ -25,6 +27,7 @@ from search.report.wording import (
 )
 from search.report.worth import equal_weights_in_words, worth
 
+REASON_CHARACTERS = 160
 COMPARED = ("the best on average, less", "dev", "test (95% interval)", "", "unseen test rows")
 
 
@@ -41,6 +44,8 @@ def answer(findings: Findings, marks: Marks) -> list[str]:
     if best is None:
         return [marks.strong(_no_answer(findings, marks))]
     sentences = [marks.strong(_best(findings, best, marks)), *_on_scale(findings, best)]
+    if findings.record.ended_reason == "failures":
+        sentences.append(f"Not all that was asked for: {given_up(findings.record)}.")
     sentences += worth(findings, best, marks)
     sentences += equal_weights_in_words(findings, best, marks)
     linear = findings.linear
@@ -48,6 +53,15 @@ def answer(findings: Findings, marks: Marks) -> list[str]:
         return sentences
     text, is_first = _against_linear(findings, best, linear)
     return [marks.strong(text), *sentences] if is_first else [*sentences, text]
+
+
+def given_up(record: StudyRecord) -> str:
+    """Return why a search was given up over its failures, and the most frequent of them."""
+    failures = [trial.failure for trial in record.trials.values() if trial.failure is not None]
+    reasons = Counter(failure.reason for failure in failures)
+    (reason, _), *_ = reasons.most_common(1)
+    said = f"{len(failures)} of {count(len(record.ended()), 'trial')} failed"
+    return f"{said}, most often for: {reason[:REASON_CHARACTERS]}"
 
 
 def comparison(findings: Findings, marks: Marks) -> str:
@@ -158,6 +172,8 @@ def _no_answer(findings: Findings, marks: Marks) -> str:
     record = findings.record
     leader = record.leaders().get("average")
     if leader is None:
+        if record.ended_reason == "failures":
+            return f"No answer: no trial has a dev score, {given_up(record)}."
         why = {"interrupted": ": the search was interrupted first", None: " yet"}
         return f"No answer: no trial has a dev score{why.get(record.ended_reason, '')}."
     trial = record.trials[leader.trial]

@@ -8,24 +8,31 @@ import pytest
 from ray.tune.experiment import Trial
 
 from mtl_core.training.config import TrialConfig
-from search.callback import JournalCallback, _let_go, _reason
+from search.callback import JournalCallback, _let_go
 from search.progress import Progress
 from search.record import FORMAT, StudyRecord
 from search.stop import StopSwitch
+from search.trial_record import Retry
 
 
 class FakeTrial:
     """As much of Tune's trial as the callback uses."""
 
-    def __init__(self, trial: str = "t0001", *, attempt: int = 1, error: str | None = None) -> None:
+    def __init__(self, trial: str = "t0001", *, attempt: int = 1) -> None:
         self.config: dict[str, Any] = {"trial": trial, "attempt": attempt}
         self.temporary_state = types.SimpleNamespace(ray_actor=None)
         self.last_result: dict[str, Any] = {}
         self.status = Trial.RUNNING
-        self._error = error
+        self.error_file: str | None = None
 
-    def get_error(self) -> Exception | None:
-        return None if self._error is None else RuntimeError(self._error)
+    def fail(self, folder: Path, *errors: str) -> None:
+        """Have Tune write down errors, the last one last."""
+        path = folder / "error.txt"
+        written = [
+            f"Failure # {n} (occurred at noon)\n{text}\n" for n, text in enumerate(errors, 1)
+        ]
+        path.write_text("".join(written), encoding="utf-8")
+        self.error_file = str(path)
 
 
 class Desk:
@@ -94,13 +101,16 @@ def test_a_failure_in_a_result_is_written_once(desk: Desk) -> None:
     assert desk.trial.failure.kind == "diverged"
 
 
-def test_a_lost_worker_is_retried_as_the_next_attempt_and_lost_in_the_end(desk: Desk) -> None:
-    trial = FakeTrial(error="The actor died. Worker exit detail: killed by signal 9.")
+def test_a_lost_worker_is_retried_as_the_next_attempt_and_lost_in_the_end(
+    desk: Desk, tmp_path: Path
+) -> None:
+    trial = FakeTrial()
+    trial.fail(tmp_path, "out of memory", "It died. Worker exit detail: killed by signal 9.")
     desk.tell("on_trial_start", trial)
     desk.tell("on_trial_recover", trial)
     desk.tell("on_trial_start", trial)
     assert desk.trial.attempt == 2
-    assert desk.trial.retries == ["worker lost: killed by signal 9."]
+    assert desk.trial.retries == [Retry("worker", "lost worker: killed by signal 9.")]
 
     desk.tell("on_trial_error", trial)
 
@@ -146,10 +156,6 @@ def test_an_emptied_trial_can_still_be_written_and_compared() -> None:
     assert "{}" in trial.get_json_state()[0]
 
 
-def test_a_lost_worker_without_an_error_is_still_given_a_reason() -> None:
-    assert _reason(FakeTrial()) == "the worker was lost"  # type: ignore[arg-type]
-
-
 def test_the_last_ended_trial_is_kept_as_it_is_for_tunes_own_end(desk: Desk) -> None:
     first, last = (Trial("trial", config={"trial": "t0001"}, stub=True) for _ in range(2))
     trials = [first, last]
@@ -161,3 +167,26 @@ def test_the_last_ended_trial_is_kept_as_it_is_for_tunes_own_end(desk: Desk) -> 
 
     assert trials == [last]
     assert (first.config, last.config) == ({}, {"trial": "t0001"})
+
+
+def test_a_search_ends_where_more_trials_fail_than_may(desk: Desk) -> None:
+    for number in range(2, 6):
+        desk.record.append(
+            "proposed", trial=f"t000{number}", number=number, values={}, seed=1, source="random",
+            config=TrialConfig().as_dict(),
+        )  # fmt: skip
+    for number in range(1, 6):
+        assert desk.stop.reason is None
+        trial = FakeTrial(f"t000{number}")
+        desk.tell("on_trial_start", trial)
+        if number > 3:
+            failure = {"kind": "error", "reason": "KeyError: 'x'", "traceback": None}
+            desk.tell("on_trial_result", trial, result={"failure": failure})
+        else:
+            desk.record.append(
+                "reported", trial=f"t000{number}", epoch=1, average=0.5, scores={"books": 0.5},
+                loss=1.0, losses={"books": 1.0}, tokens_per_second=1.0, seconds=1.0,
+            )  # fmt: skip
+        desk.tell("on_trial_complete", trial)
+
+    assert desk.stop.reason == "failures"  # two of five, more than the three tenths of the default

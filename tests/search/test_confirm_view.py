@@ -53,7 +53,7 @@ def record() -> StudyRecord:
 @pytest.fixture
 def shown() -> Confirming:
     run = Wanted("t0001c2", "t0001", 2, 5)
-    training = InTraining(run, Place("engine1", "x"), 1, 0.0, epoch=7)
+    training = InTraining(run, Place("engine1", "x"), 1, 0.0, 0.0, epoch=7)
     return Confirming(4, {run.id: training})
 
 

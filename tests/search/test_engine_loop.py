@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from mtl_core.data.encoded import EncodedCorpus, encode
 from mtl_core.data.readers import read_corpus
+from mtl_core.training.checkpoint import Checkpoint, read_checkpoint
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.engine import Engine
 from mtl_core.training.results import EpochResult, NoRoom
@@ -51,6 +52,10 @@ def propose(space: Space, trial: str = "t0001", **values: Any) -> dict[str, Any]
         section, _, name = key.partition(".")
         config[section][name] = value
     return {"trial": trial, "seed": 5, "leaders": {}, "config": config}
+
+
+def trained(encoded: EncodedCorpus, proposal: dict[str, Any]) -> list[EpochResult]:
+    return list(Trainer(encoded, TrialConfig.from_dict(proposal["config"]), seed=5).epochs())
 
 
 def all_epochs(loop: EngineLoop, lane: str) -> list[dict[str, Any]]:
@@ -98,6 +103,73 @@ def test_the_weights_of_a_leading_epoch_are_those_of_its_end(
     parameters = dict(trainer.model.named_parameters())
     assert weights.keys() == parameters.keys()
     assert all((weights[name] == parameters[name]).all() for name in weights)
+
+
+def told(results: list[dict[str, Any]]) -> list[tuple[int, float, str]]:
+    return [(result["epoch"], result["loss"], result["rows"]) for result in results]
+
+
+def test_a_trial_that_lost_its_engine_goes_on_after_its_last_epoch_in_another(
+    loop: EngineLoop, space: Space, encoded: EncodedCorpus, tmp_path: Path
+) -> None:
+    proposal = propose(space, **{"training.epochs": 4})
+    loop.open("undisturbed", propose(space, "t0009", **{"training.epochs": 4}))
+    undisturbed = all_epochs(loop, "undisturbed")
+    loop.open("a", proposal)
+    first = [loop.epoch("a").result(SECONDS) for _ in range(2)]
+
+    other = EngineLoop(lambda: Engine(encoded), tmp_path, on_broken=lambda: None)
+    other.open("b", proposal)
+    rest = all_epochs(other, "b")
+
+    assert rest[0]["notes"] == ["t0001 goes on after epoch 2"]
+    assert told(rest[:1]) == told(first[1:])  # told again, not trained again
+    assert told([first[0], *rest]) == told(undisturbed)
+    assert {path.name for path in (tmp_path / "models").glob("t0001*")} == {
+        path.name.replace("t0009", "t0001") for path in (tmp_path / "models").glob("t0009*")
+    }
+
+
+def test_a_lane_that_is_given_up_in_the_middle_of_an_epoch_is_saved_there(
+    loop: EngineLoop, space: Space, encoded: EncodedCorpus, tmp_path: Path
+) -> None:
+    proposal = propose(space, **{"training.epochs": 3})
+    undisturbed = [result.loss for result in trained(encoded, proposal)]
+    loop.open("a", proposal)
+    loop.epoch("a").result(SECONDS)
+    wait_until(lambda: loop._seats["a"].lane.position["step_in_epoch"] > 0)  # type: ignore[union-attr]
+    loop.close("a", keep=True).result(SECONDS)
+
+    saved = read_checkpoint(tmp_path / "lanes" / "t0001.safetensors")
+    other = EngineLoop(lambda: Engine(encoded), tmp_path, on_broken=lambda: None)
+    other.open("b", proposal)
+
+    assert saved.about["last"]["epoch"] == 1
+    assert [result["loss"] for result in all_epochs(other, "b")] == undisturbed
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "of another trial"])
+def test_a_damaged_file_of_a_lane_is_named_and_the_trial_begins_anew(
+    loop: EngineLoop, space: Space, encoded: EncodedCorpus, tmp_path: Path, damage: str
+) -> None:
+    proposal = propose(space, **{"training.epochs": 3})
+    loop.open("a", propose(space, **{"training.epochs": 4}) if "other" in damage else proposal)
+    loop.epoch("a").result(SECONDS)
+    loop.close("a").result(SECONDS)
+    path = tmp_path / "lanes" / "t0001.safetensors"
+    content = bytearray(path.read_bytes())
+    if damage == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "flipped":
+        content[-5] ^= 4
+        path.write_bytes(content)
+
+    other = EngineLoop(lambda: Engine(encoded), tmp_path, on_broken=lambda: None)
+    other.open("b", proposal)
+    results = all_epochs(other, "b")
+
+    assert [result["epoch"] for result in results] == [1, 2, 3]
+    assert f"t0001 begins anew, where it was saved is of no use: {path}" in results[0]["notes"][0]
 
 
 def test_a_lane_is_held_at_a_result_that_nobody_asked_for_and_saves_nothing_of_it(
@@ -240,7 +312,7 @@ class TinyEngine:
         assert not keep_best
         if self.lanes:
             raise NoRoom(2, 1)
-        self.lanes = (SimpleNamespace(held=False, epoch=0),)
+        self.lanes = (SimpleNamespace(held=False, epoch=0, failure=None, ended=None),)
         return self.lanes[0]
 
     def step(self) -> None:
@@ -258,6 +330,10 @@ class TinyEngine:
     def results(self) -> list[tuple[Any, EpochResult]]:
         results, self._results = self._results, []
         return results
+
+    def checkpoint(self, lane: Any) -> Checkpoint:
+        assert lane in self.lanes
+        return Checkpoint({}, {})
 
     def close(self, lane: Any) -> None:
         assert lane in self.lanes

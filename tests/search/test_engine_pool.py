@@ -31,15 +31,19 @@ class FakeCluster:
         self.calls: list[tuple[str, ...]] = []
         self.answers: dict[str, Any] = {}
         self.options: dict[str, Any] = {}
+        self.started: list[str] = []
 
     def remote(self, **options: Any) -> Callable[[type], Any]:
         self.options = options
         return lambda _: SimpleNamespace(options=lambda name: FakeMethod(self._start(name)))
 
     def _start(self, name: str) -> Callable[..., Any]:
+        self.started.append(name)
+        name = name.removeprefix("study ")
+
         def start(workplace: dict[str, Any]) -> Any:
             assert workplace["tasks"] == ("books",)
-            names = ("close", "state", "calibrate")
+            names = ("close", "state", "calibrate", "until_lost")
             return SimpleNamespace(
                 **{method: FakeMethod(self._call(name, method)) for method in names}
             )
@@ -47,8 +51,9 @@ class FakeCluster:
         return start
 
     def _call(self, name: str, method: str) -> Callable[..., str]:
-        def call(*arguments: Any) -> str:
-            self.calls.append((name, method, *map(str, arguments)))
+        def call(*arguments: Any, **more: Any) -> str:
+            if method == "close":
+                self.calls.append((name, method, *map(str, arguments), str(more["keep"])))
             return f"{name}.{method}"
 
         return call
@@ -72,12 +77,22 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     return fake
 
 
-def test_engines_take_what_the_search_says_and_start_again_by_themselves(
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_engines_take_what_the_search_says_and_bear_the_name_of_the_study(
     cluster: FakeCluster,
 ) -> None:
     EnginePool(SearchConfig(cpus_per_trial=2, gpus_per_trial=0.5), PLACE, 1)
 
-    assert cluster.options == {"num_cpus": 2, "num_gpus": 0.5, "max_restarts": -1}
+    assert (cluster.options["num_cpus"], cluster.options["num_gpus"]) == (2, 0.5)
+    assert cluster.options["max_restarts"] == 0  # else Ray does not say what was lost
+    assert cluster.started == ["study engine1"]
 
 
 def test_the_lane_of_an_ended_trial_is_closed_in_its_engine(cluster: FakeCluster) -> None:
@@ -88,22 +103,74 @@ def test_the_lane_of_an_ended_trial_is_closed_in_its_engine(cluster: FakeCluster
     pool.release("t0002")
     pool.release("t0002")
 
-    assert cluster.calls == [(second.engine, "close", second.lane)]
+    assert cluster.calls == [(second.engine, "close", second.lane, "False")]
 
 
-def test_a_lost_engine_gets_nothing_until_it_answers_again(cluster: FakeCluster) -> None:
+def test_another_engine_takes_the_place_of_a_lost_one_once_it_is_up(cluster: FakeCluster) -> None:
     pool = EnginePool(SearchConfig(), PLACE, 2)
     assert pool.place("t0001", CONFIG).engine == "engine1"
 
     pool.lost("engine1")
     pool.lost("engine1")
     again = pool.move("t0001", CONFIG)
+    pool.tick()
 
     assert again.engine == "engine2"
-    assert list(pool.news) == ["engine1 was lost and is being started again"]
+    assert pool.engines == ("engine2", "engine3")
     assert pool.free() == 0
-    cluster.answers["engine1.state"] = {}
+    cluster.answers["engine3.state"] = {}
+    pool.tick()
     assert pool.free() == 1
+    assert list(pool.news) == ["engine1 was lost, another takes its place", "engine3 is up"]
+
+
+def test_an_engine_that_is_lost_is_missed_without_a_trial_in_it(cluster: FakeCluster) -> None:
+    pool = EnginePool(SearchConfig(), PLACE, 2)
+
+    cluster.answers["engine2.until_lost"] = RuntimeError("gone")
+    pool.tick()
+
+    assert pool.engines == ("engine1", "engine3")
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_trial_of_the_only_engine_goes_to_the_one_that_takes_its_place() -> None:
+    pool = EnginePool(SearchConfig(), PLACE, 1)
+    pool.place("t0001", CONFIG)
+
+    pool.lost("engine1")
+
+    assert pool.move("t0001", CONFIG).engine == "engine2"
+
+
+@pytest.mark.usefixtures("cluster")
+def test_an_engine_that_never_comes_up_is_not_followed_at_once_by_the_next() -> None:
+    clock = Clock()
+    pool = EnginePool(SearchConfig(), PLACE, 2, clock=clock)
+    pool.lost("engine1")
+    pool.tick()
+    pool.lost("engine3")
+
+    pool.tick()
+    assert pool.engines == ("engine2",)
+    clock.now += engine_pool.CALM_SECONDS
+    pool.tick()
+    assert pool.engines == ("engine2", "engine4")
+
+
+@pytest.mark.usefixtures("cluster")
+def test_machines_that_join_get_engines() -> None:
+    clock, room = Clock(), [1]
+    pool = EnginePool(SearchConfig(), PLACE, 1, room=lambda: room[0], clock=clock)
+    pool.tick()
+    assert pool.engines == ("engine1",)
+
+    room[0] = 3
+    clock.now += engine_pool.LOOK_SECONDS
+    pool.tick()
+
+    assert pool.engines == ("engine1", "engine2", "engine3")
+    assert pool.free() == 1  # the new ones are not up yet
 
 
 def test_what_was_measured_is_handed_on_once_and_decides_the_lanes(cluster: FakeCluster) -> None:

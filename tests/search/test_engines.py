@@ -115,7 +115,7 @@ def test_all_trials_finish_although_an_engine_is_killed(
     def kill_one() -> None:
         while len([trial for trial in list(record.trials.values()) if trial.reports]) < 4:
             time.sleep(0.02)
-        pids.append(ray.get(ray.get_actor("engine1").state.remote())["pid"])
+        pids.append(ray.get(ray.get_actor(f"{folder.name} engine1").state.remote())["pid"])
         os.kill(pids[0], signal.SIGKILL)
 
     killer = threading.Thread(target=kill_one, daemon=True)

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from mtl_core.training.results import Diverged, NoRoom
-from search.failure import TRACEBACK_CHARACTERS, describe_failure
+from search.failure import LOSSES, TRACEBACK_CHARACTERS, describe_failure, loss_of
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,35 @@ def test_a_very_long_traceback_is_cut_to_its_end() -> None:
     assert sys.getrecursionlimit() == limit
     assert describe_failure(raised.value)["traceback"].rstrip().endswith("exceeded")
     assert len(found["traceback"]) == TRACEBACK_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "reason"),
+    [
+        (
+            "The actor died. Worker exit detail: killed by signal 9.",
+            "worker",
+            "killed by signal 9.",
+        ),
+        ("The actor died because its node has died. Node Id: ab12", "node", None),
+        (
+            "2 workers were killed, the node running low on memory. Worker exit detail: oom",
+            "memory",
+            "oom",
+        ),
+        ("", "worker", "its process is gone"),
+    ],
+)
+def test_losses_are_told_apart(text: str, kind: str, reason: str | None) -> None:
+    found = loss_of(text)
+
+    assert found.kind == kind
+    assert not found.of_engine
+    assert reason is None or found.reason == f"{LOSSES[found.kind]}: {reason}"
+
+
+def test_a_loss_of_the_engine_is_told_from_one_of_the_client() -> None:
+    found = loss_of("ray::SearchTrial.train() search.failure.EngineLost: The actor died. x")
+
+    assert found.of_engine
+    assert found.reason == "lost worker: The actor died. x"

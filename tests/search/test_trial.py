@@ -18,10 +18,6 @@ class FakeMethod:
     def __init__(self, function: Any) -> None:
         self.remote = function
 
-    def options(self, **options: Any) -> "FakeMethod":
-        assert options == {"max_task_retries": -1}
-        return self
-
 
 class FakeEngine:
     def __init__(self) -> None:
@@ -37,15 +33,17 @@ class FakeEngine:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     engine = FakeEngine()
-    monkeypatch.setattr(ray, "get_actor", lambda name: {"engine1": engine}[name])
-    monkeypatch.setattr(ray, "get", lambda answer: answer)
+    monkeypatch.setattr(ray, "get_actor", lambda name: {"s engine1": engine}[name])
+    monkeypatch.setattr(ray, "get", lambda answer, **_: answer)
+    monkeypatch.setattr(ray, "wait", lambda answers, **_: (answers, []))
     return engine
 
 
 def make_trial(trial: str = "t0001", engine: str = "engine1") -> SearchTrial:
     """A trial without the actor around it, whose constructor would make folders."""
     made = SearchTrial.__new__(SearchTrial)
-    made.setup({"trial": trial, "engine": engine, "lane": f"{trial}.1"})
+    proposal = {"study": "s", "trial": trial, "engine": engine, "lane": f"{trial}.1"}
+    made.setup(proposal | {"hang_seconds": 120.0})
     return made
 
 
@@ -62,7 +60,8 @@ def test_a_warm_client_opens_a_lane_for_the_next_trial(engine: FakeEngine) -> No
     trial = make_trial()
     trial.step()
 
-    assert trial.reset_config({"trial": "t0002", "engine": "engine1", "lane": "t0002.2"})
+    proposal = trial._proposal | {"trial": "t0002", "lane": "t0002.2"}
+    assert trial.reset_config(proposal)
     trial.step()
 
     assert engine.calls[2:] == [("t0002.2", "t0002"), ("epoch", "t0002.2")]
@@ -76,9 +75,24 @@ def test_a_lost_engine_is_an_error_that_tune_may_retry(
 
     monkeypatch.setattr(ray, "get", die)
 
-    with pytest.raises(EngineLost, match=r"^killed by signal 9\.$"):
+    with pytest.raises(EngineLost, match=r"RayActorError: .*killed by signal 9\.$"):
         make_trial().step()
     assert engine.calls == [("t0001.1", "t0001")]
+
+
+def test_an_engine_that_takes_no_step_for_too_long_hangs(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = iter([3, 4, 4])
+    engine.pulse = FakeMethod(lambda: {"steps": next(steps), "at": "File x.py, line 3"})  # type: ignore[attr-defined]
+    monkeypatch.setattr(ray, "wait", lambda answers, **_: ([], answers))
+
+    result = make_trial().step()
+
+    assert result["done"]
+    assert result["failure"]["kind"] == "hang"
+    assert "no step for 2 minutes" in result["failure"]["reason"]
+    assert result["failure"]["traceback"] == "File x.py, line 3"
 
 
 def test_an_engine_that_is_not_there_is_lost_as_well(monkeypatch: pytest.MonkeyPatch) -> None:

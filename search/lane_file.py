@@ -1,0 +1,116 @@
+"""Where a trial stands, on disk while it trains: what a lost engine leaves to the next one.
+
+`<study>/lanes/<trial>.safetensors` holds the lane (`mtl_core/training/checkpoint.py`), its last
+result and which weights were kept for what. It is written after an epoch, and within long epochs,
+as often as a fifth of the time allows, and deleted when the trial has ended. The last result is
+told again by who restores the lane, since it may never have reached the driver.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mtl_core.errors import ConfigError
+
+if TYPE_CHECKING:  # torch comes with it
+    from mtl_core.training.checkpoint import Checkpoint
+
+FOLDER = "lanes"
+LONG_SECONDS = 60.0  # an epoch that takes longer is saved in its middle too
+_SHARE = 0.2  # of the time, that goes into writing at most
+
+
+class LaneFile:
+    """The file of one trial, or of one run that confirms.
+
+    Args:
+        study: The study's folder.
+        name: Of the trial or run.
+        clock: In seconds, from any beginning.
+    """
+
+    def __init__(
+        self, study: Path, name: str, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.path = lane_path(study, name)
+        self._clock = clock
+        self._written_at, self._took = clock(), 0.0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether an epoch that has just ended is to be saved."""
+        return self._clock() - self._written_at >= self._took / _SHARE
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether to save although the epoch is not over."""
+        return self.is_due and self._clock() - self._written_at >= LONG_SECONDS
+
+    def write(
+        self, checkpoint: "Checkpoint", *, last: dict[str, Any] | None, kept: dict[str, Any]
+    ) -> None:
+        """Write the file, whole or not at all; where the disk takes none the former one stays.
+
+        Args:
+            last: The lane's last result, as it was told to the driver.
+            kept: What the keeper of its weights must know to go on.
+        """
+        from mtl_core.training.checkpoint import Checkpoint, write_checkpoint
+
+        began = self._clock()
+        about = checkpoint.about | {"last": last, "kept": kept}
+        try:
+            write_checkpoint(self.path, Checkpoint(about, checkpoint.tensors))
+        except Exception as error:  # a trial does not fail for what a disk cannot take
+            if not is_of_disk(error):
+                raise
+        self._written_at = self._clock()
+        self._took = self._written_at - began
+
+    def read(self, config: dict[str, Any], seed: int) -> "Checkpoint | None":
+        """Return what was written of this trial; None where there is nothing.
+
+        Raises:
+            ConfigError: The file is damaged, or of another trial.
+        """
+        from mtl_core.training.checkpoint import check_same_trial, read_checkpoint
+
+        if not self.path.is_file():
+            return None
+        found = read_checkpoint(self.path)
+        wanted = {"config": config, "seed": seed}
+        check_same_trial(found.about, wanted, str(self.path))
+        missing = {"last", "kept", "position"} - found.about.keys()
+        if missing:
+            raise ConfigError(f"{self.path}: has no {', '.join(sorted(missing))}")
+        return found
+
+
+def lane_path(study: Path, name: str) -> Path:
+    """Return where a lane is saved."""
+    return study / FOLDER / f"{name}.safetensors"
+
+
+def forget(study: Path, names: Iterable[str]) -> None:
+    """Delete the files of trials that have ended."""
+    for name in names:
+        lane_path(study, name).unlink(missing_ok=True)
+
+
+def forget_all_but(study: Path, going_on: Iterable[str]) -> None:
+    """Delete what is left of trials that have ended, and the folder if nothing else is in it."""
+    kept = {lane_path(study, name).name for name in going_on}
+    folder = study / FOLDER
+    if not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        if path.name not in kept:
+            path.unlink(missing_ok=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def is_of_disk(error: Exception) -> bool:
+    """Whether a file could not be written for want of room or access."""
+    return isinstance(error, OSError) or type(error).__name__ == "SafetensorError"

@@ -1,0 +1,179 @@
+"""A search over several machines that loses an engine, a client and a machine, and gains one.
+
+The machines are raylets of one computer; what is killed is killed by SIGKILL.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.readers import read_corpus
+from search.cluster import _settings, _silence
+from search.journal import Event, read_events
+from search.record import FORMAT, StudyRecord
+from search.report.account import retries_in_words
+from search.space import Space, load_space
+from search.trial import SearchTrial
+from search.tuner import run_trials
+
+pytestmark = pytest.mark.cluster
+
+SANITY = Path(__file__).resolve().parents[2] / "spaces" / "sanity.yaml"
+SECONDS = 120
+N_TRIALS = 20
+EPOCHS = 30
+
+
+class Telling(SearchTrial):
+    """Notes which process its client is."""
+
+    def _train_epoch(self) -> dict[str, Any]:
+        result = super()._train_epoch()
+        return result | {"notes": [*result.get("notes", ()), f"client {os.getpid()}"]}
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    with _settings(), _silence():
+        made = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
+        )
+        try:
+            yield made
+        finally:
+            ray.shutdown()
+            made.shutdown()
+
+
+@pytest.fixture
+def encoded(tmp_path: Path) -> EncodedCorpus:
+    space = load_space(SANITY)
+    return encode(read_corpus(space.data), space.data, tmp_path / "cache")
+
+
+def open_study(folder: Path, *overrides: str) -> tuple[Space, StudyRecord]:
+    plain = ["search.sampler=random", "search.early_stopping=null", "search.confirm.seeds=0"]
+    space = load_space(SANITY, [*plain, *overrides])
+    folder.mkdir(exist_ok=True)
+    record = StudyRecord.open(folder / "journal.jsonl")
+    tasks = list(read_corpus(space.data).names)
+    record.append("study", format=FORMAT, name=space.name, seed=1, tasks=tasks)
+    return space, record
+
+
+class Study:
+    """A search under way in a thread, and what its journal says."""
+
+    def __init__(self, folder: Path, encoded: EncodedCorpus, *overrides: str) -> None:
+        self.space, self.record = open_study(folder, *overrides)
+        self.folder = folder
+        self.error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, args=(encoded,), daemon=True)
+        self._thread.start()
+
+    def _run(self, encoded: EncodedCorpus) -> None:
+        try:
+            run_trials(self.space, encoded.path, self.record, self.folder, trainable=Telling)
+        except Exception as error:
+            self.error = error
+            raise
+
+    def events(self, kind: str) -> list[Event]:
+        return [e for e in read_events(self.record.journal.path) if e["event"] == kind]  # type: ignore[union-attr]
+
+    def notes(self) -> list[str]:
+        return [event["text"] for event in self.events("noted")]
+
+    def n_up(self) -> int:
+        """Return how many engines have come up after the first ones."""
+        return sum(note.endswith(" is up") for note in self.notes())
+
+    def wait(self, condition: Callable[[], object]) -> float:
+        """Return the seconds until the condition held."""
+        began = time.monotonic()
+        while not condition():
+            assert self._thread.is_alive(), "the search ended first"
+            assert time.monotonic() < began + SECONDS
+            time.sleep(0.05)
+        return time.monotonic() - began
+
+    def wait_for_reports(self, more: int) -> None:
+        before = len(self.events("reported"))
+        self.wait(lambda: len(self.events("reported")) >= before + more)
+
+    def join(self) -> None:
+        self._thread.join(SECONDS)
+        assert self.error is None
+        assert not self._thread.is_alive()
+
+
+def repeated_epochs(events: list[Event]) -> list[int]:
+    """Return, of each attempt after the first, how many reported epochs were trained again.
+
+    What an attempt tells first is what it goes on from.
+    """
+    last: dict[str, int] = {}
+    again: set[str] = set()
+    found = []
+    for event in events:
+        name = event.get("trial")
+        if event["event"] == "retried":
+            again.add(name)
+        elif event["event"] == "reported":
+            if name in again:
+                again.discard(name)
+                found.append(max(0, last.get(name, 0) - event["epoch"]))
+            last[name] = max(last.get(name, 0), event["epoch"])
+    return found
+
+
+def test_all_trials_finish_whatever_is_killed_and_a_machine_that_joins_is_used(
+    cluster: Cluster, encoded: EncodedCorpus, tmp_path: Path
+) -> None:
+    cluster.add_node(num_cpus=1)
+    second = cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+    ray.init(address=cluster.address, log_to_driver=False)
+    study = Study(
+        tmp_path / "study", encoded, f"search.trials={N_TRIALS}", "search.lanes=2",
+        f"training.epochs={EPOCHS}", "training.learning_rate={float: [1e-3, 2e-3]}",
+    )  # fmt: skip
+    name = study.folder.name
+
+    study.wait_for_reports(6)
+    pid = ray.get(ray.get_actor(f"{name} engine1").state.remote())["pid"]
+    os.kill(pid, signal.SIGKILL)
+    study.wait(lambda: "engine3 is up" in study.notes())
+    study.wait_for_reports(4)
+    client = next(note for note in reversed(study.notes()) if "client" in note).split()[-1]
+    os.kill(int(client), signal.SIGKILL)
+    study.wait_for_reports(4)
+    cluster.remove_node(second, allow_graceful=False)  # which kills its raylet
+    study.wait_for_reports(4)
+    up = study.n_up()
+    cluster.add_node(num_cpus=1)
+    seconds = study.wait(lambda: study.n_up() > up)
+    study.join()
+
+    trials = study.record.trials.values()
+    assert [trial.state for trial in trials] == ["finished"] * N_TRIALS
+    assert all([r.epoch for r in t.reports] == list(range(1, EPOCHS + 1)) for t in trials)
+    kinds = Counter(retry.kind for trial in trials for retry in trial.retries)
+    events = read_events(study.folder / "journal.jsonl")
+    repeated = repeated_epochs(events)
+    print(f"retries {dict(kinds)}, epochs trained again {repeated}, filled in {seconds:.1f} s")
+    assert kinds["worker"] >= 2
+    assert kinds["node"] >= 1
+    assert max(repeated) <= 1
+    assert "lost node" in retries_in_words(study.record)
+    assert not list((study.folder / "lanes").glob("*"))
