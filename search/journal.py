@@ -1,10 +1,11 @@
 """The journal of one study: what happened, one JSON object a line, only ever added to.
 
 Each line is flushed and fsynced before `append` returns, so what a driver has acted upon survives
-`kill -9` and a power cut. A last line that was cut short by one is dropped at the next opening; a
-broken line before it means that somebody else wrote here, and is refused. One driver at a time
-holds the file (`flock`, which the system releases with the process, so no stale lock is possible);
-`read_events` reads beside it. What the events mean is in `record.py`.
+`kill -9` and a power cut. Each ends with a checksum of itself. A last line that was cut short is
+dropped at the next opening; a damaged line, or a broken one before the last, means that a disk or
+somebody else changed the file, and is refused. One driver at a time holds the file (`flock`, which
+the system releases with the process); `read_events` reads beside it. What the events mean is in
+`record.py`; who holds the study, in `study_lock.py`.
 """
 
 import fcntl
@@ -12,6 +13,7 @@ import json
 import math
 import os
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,10 @@ from typing import Any
 from mtl_core.errors import ConfigError
 
 Event = dict[str, Any]
+
+_BEGINNING = b'{"event":'
+_SEAL = b',"crc32":"'
+_SEAL_LENGTH = 10  # of what follows it
 
 
 class Journal:
@@ -62,7 +68,7 @@ class Journal:
         if self.failure is not None:
             raise self.failure
         plain = to_plain({"event": event["event"], "time": self._clock(), **event})
-        line = (json.dumps(plain, allow_nan=False, separators=(",", ":")) + "\n").encode()
+        line = _sealed(json.dumps(plain, allow_nan=False, separators=(",", ":")))
         try:
             _write_all(self._file, line)
             os.fsync(self._file)
@@ -167,8 +173,21 @@ def _parse(path: Path, text: bytes) -> tuple[list[Event], int]:
     lines = text.split(b"\n")
     unfinished = lines.pop()
     events: list[Event] = []
+    sealed = False  # a journal of format 1 has no checksums, or has none at first
     for number, line in enumerate(lines, start=1):
-        event = _parse_line(line)
+        content, is_right = _opened(line)
+        event = _parse_line(content)
+        if number == 1 and event is not None:
+            sealed = event.get("format") != 1
+        sealed = sealed or is_right is not None
+        if sealed and is_right is None:
+            event = None
+        was_whole = is_right is not None or (sealed and line.startswith(_BEGINNING))
+        if was_whole and not (is_right and event is not None):
+            raise ConfigError(
+                f"{path}:{number}: is damaged, its checksum is another: {line[:60]!r}; restore the "
+                "file from a copy, or begin anew with --fresh"
+            )
         if event is None:
             if number == len(lines) and not unfinished:
                 return events, len(text) - len(line) - 1
@@ -178,6 +197,21 @@ def _parse(path: Path, text: bytes) -> tuple[list[Event], int]:
             )
         events.append(event)
     return events, len(text) - len(unfinished)
+
+
+def _sealed(text: str) -> bytes:
+    """Return a line: an object of JSON with its checksum as the last value."""
+    line = text.encode()
+    return b'%s%s%08x"}\n' % (line[:-1], _SEAL, zlib.crc32(line))
+
+
+def _opened(line: bytes) -> tuple[bytes, bool | None]:
+    """Return the line without its checksum, and whether that is right; None: it has none."""
+    text, seal, rest = line.rpartition(_SEAL)
+    if not seal or len(rest) != _SEAL_LENGTH:
+        return line, None
+    event = text + b"}"
+    return event, rest == b'%08x"}' % zlib.crc32(event)
 
 
 def _parse_line(line: bytes) -> Event | None:

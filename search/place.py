@@ -19,6 +19,7 @@ from mtl_core.errors import ConfigError
 from search.compare import arm_keys
 from search.record import FORMAT, StudyRecord
 from search.space import Space
+from search.study_lock import StudyLock
 
 Existing = Literal["continue", "resume", "fresh"]
 JOURNAL, SPACE = "journal.jsonl", "space.yaml"
@@ -43,6 +44,7 @@ class Place:
         """Raise a `ConfigError` where the study cannot be written or continued here."""
         journal = self.folder / JOURNAL
         _check_writable(self.folder)
+        StudyLock(self.folder).check()
         if self.existing == "fresh":
             return
         if journal.is_file():
@@ -64,17 +66,20 @@ class Place:
             say(f"the study that was here is now in {aside}")
         is_new = not (self.folder / JOURNAL).exists()
         self.folder.mkdir(parents=True, exist_ok=True)
-        record = StudyRecord.open(self.folder / JOURNAL)
-        try:
-            self._begin(record)
-            yield record
-        except ConfigError:
-            record.close()
-            if is_new and not record.trials:
-                self._take_back(aside)
-            raise
-        finally:
-            record.close()
+        with StudyLock(self.folder, say):
+            record = StudyRecord.open(self.folder / JOURNAL)
+            if record.dropped_lines:
+                say(f"{self.folder / JOURNAL}: its last line was half written, and is dropped")
+            try:
+                self._begin(record)
+                yield record
+            except ConfigError:
+                record.close()
+                if is_new and not record.trials:
+                    self._take_back(aside)
+                raise
+            finally:
+                record.close()
 
     def _begin(self, record: StudyRecord) -> None:
         if record.header:

@@ -26,7 +26,8 @@ from search.journal import Event, Journal, read_events
 from search.objectives import MEAN, Objective, objective_of
 from search.trial_record import STEPS, Leader, TrialRecord
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, FORMAT)  # 1 has lines without checksums
 CUT_OFF = ("interrupted", "failures")  # reasons to end, after which nothing that takes long follows
 _RUN_EVENTS = (
     "study", "continued", "searched", "ended", "tested", "baseline", "calibrated", "noted",
@@ -92,6 +93,11 @@ class StudyRecord:
         fault = self._fault({"event": event, **fields})
         assert fault is None, fault
         self._apply(self.journal.append({"event": event, **fields}))
+
+    @property
+    def dropped_lines(self) -> int:
+        """Half-written last lines of the journal that were cut off when it was opened."""
+        return 0 if self.journal is None else self.journal.dropped_lines
 
     @property
     def failure(self) -> ConfigError | None:
@@ -165,7 +171,8 @@ class StudyRecord:
             if self._n_events:
                 return "the study begins a second time"
             found = event.get("format")
-            return None if found == FORMAT else f"format {found!r}, this program reads {FORMAT}"
+            readable = " and ".join(map(str, READABLE))
+            return None if found in READABLE else f"format {found!r}, this program reads {readable}"
         if not self._n_events:
             return f"the first event is {kind!r}, a journal begins with 'study'"
         if kind in _RUN_EVENTS:

@@ -84,12 +84,38 @@ def test_garbage_in_place_of_the_last_line_is_dropped(path: Path) -> None:
     "line", [b"{", b"", b"[1]", b'{"event":1,"time":2}', b'{"event":"x"}', b"\xff"]
 )
 def test_a_broken_line_before_the_last_is_refused_with_its_number(path: Path, line: bytes) -> None:
-    good = b'{"event":"study","time":1}\n'
+    good = b'{"event":"study","time":1,"format":1}\n'
     path.write_bytes(good + line + b"\n" + good)
 
     with pytest.raises(ConfigError, match=r"journal\.jsonl:2: not a line of a journal"):
         Journal(path)
     assert path.read_bytes() == good + line + b"\n" + good
+
+
+def test_any_flipped_bit_is_found_and_the_file_left_as_it_is(path: Path) -> None:
+    with Journal(path) as journal:
+        journal.append({"event": "study", "format": 2, "name": "small"})
+        journal.append({"event": "proposed", "trial": "t0001", "values": {"lr": 0.5}})
+        journal.append({"event": "ended"})
+    whole = path.read_bytes()
+    for place in range(len(whole) - 1):  # without its last newline a line counts as half written
+        for bit in range(8):
+            damaged = bytearray(whole)
+            damaged[place] ^= 1 << bit
+            path.write_bytes(damaged)
+
+            with pytest.raises(ConfigError, match=r"journal\.jsonl:\d"):
+                Journal(path)
+            assert path.read_bytes() == damaged
+
+
+def test_a_journal_of_a_version_without_checksums_is_read_and_gone_on_with(path: Path) -> None:
+    path.write_text('{"event":"study","time":1,"format":1}\n', encoding="utf-8")
+
+    with Journal(path) as journal:
+        journal.append({"event": "continued"})
+
+    assert [event["event"] for event in read_events(path)] == ["study", "continued"]
 
 
 def test_a_reader_beside_the_writer_leaves_a_half_written_line_alone(path: Path) -> None:
