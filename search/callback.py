@@ -14,7 +14,7 @@ that counts is in the record by then.
 # ruff: noqa: ARG002 - Tune calls all these methods with the same arguments
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from ray.tune.experiment import Trial
 
 from search.config import FailuresConfig
 from search.engine_pool import EnginePool
-from search.failure import Loss, loss_of
+from search.failure import GONE, Loss, loss_of
 from search.lane_file import forget
 from search.progress import Progress
 from search.record import StudyRecord
@@ -103,8 +103,6 @@ class JournalCallback(Callback):
             self._note(f"{_worker(trial)}: {note}")
         if "failure" in result and not self._stop.reason:
             self._write("failed", trial=trial.config["trial"], **result["failure"])
-            if result["failure"]["kind"] == "hang" and self._engines is not None:
-                self._engines.restart(trial.config["engine"])
         else:
             self._progress.changed()
 
@@ -132,10 +130,16 @@ class JournalCallback(Callback):
         name = trial.config["trial"]
         attempt = self._attempts.get(name, trial.config["attempt"] - 1) + 1
         loss = loss_of(_error_of(trial))
-        self._write("retried", trial=name, attempt=attempt, kind=loss.kind, reason=loss.reason)
         if self._engines is not None:
             self._look_after_engine(trial, loss, self._engines)
-            place = self._engines.move(name, self._record.trials[name].config)
+            began = GONE not in loss.reason
+            if began and self._engines.hung(trial.config["engine"]):  # it may be the trial's doing
+                trial.config["hung"] = trial.config.get("hung", 0) + 1
+                loss = replace(loss, kind="hang")
+        self._write("retried", trial=name, attempt=attempt, kind=loss.kind, reason=loss.reason)
+        if self._engines is not None:
+            config = self._record.trials[name].config
+            place = self._engines.move(name, config, suspect=loss.kind == "hang")
             trial.config.update(asdict(place))
 
     def on_trial_error(
@@ -146,7 +150,7 @@ class JournalCallback(Callback):
         **info: Any,
     ) -> None:
         loss = loss_of(_error_of(trial))
-        kind = "memory" if loss.kind == "memory" else "lost"
+        kind = loss.kind if loss.kind in ("memory", "hang") else "lost"
         told = {"kind": kind, "reason": loss.reason, "traceback": None}
         self._write("failed", trial=trial.config["trial"], **told)
         if self._engines is not None:
@@ -165,7 +169,9 @@ class JournalCallback(Callback):
             self._note(engines.news.popleft())
 
     def _look_after_engine(self, trial: Trial, loss: Loss, engines: EnginePool) -> None:
-        if loss.of_engine:
+        if loss.kind == "hang":
+            engines.restart(trial.config["engine"])
+        elif loss.of_engine:
             engines.lost(trial.config["engine"])
 
     def _note(self, text: str) -> None:

@@ -30,7 +30,7 @@ from search.snapshots import prune_runs
 from search.space import Space
 from search.stop import StopSwitch
 from search.time_shares import has_time
-from search.trial import hang, in_one_line
+from search.trial import hang_in_words, in_one_line
 
 TICK_SECONDS = 0.1
 
@@ -109,7 +109,7 @@ class Confirmation:
                 return "minutes" if self._wanted else "done"
             for answer in _ready(list(self._asked)):
                 self._take(self._asked.pop(answer), answer)
-            self._end_those_that_hang()
+            self._move_those_that_hang()
             self._progress.tick()
         for run in list(self._shown.in_training):
             self._engines.release(run, keep=True)
@@ -173,7 +173,7 @@ class Confirmation:
         run = training.run
         self._engines.lost(training.place.engine)
         if training.attempt > self._retries:
-            kind = "memory" if loss.kind == "memory" else "lost"
+            kind = loss.kind if loss.kind in ("memory", "hang") else "lost"
             self._end("unconfirmed", training, kind=kind, reason=loss.reason, traceback=None)
             return
         self._leave(training, keep=True)
@@ -181,8 +181,8 @@ class Confirmation:
         self._losses[run.id] = loss
         self._wanted = self._racing.wanted()  # it is among them, with its attempts
 
-    def _end_those_that_hang(self) -> None:
-        """End runs whose engines take no step, and start these anew; as `SearchTrial` does it."""
+    def _move_those_that_hang(self) -> None:
+        """Begin runs again whose engines take no step, and start these anew; as trials do it."""
         for answer, training in list(self._asked.items()):
             if self._clock() - training.heard_at < self._hang_seconds / 2:
                 continue
@@ -191,9 +191,9 @@ class Confirmation:
                 training.steps, training.heard_at = pulse["steps"], self._clock()
                 continue
             del self._asked[answer]
-            result = hang(self._hang_seconds, None if pulse is None else pulse["at"])
             self._engines.restart(training.place.engine)
-            self._end("unconfirmed", training, **result["failure"])
+            at = None if pulse is None else pulse["at"]
+            self._lost(training, loss_of(hang_in_words(self._hang_seconds, at)))
 
     def _end(self, event: str, training: InTraining, **fields: Any) -> None:
         self._leave(training)

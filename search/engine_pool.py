@@ -67,6 +67,8 @@ class EnginePool(Lanes):
         self._wanted, self._room, self._clock = n_engines, room, clock
         self._actors: dict[str, Any] = {}  # those that were lost too
         self._n_started = 0
+        self._hung: set[str] = set()  # engines
+        self._suspects: set[str] = set()  # trials that were in them
         self._ends: dict[Any, str] = {}  # answers that come when an engine is lost
         self._back: dict[Any, str] = {}  # answers that come when an engine is up
         self._look_at = self._start_at = clock()
@@ -85,10 +87,19 @@ class EnginePool(Lanes):
                 self._saving.append(closing)
         return place
 
-    def move(self, trial: str, config: Mapping[str, Any]) -> Place:
-        """Return a new place for a trial that lost its client or its engine."""
+    def move(self, trial: str, config: Mapping[str, Any], *, suspect: bool = False) -> Place:
+        """Return a new place for a trial that lost its client or its engine.
+
+        Args:
+            suspect: Its engine hung, so it goes where no other such trial is: then it shows whose
+                fault it was.
+        """
         self.release(trial, keep=True)
-        return self.place(trial, config)
+        others = self._suspects - {trial} if suspect else set()
+        if suspect:
+            self._suspects.add(trial)
+            self._fill()  # what takes the place of the engine is among those to choose from
+        return self.place(trial, config, apart_from=others)
 
     def lost(self, engine: str) -> None:
         """Give an engine nothing to do any more; another takes its place."""
@@ -105,8 +116,13 @@ class EnginePool(Lanes):
     def restart(self, engine: str) -> None:
         """End an engine that hangs; its trials go on where they were saved."""
         if engine in self.engines:
+            self._hung.add(engine)
             ray.kill(self._actors[engine])
             self.lost(engine)
+
+    def hung(self, engine: str) -> bool:
+        """Whether it was ended because it hung."""
+        return engine in self._hung
 
     def pulse(self, engine: str) -> dict[str, Any] | None:
         """Return what `EngineActor.pulse` does; None where there is no answer."""

@@ -8,13 +8,17 @@ TRACEBACK_CHARACTERS = 8000
 _MEMORY_PHRASES = ("out of memory", "can't allocate memory", "not enough memory")
 
 
-LossKind = Literal["worker", "node", "memory"]
+LossKind = Literal["worker", "node", "memory", "hang"]
 LOSSES: dict[LossKind, str] = {
     "worker": "lost worker",
     "node": "lost node",
     "memory": "out of memory",
+    "hang": "hung engine",
 }
+GONE = "is no longer there"  # said of an engine that a trial has not begun in
+HANGS = "takes no step"  # what is said of an engine that hangs
 _LOSS_PHRASES: dict[LossKind, tuple[str, ...]] = {
+    "hang": (HANGS,),
     "memory": ("out_of_memory", "outofmemory", "running low on memory", "memory pressure"),
     "node": ("node has died", "node is dead", "nodedied", "node was terminated", "node failure"),
 }

@@ -7,7 +7,7 @@ up evenly, and turn to another family as the trials of the former end.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,10 +62,20 @@ class Lanes:
         lanes = sum(max(0, self.each - len(self._families(engine))) for engine in up)
         return max(0, min(lanes, self.total - len(self._places)))
 
-    def place(self, trial: str, config: Mapping[str, Any]) -> Place:
-        """Return where a trial of that configuration trains from now on, and take note of it."""
+    def place(
+        self, trial: str, config: Mapping[str, Any], *, apart_from: Iterable[str] = ()
+    ) -> Place:
+        """Return where a trial of that configuration trains from now on, and take note of it.
+
+        Args:
+            apart_from: Trials whose engines are taken only where there is no other, be it one that
+                is not up yet.
+        """
         family = family_of(config)
+        taken = {place.engine for place in map(self.of, apart_from) if place is not None}
         up = [engine for engine in self.engines if engine not in self.down] or self.engines
+        if taken:
+            up = [engine for engine in self.engines if engine not in taken] or up
         engine = max(up, key=lambda engine: self._suits(engine, family))
         self._n_placed += 1
         place = Place(engine, f"{trial}.{self._n_placed}")

@@ -72,6 +72,7 @@ class JournalSearcher(Searcher):
             "seed": trial.seed,
             "attempt": trial.attempt + 1,
             "hang_seconds": self._hang_seconds,
+            "hung": sum(retry.kind == "hang" for retry in trial.retries),
             "maximised": self.record.header.get("objective", MEAN),
             "leaders": {goal: best.score for goal, best in self.record.leaders().items()},
         }

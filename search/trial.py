@@ -17,8 +17,10 @@ import ray
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayError
 from ray.tune import Trainable
 
-from search.failure import EngineLost, describe_failure
+from search.failure import GONE, HANGS, EngineLost, describe_failure
 
+MOST_HANGS = 2  # of engines that trained a trial, after which it is taken to be the reason
+HUNG_TOO_OFTEN = f"{MOST_HANGS} engines hung while they trained it (search.hang_minutes)"
 ANSWER_SECONDS = 60.0  # that an engine may take to say where it is
 CAUSE_SECONDS, ASK_AGAIN_SECONDS = 10.0, 0.5  # that Ray may take to find out what was lost
 MEMORY_BYTES = 130 * 2**20  # of one client, that no other process shares
@@ -46,30 +48,42 @@ class SearchTrial(Trainable):
 
     def _train_epoch(self) -> dict[str, Any]:
         proposal = self._proposal
+        if proposal.get("hung", 0) >= MOST_HANGS:
+            failure = {"kind": "hang", "reason": HUNG_TOO_OFTEN, "traceback": None}
+            return {"failure": failure, "done": True}
         try:
             if self._engine is None:
                 name = actor_name(proposal["study"], proposal["engine"])
-                self._engine = ray.get_actor(name)
+                self._engine = self._look_up(name)
                 # An engine that is still being started is waited for.
                 ray.get(self._engine.open.remote(proposal["lane"], proposal))
             return self._next_result(proposal["lane"], proposal["hang_seconds"])
-        except (RayError, ValueError) as error:  # ValueError: there is no such actor
+        except EngineLost:
+            raise
+        except RayError as error:
             raise EngineLost(in_one_line(cause_of(error, self._engine))) from None
 
-    def _next_result(self, lane: str, seconds: float) -> dict[str, Any]:
-        """Return the lane's next result, or a failure where the engine hangs.
+    def _look_up(self, name: str) -> Any:
+        try:
+            return ray.get_actor(name)
+        except ValueError:
+            raise EngineLost(f"{name} {GONE}") from None
 
-        It hangs where it takes no step for so long, or for half of it at least: a lane may wait
-        for longer than that while others go on.
+    def _next_result(self, lane: str, seconds: float) -> dict[str, Any]:
+        """Return the lane's next result.
+
+        Raises:
+            EngineLost: The engine takes no step for so long, or for half of it at least. A lane may
+                wait for longer than that while others go on.
         """
         answer, before = self._engine.epoch.remote(lane), None
         while not ray.wait([answer], timeout=seconds / 2)[0]:
             try:
                 pulse = ray.get(self._engine.pulse.remote(), timeout=ANSWER_SECONDS)
             except GetTimeoutError:
-                return hang(seconds, None)
+                raise EngineLost(hang_in_words(seconds, None)) from None
             if pulse["steps"] == before:
-                return hang(seconds, pulse["at"])
+                raise EngineLost(hang_in_words(seconds, pulse["at"]))
             before = pulse["steps"]
         result: dict[str, Any] = ray.get(answer)
         return result
@@ -95,15 +109,14 @@ def cause_of(error: Exception, engine: Any) -> Exception:
     return error
 
 
-def hang(seconds: float, at: str | None) -> dict[str, Any]:
-    """Return the result of a trial whose engine takes no step.
+def hang_in_words(seconds: float, at: str | None) -> str:
+    """Say that an engine hangs.
 
     Args:
-        at: Where its thread is, if it could be asked.
+        at: Where its thread is, a traceback, if it could be asked.
     """
-    reason = f"its engine took no step for {seconds / 60:g} minutes (search.hang_minutes)"
-    failure = {"kind": "hang", "reason": reason, "traceback": at}
-    return {"failure": failure, "done": True}
+    where = f" at {' '.join(at.strip().splitlines()[-2:])}" if at else ""
+    return f"it {HANGS} for {seconds / 60:g} minutes (search.hang_minutes){where}"
 
 
 def in_one_line(error: Exception) -> str:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from mtl_core.errors import ConfigError
 from mtl_core.seeding import stream
 from search.cluster import Cluster, engines_on_cluster, joined, local_engines
+from search.failure import Loss, loss_of
 from search.lanes import in_words, most_lanes
 from search.progress import Progress
 from search.proposer import Proposer, startup_trials
@@ -214,6 +215,30 @@ class _Run:
         proposer.startup_trials = startup_trials(self.space.search, engines.total)
 
     def _tune(self, proposer: Proposer, engines: "EnginePool", scratch: str) -> None:
+        """Have Tune run what is left, again where it breaks off because memory ran out.
+
+        Tune takes an actor that Ray's memory monitor has killed for a fault of its own (Ray 2.60).
+        """
+        for again in range(self.space.search.retries + 1):
+            try:
+                self._tune_once(proposer, engines, scratch)
+            except RuntimeError as error:
+                loss = loss_of(error)
+                if loss.kind != "memory" or again == self.space.search.retries:
+                    raise
+                self._go_on_after(loss, engines)
+            else:
+                return
+
+    def _go_on_after(self, loss: Loss, engines: "EnginePool") -> None:
+        """Free the lanes of all trials that were in training; they go on where they were saved."""
+        for trial in self.record.unfinished():
+            engines.release(trial.id, keep=True)
+            if trial.state == "running":
+                lost = {"kind": loss.kind, "reason": loss.reason, "attempt": trial.attempt + 1}
+                self.record.append("retried", trial=trial.id, **lost)
+
+    def _tune_once(self, proposer: Proposer, engines: "EnginePool", scratch: str) -> None:
         from ray import tune
 
         from search.callback import JournalCallback

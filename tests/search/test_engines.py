@@ -18,7 +18,9 @@ from ray.tune import Trainable
 
 from mtl_core.data.encoded import EncodedCorpus, encode
 from mtl_core.data.readers import read_corpus
+from search import engine_pool
 from search.cluster import joined
+from search.engines import EngineActor
 from search.journal import read_events
 from search.record import FORMAT, StudyRecord
 from search.space import Space, load_space
@@ -223,3 +225,29 @@ def test_a_client_is_small_and_knows_no_torch(tmp_path: Path, encoded: EncodedCo
     for note in notes:
         assert float(note.split()[1]) < CLIENT_MEGABYTES
         assert note.endswith("torch False")
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_trial_that_hangs_is_given_up_and_its_neighbours_go_on(
+    tmp_path: Path, encoded: EncodedCorpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hanging(EngineActor):
+        async def open(self, lane: str, proposal: dict[str, Any]) -> None:
+            await super().open(lane, proposal)
+            if proposal["trial"] == "t0003":
+                self._loop.order(lambda: time.sleep(600))
+
+    monkeypatch.setattr(engine_pool, "EngineActor", Hanging)
+
+    record = search(
+        tmp_path, encoded, "search.trials=6", "search.lanes=2", "search.hang_minutes=0.2",
+        "training.epochs=6",
+    )  # fmt: skip
+
+    trials = record.trials
+    assert {t.state for name, t in trials.items() if name != "t0003"} == {"finished"}
+    failure = trials["t0003"].failure
+    assert failure is not None
+    assert failure.kind == "hang"
+    reasons = [retry.reason for t in trials.values() for retry in t.retries if retry.kind == "hang"]
+    assert any("time.sleep(600)" in reason for reason in reasons)

@@ -115,3 +115,12 @@ def test_there_are_never_more_lanes_than_the_search_can_make_use_of(
 )
 def test_lanes_are_said_in_one_line(lanes: Lanes, words: str) -> None:
     assert in_words(lanes) == words
+
+
+def test_a_trial_is_kept_apart_from_others_even_in_an_engine_that_is_not_up_yet() -> None:
+    lanes = Lanes(names(2), each=2)
+    lanes.down.add("engine2")
+    lanes.place("a", make_config())
+
+    assert lanes.place("b", make_config(), apart_from=["a"]).engine == "engine2"
+    assert lanes.place("c", make_config(), apart_from=["a", "b"]).engine == "engine1"

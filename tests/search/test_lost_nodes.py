@@ -9,16 +9,21 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import ray
+import torch
 from ray.cluster_utils import Cluster
 
 from mtl_core.data.encoded import EncodedCorpus, encode
 from mtl_core.data.readers import read_corpus
+from mtl_core.training.device_memory import memory_of
+from search import engine_pool
 from search.cluster import _settings, _silence
+from search.engines import EngineActor
 from search.journal import Event, read_events
 from search.record import FORMAT, StudyRecord
 from search.report.account import retries_in_words
@@ -32,6 +37,7 @@ SANITY = Path(__file__).resolve().parents[2] / "spaces" / "sanity.yaml"
 SECONDS = 120
 N_TRIALS = 20
 EPOCHS = 30
+EATEN_BYTES = 6 << 30  # twice what other processes may take meanwhile
 
 
 class Telling(SearchTrial):
@@ -42,12 +48,11 @@ class Telling(SearchTrial):
         return result | {"notes": [*result.get("notes", ()), f"client {os.getpid()}"]}
 
 
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
+@contextmanager
+def machines(**of_head: Any) -> Iterator[Cluster]:
     with _settings(), _silence():
-        made = Cluster(
-            initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
-        )
+        head = {"include_dashboard": False, **of_head}
+        made = Cluster(initialize_head=True, head_node_args=head)
         try:
             yield made
         finally:
@@ -138,14 +143,32 @@ def repeated_epochs(events: list[Event]) -> list[int]:
 
 
 def test_all_trials_finish_whatever_is_killed_and_a_machine_that_joins_is_used(
-    cluster: Cluster, encoded: EncodedCorpus, tmp_path: Path
+    encoded: EncodedCorpus, tmp_path: Path
 ) -> None:
+    with machines(num_cpus=0) as cluster:
+        study, seconds = kill_everything(cluster, encoded, tmp_path / "study")
+
+    trials = study.record.trials.values()
+    assert [trial.state for trial in trials] == ["finished"] * N_TRIALS
+    assert all([r.epoch for r in t.reports] == list(range(1, EPOCHS + 1)) for t in trials)
+    kinds = Counter(retry.kind for trial in trials for retry in trial.retries)
+    repeated = repeated_epochs(read_events(study.folder / "journal.jsonl"))
+    print(f"retries {dict(kinds)}, epochs trained again {repeated}, filled in {seconds:.1f} s")
+    assert kinds["worker"] >= 2
+    assert kinds["node"] >= 1
+    assert max(repeated) <= 1
+    assert "lost node" in retries_in_words(study.record)
+    assert not list((study.folder / "lanes").glob("*"))
+
+
+def kill_everything(cluster: Cluster, encoded: EncodedCorpus, folder: Path) -> tuple[Study, float]:
+    """Return a search that lost what it could, and the seconds until it used a new machine."""
     cluster.add_node(num_cpus=1)
     second = cluster.add_node(num_cpus=1)
     cluster.wait_for_nodes()
     ray.init(address=cluster.address, log_to_driver=False)
     study = Study(
-        tmp_path / "study", encoded, f"search.trials={N_TRIALS}", "search.lanes=2",
+        folder, encoded, f"search.trials={N_TRIALS}", "search.lanes=2",
         f"training.epochs={EPOCHS}", "training.learning_rate={float: [1e-3, 2e-3]}",
     )  # fmt: skip
     name = study.folder.name
@@ -164,16 +187,38 @@ def test_all_trials_finish_whatever_is_killed_and_a_machine_that_joins_is_used(
     cluster.add_node(num_cpus=1)
     seconds = study.wait(lambda: study.n_up() > up)
     study.join()
+    return study, seconds
+
+
+def test_an_engine_that_the_memory_monitor_kills_is_replaced_and_the_study_ends(
+    encoded: EncodedCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    available = memory_of(torch.device("cpu"))
+    if available < 1.5 * EATEN_BYTES:
+        pytest.skip(
+            f"{available >> 30} GiB of memory are free, too few to use up {EATEN_BYTES >> 30}"
+        )
+    eaten = tmp_path / "eaten"
+
+    class Eating(EngineActor):
+        async def open(self, lane: str, proposal: dict[str, Any]) -> None:
+            if proposal["trial"] == "t0002" and not eaten.exists():
+                eaten.touch()
+                self.held = [bytes(1 << 20) + b"x" for _ in range(EATEN_BYTES >> 20)]
+            await super().open(lane, proposal)
+
+    monkeypatch.setattr(engine_pool, "EngineActor", Eating)
+    limit = (total - available + EATEN_BYTES / 2) / total
+    settings = {"memory_usage_threshold": limit, "memory_monitor_refresh_ms": 50}
+    with machines(num_cpus=2, _system_config=settings) as cluster:
+        ray.init(address=cluster.address, log_to_driver=False)
+        study = Study(
+            tmp_path / "study", encoded, "search.trials=6", "search.lanes=1", "training.epochs=6"
+        )
+        study.join()
 
     trials = study.record.trials.values()
-    assert [trial.state for trial in trials] == ["finished"] * N_TRIALS
-    assert all([r.epoch for r in t.reports] == list(range(1, EPOCHS + 1)) for t in trials)
-    kinds = Counter(retry.kind for trial in trials for retry in trial.retries)
-    events = read_events(study.folder / "journal.jsonl")
-    repeated = repeated_epochs(events)
-    print(f"retries {dict(kinds)}, epochs trained again {repeated}, filled in {seconds:.1f} s")
-    assert kinds["worker"] >= 2
-    assert kinds["node"] >= 1
-    assert max(repeated) <= 1
-    assert "lost node" in retries_in_words(study.record)
-    assert not list((study.folder / "lanes").glob("*"))
+    assert [trial.state for trial in trials] == ["finished"] * 6
+    assert "memory" in {retry.kind for trial in trials for retry in trial.retries}
+    assert "out of memory" in retries_in_words(study.record)

@@ -94,6 +94,7 @@ def test_a_config_for_tune_holds_all_that_a_worker_needs(space: Space, path: Pat
     assert isinstance(config, dict)
     assert set(config) == {
         "trial", "number", "config", "seed", "attempt", "maximised", "leaders", "hang_seconds",
+        "hung",
     }  # fmt: skip
     assert (config["trial"], config["number"], config["attempt"]) == ("t0001", 1, 1)
     assert config["config"]["encoder"]["n_layers"] == 2

@@ -8,7 +8,7 @@ import pytest
 import ray
 from ray.exceptions import RayActorError
 
-from search.failure import EngineLost
+from search.failure import EngineLost, loss_of
 from search.trial import SearchTrial
 
 
@@ -87,12 +87,22 @@ def test_an_engine_that_takes_no_step_for_too_long_hangs(
     engine.pulse = FakeMethod(lambda: {"steps": next(steps), "at": "File x.py, line 3"})  # type: ignore[attr-defined]
     monkeypatch.setattr(ray, "wait", lambda answers, **_: ([], answers))
 
-    result = make_trial().step()
+    with pytest.raises(EngineLost) as raised:
+        make_trial().step()
 
-    assert result["done"]
-    assert result["failure"]["kind"] == "hang"
-    assert "no step for 2 minutes" in result["failure"]["reason"]
-    assert result["failure"]["traceback"] == "File x.py, line 3"
+    assert "takes no step for 2 minutes" in str(raised.value)
+    assert str(raised.value).endswith("at File x.py, line 3")
+    assert loss_of(raised.value).kind == "hang"
+
+
+def test_a_trial_that_two_engines_hung_with_is_given_up(engine: FakeEngine) -> None:
+    trial = make_trial()
+    trial._proposal["hung"] = 2
+
+    result = trial.step()
+
+    assert (result["done"], result["failure"]["kind"]) == (True, "hang")
+    assert engine.calls == []
 
 
 def test_an_engine_that_is_not_there_is_lost_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
