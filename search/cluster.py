@@ -66,13 +66,19 @@ def local_engines(config: SearchConfig) -> int:
 
 
 @contextmanager
-def joined(address: str | None, config: SearchConfig) -> Iterator[Cluster]:
+def joined(
+    address: str | None, config: SearchConfig, *, insecure: bool = False
+) -> Iterator[Cluster]:
     """Start Ray on this machine, or join the cluster at `address`; leave it at the end.
 
     A cluster that this process has joined already, as in a notebook, is used and left as it is.
 
+    Args:
+        insecure: Join a cluster that asks for no token.
+
     Raises:
-        ConfigError: No cluster at `address`, or no room for a single trial.
+        ConfigError: No cluster at `address`, one that asks for no token, or no room for a single
+            trial.
     """
     with _settings(), _silence():
         import ray
@@ -81,7 +87,7 @@ def joined(address: str | None, config: SearchConfig) -> Iterator[Cluster]:
             yield _describe(config, "Ray cluster joined before", None)
             return
         try:
-            context = _join(address) if address else start_local(config)
+            context = _join(address, insecure=insecure) if address else start_local(config)
             place = f"Ray cluster {address}" if address else "this machine"
             yield _describe(config, place, context.dashboard_url or None)
         finally:
@@ -122,9 +128,28 @@ def _silence() -> Iterator[None]:
         stdout_deduplicator.skip_re = skipped
 
 
-def _join(address: str) -> Any:
+def _join(address: str, *, insecure: bool) -> Any:
     """Join a cluster; its workers get our code as it is here, and need our dependencies only."""
     _check_reachable(address)
+    context = _connect(address)
+    if not (insecure or _asks_for_token()):
+        _leave(local=False)
+        raise ConfigError(
+            f"--address {address}: this cluster asks for no token, so whoever reaches its ports "
+            "can run programs on all of its machines; start it with RAY_AUTH_MODE=token, or join "
+            "it all the same with --insecure where nobody else can reach it"
+        )
+    return context
+
+
+def _asks_for_token() -> bool:
+    """Whether the cluster that was joined has token authentication, which drivers then have too."""
+    from ray._private.authentication.authentication_utils import is_token_auth_enabled
+
+    return bool(is_token_auth_enabled())
+
+
+def _connect(address: str) -> Any:
     modules = [str(SOURCE / name) for name in ("mtl_core", "search")]
     environment = {"py_modules": modules, "env_vars": dict(_SETTINGS)}
     try:

@@ -11,6 +11,7 @@ from search.config import SearchConfig
 
 OBJECT_STORE_BYTES = 100 * 2**20  # trials pass numbers only; models and data go over the disk
 DASHBOARD_CPUS = 4  # its ten processes would take the place of a trial on a smaller machine
+_SEVERAL_MACHINES = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 _HELPERS = ("start_monitor", "start_log_monitor", "start_api_server")
 
 
@@ -23,13 +24,34 @@ def start_local(config: SearchConfig) -> Any:
     """Start Ray for this process; it ends with it."""
     cpus = max(local_cpus(), math.ceil(config.cpus_per_trial))
     with_dashboard = local_cpus() >= DASHBOARD_CPUS
-    with nullcontext() if with_dashboard else _without_helpers():
+    with _on_loopback(), nullcontext() if with_dashboard else _without_helpers():
         return init(
             address="local",
             num_cpus=cpus,
             include_dashboard=with_dashboard,
             object_store_memory=OBJECT_STORE_BYTES,
         )
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Have all of Ray's servers listen on the loopback address alone.
+
+    Ray does so by itself where a cluster of several machines is ruled out, as on macOS; elsewhere
+    it listens on all addresses, even for a cluster of one process.
+    """
+    from ray._private import ray_constants
+
+    former = os.environ.get(_SEVERAL_MACHINES), ray_constants.ENABLE_RAY_CLUSTER
+    os.environ[_SEVERAL_MACHINES] = "0"  # which its processes inherit
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        os.environ.pop(_SEVERAL_MACHINES)
+        if former[0] is not None:
+            os.environ[_SEVERAL_MACHINES] = former[0]
+        ray_constants.ENABLE_RAY_CLUSTER = former[1]
 
 
 @contextmanager

@@ -65,6 +65,7 @@ class Place:
         if aside is not None:
             say(f"the study that was here is now in {aside}")
         is_new = not (self.folder / JOURNAL).exists()
+        is_only = not self.folder.parent.exists()
         self.folder.mkdir(parents=True, exist_ok=True)
         with StudyLock(self.folder, say):
             record = StudyRecord.open(self.folder / JOURNAL)
@@ -77,6 +78,8 @@ class Place:
                 record.close()
                 if is_new and not record.trials:
                     self._take_back(aside)
+                    if is_only:
+                        self.folder.parent.rmdir()
                 raise
             finally:
                 record.close()

@@ -61,6 +61,9 @@ def run(
     address: Annotated[
         str | None, typer.Option(help="Ray cluster to join, HOST:PORT or `auto`.")
     ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Join a cluster that asks for no token.")
+    ] = False,
     resume: Annotated[
         bool | None,
         typer.Option(
@@ -93,6 +96,7 @@ def run(
             out=out,
             overrides=overrides,
             address=address,
+            insecure=insecure,
             existing=existing,
             progress=live_progress(),
         )

@@ -146,6 +146,7 @@ def run_search(
     out: str | Path = "results",
     overrides: Sequence[str] = (),
     address: str | None = None,
+    insecure: bool = False,
     existing: Existing = "continue",
     progress: Progress | None = None,
 ) -> Study:
@@ -156,6 +157,7 @@ def run_search(
         data: Folder with the tasks, in place of the space's `data.source`.
         overrides: `key=value` each, as `--set` takes them, such as `search.trials=20`.
         address: Ray cluster to join; None starts Ray on this machine.
+        insecure: Join a cluster that asks for no token, and lets anyone run programs on it.
         existing: What to do about a study of that name: continue it if it is there, insist on
             continuing it ("resume"), or put it aside under another name and begin anew ("fresh").
         progress: Where to show what is going on; None: nowhere.
@@ -183,7 +185,7 @@ def run_search(
             _write_question(study, asked, corpus, encoded, covered)
             texts = texts_path(corpus, encoded) if asked.warms_up else None
             sources = _Sources(corpus, encoded, vectors, texts)
-            _search(study, asked, sources, address=address, shown=shown)
+            _search(study, asked, sources, address=address, insecure=insecure, shown=shown)
         finally:
             shown.close()
     return study
@@ -257,6 +259,7 @@ def _search(
     sources: _Sources,
     *,
     address: str | None,
+    insecure: bool,
     shown: Progress,
 ) -> None:
     from search.tuner import run_trials
@@ -274,6 +277,7 @@ def _search(
         vectors=sources.vectors,
         texts=sources.texts,
         address=address,
+        insecure=insecure,
         progress=shown,
         all_begun=ahead.begin,
         before_confirming=ahead.wait_for_imports,

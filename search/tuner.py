@@ -49,6 +49,7 @@ def run_trials(
     vectors: Path | None = None,
     texts: Path | None = None,
     address: str | None = None,
+    insecure: bool = False,
     progress: Progress | None = None,
     trainable: type | None = None,
     all_begun: Callable[[], None] | None = None,
@@ -63,6 +64,7 @@ def run_trials(
         vectors: File of the word vectors to start from, on such a disk too.
         texts: File of the texts that encoders are warmed up on, likewise.
         address: Ray cluster to join; None starts Ray on this machine.
+        insecure: Join a cluster that asks for no token.
         trainable: What trains, in place of `SearchTrial`.
         all_begun: Called when there are no more trials to begin, and lanes fall empty.
         before_confirming: Called before the confirmation begins, which imports in this thread.
@@ -83,7 +85,7 @@ def run_trials(
         stop = StopSwitch(search_seconds_left(space.search, record) if searched is None else None)
         with stop.on_signals(first=shown.stopping, second=shown.close), closing(shown):
             shown.say("starting Ray" if address is None else f"joining Ray at {address}")
-            with joined(address, space.search) as cluster:
+            with joined(address, space.search, insecure=insecure) as cluster:
                 run = _Run(
                     space=space,
                     encoded=Path(encoded_path),

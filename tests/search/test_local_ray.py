@@ -1,0 +1,64 @@
+"""Ray on this machine alone: who could reach it."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+
+from search.cluster import joined
+from search.config import SearchConfig
+
+pytestmark = pytest.mark.cluster
+
+LISTENING = "0A"
+LOOPBACK = ("127.", "::1", "::ffff:127.")
+
+
+def descendants(pid: int) -> Iterator[int]:
+    yield pid
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in task.read_text().split():
+            yield from descendants(int(child))
+
+
+def listening() -> dict[str, str]:
+    """Return the addresses that sockets of this machine listen on, by inode."""
+    found = {}
+    for name, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
+        for line in Path("/proc/net", name).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == LISTENING:
+                raw = bytes.fromhex(fields[1].partition(":")[0])
+                words = b"".join(raw[i : i + 4][::-1] for i in range(0, len(raw), 4))
+                found[fields[9]] = socket.inet_ntop(family, words)
+    return found
+
+
+def addresses_of(pids: set[int]) -> set[str]:
+    known = listening()
+    links = [link for pid in pids for link in Path(f"/proc/{pid}/fd").glob("*")]
+    inodes = {
+        os.readlink(link).partition("[")[2].rstrip("]") for link in links if link.is_symlink()
+    }
+    return {address for inode, address in known.items() if inode in inodes}
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux says who listens")
+def test_nothing_of_a_local_search_listens_beyond_this_machine() -> None:
+    with joined(None, SearchConfig()):
+
+        @ray.remote(num_cpus=0)
+        class Worker:
+            def pid(self) -> int:
+                return os.getpid()
+
+        worker = ray.get(Worker.remote().pid.remote())  # type: ignore[attr-defined]
+        pids = {*descendants(os.getpid()), worker}
+        found = addresses_of(pids)
+
+    assert len(pids) > 3
+    assert found
+    assert {address for address in found if not address.startswith(LOOPBACK)} == set()
