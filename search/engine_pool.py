@@ -14,7 +14,7 @@ say what was lost.
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,8 @@ class EnginePool(Lanes):
             max_restarts=0,
             scheduling_strategy="SPREAD",
         )(EngineActor)
-        self._told, self.study = asdict(workplace), Path(workplace.folder).name
+        self._told = {part.name: getattr(workplace, part.name) for part in fields(workplace)}
+        self.study = Path(workplace.folder).name
         self._wanted, self._room, self._clock = n_engines, room, clock
         self._actors: dict[str, Any] = {}  # those that were lost too
         self._n_started = 0

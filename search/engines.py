@@ -26,7 +26,7 @@ class Workplace:
     """What all engines of a study have in common.
 
     Args:
-        encoded: The encoded corpus, on a disk that every engine sees.
+        encoded: The encoded corpus.
         folder: The study's folder, on a disk that every engine sees.
         tasks: Names of the tasks of the study, in its order.
         vectors: Text file with word vectors to start from, if any.
@@ -35,6 +35,8 @@ class Workplace:
         threads: Threads of torch in one engine.
         gpu: Train on the GPU that Ray gives the engine.
         memory_share: The part of its device's memory that an engine may take.
+        contents: References to what is in the files that are read, by path, for machines that do
+            not see them.
     """
 
     encoded: str
@@ -46,6 +48,7 @@ class Workplace:
     threads: int = 1
     gpu: bool = False
     memory_share: float = 0.8
+    contents: dict[str, Any] = field(default_factory=dict)
 
 
 class EngineActor:
@@ -92,16 +95,17 @@ def build_engine(place: Workplace) -> "Engine":
 
     from mtl_core.data.encoded import open_encoded
     from mtl_core.training.engine import Engine
+    from search.shared_disks import at_hand
 
     gc.freeze()  # nor does any later collection look through it
     gc.enable()
     torch.set_num_threads(place.threads)
-    corpus = open_encoded(Path(place.encoded)).select(place.tasks)
+    corpus = open_encoded(at_hand(place.encoded, place.contents)).select(place.tasks)
     vectors = None
     if place.vectors is not None:
         from mtl_core.data.vectors import vectors_for
 
-        vectors = vectors_for(corpus, Path(place.vectors))
+        vectors = vectors_for(corpus, at_hand(place.vectors, place.contents))
     device = "cuda" if place.gpu and torch.cuda.is_available() else "cpu"
     warm_up = None
     if place.texts is not None:
@@ -109,7 +113,8 @@ def build_engine(place: Workplace) -> "Engine":
         from mtl_core.training.mlm import WarmUp
 
         mlm = MlmConfig(**place.mlm)
-        warm_up = WarmUp(corpus, Path(place.texts), mlm, vectors=vectors, device=device)
+        texts = at_hand(place.texts, place.contents)
+        warm_up = WarmUp(corpus, texts, mlm, vectors=vectors, device=device)
     return Engine(
         corpus, device=device, vectors=vectors, warm_up=warm_up, memory_share=place.memory_share
     )

@@ -58,11 +58,11 @@ def run_trials(
     """Run what the journal has left unfinished, then new trials, then confirm the best of them.
 
     Args:
-        encoded_path: The encoded corpus, on a disk that all engines see, like `folder`.
+        encoded_path: The encoded corpus.
         record: The study's record, open for writing; "ended" is written at the end.
-        folder: The study's folder.
-        vectors: File of the word vectors to start from, on such a disk too.
-        texts: File of the texts that encoders are warmed up on, likewise.
+        folder: The study's folder, on a disk that all machines of the cluster share.
+        vectors: File of the word vectors to start from.
+        texts: File of the texts that encoders are warmed up on.
         address: Ray cluster to join; None starts Ray on this machine.
         insecure: Join a cluster that asks for no token.
         trainable: What trains, in place of `SearchTrial`.
@@ -146,8 +146,11 @@ class _Run:
     searched: Reason | None
 
     def on(self, cluster: Cluster) -> _Ending:
+        from search.shared_disks import check_shared
+
         if self.stop.reason is not None:  # Ctrl-C while Ray was starting
             return _Ending(self.stop.reason)
+        check_shared(self.folder)
         engines = self._start_engines(cluster)
         scratch = self.folder.resolve() / SCRATCH
         shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
@@ -288,20 +291,26 @@ class _Run:
 
     def _workplace(self, cluster: Cluster) -> "Workplace":
         from search.engines import Workplace
+        from search.shared_disks import offered
 
         search = self.space.search
+        paths = {
+            name: None if path is None else str(path.resolve())
+            for name, path in (("vectors", self.vectors), ("texts", self.texts))
+        }
+        encoded = str(self.encoded.resolve())
         on_gpu = search.gpus_per_trial > 0
         share = min(1.0, search.gpus_per_trial) if on_gpu else cluster.memory_share
         return Workplace(
-            encoded=str(self.encoded.resolve()),
+            encoded=encoded,
             folder=str(self.folder.resolve()),
             tasks=self.record.tasks,
-            vectors=None if self.vectors is None else str(self.vectors.resolve()),
-            texts=None if self.texts is None else str(self.texts.resolve()),
+            **paths,
             mlm=asdict(self.space.settings.mlm),
             threads=max(1, int(search.cpus_per_trial)),
             gpu=on_gpu,
             memory_share=MEMORY_SHARE * share,
+            contents=offered([encoded, *paths.values()]),
         )
 
 

@@ -1,6 +1,7 @@
 """Clusters that `ray start` started, joined: with a token, without one, by a submitted job."""
 
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -22,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RAY = Path(sys.executable).with_name("ray")
 SECONDS = 240
 SEARCH = (sys.executable, "-m", "search.run", "--space", "spaces/sanity.yaml")
-SMALL = ("search.trials=2", "search.confirm.seeds=0", "search.affinity.epochs=0")
+SMALL = ("search.trials=6", "search.confirm.seeds=0", "search.affinity.epochs=0")
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,38 @@ def head(**environment: str) -> Iterator[Head]:
             assert time.monotonic() < began + SECONDS, log.read_text()
             time.sleep(0.2)
         yield Head(f"127.0.0.1:{port}", f"http://127.0.0.1:{dashboard}", mine)
+    finally:
+        process.terminate()
+        process.wait(SECONDS)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def machine_without(hidden: Path, cluster: Head) -> Iterator[None]:
+    """Add a machine to a cluster that sees an empty disk in place of a folder of this one."""
+    folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")
+    start = [
+        str(RAY), "start", "--block", f"--address={cluster.address}", "--num-cpus=1",
+        "--node-ip-address=127.0.0.1", f"--dashboard-agent-listen-port={free_port()}",
+        "--object-store-memory=100000000",
+    ]  # fmt: skip
+    script = f"mount -t tmpfs none {shlex.quote(str(hidden))} && exec {shlex.join(start)}"
+    log = Path(folder, "log")
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            ["unshare", "-m", "sh", "-c", script], stdout=file, stderr=file,
+            env=cluster.environment,
+        )  # fmt: skip
+    try:
+        began = time.monotonic()
+        while (
+            "To terminate" not in log.read_text() and "Ray runtime started" not in log.read_text()
+        ):
+            if process.poll() is not None:
+                pytest.skip(f"no file system of its own for a process: {log.read_text()[:200]}")
+            assert time.monotonic() < began + SECONDS, log.read_text()
+            time.sleep(0.2)
+        yield
     finally:
         process.terminate()
         process.wait(SECONDS)
@@ -107,14 +140,37 @@ def test_a_cluster_without_a_token_is_joined_only_if_that_is_said(tmp_path: Path
         assert "--insecure" in refused.stderr
         assert not list(tmp_path.iterdir())
 
-        joined = search(tmp_path, cluster, "--insecure")
-        assert joined.returncode == 0, joined.stderr
-        assert len(open_study(tmp_path / "sanity").record.ended()) == 2
-
         out = tmp_path / "submitted"
         submitted = submit(cluster, out)
         assert submitted.returncode == 0, submitted.stdout + submitted.stderr
-        assert len(open_study(out / "sanity").record.ended()) == 2
+        assert len(open_study(out / "sanity").record.ended()) == 6
+
+
+def test_a_machine_that_does_not_see_the_results_is_named(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    with head(RAY_AUTH_MODE="disabled") as cluster, machine_without(out, cluster):
+        refused = search(out, cluster, "--insecure")
+
+    assert refused.returncode == 2
+    assert f"is not seen by {socket.gethostname()} (" in refused.stderr
+    assert "disk that all machines of the cluster share" in " ".join(refused.stderr.split())
+    assert not list(out.iterdir())
+
+
+def test_a_machine_that_does_not_see_the_data_is_sent_them(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    environment = {"RAY_AUTH_MODE": "disabled", "BRANCHPOINT_CACHE": str(cache)}
+    with head(**environment) as cluster, machine_without(cache, cluster):
+        joined = search(tmp_path / "out", cluster, "--insecure", "--lanes", "1")
+
+    assert joined.returncode == 0, joined.stderr
+    trials = open_study(tmp_path / "out" / "sanity").record.trials.values()
+    assert {trial.state for trial in trials} <= {"finished", "stopped"}
+    assert {worker for trial in trials for worker in trial.workers} == {
+        "engine1", "engine2", "engine3",
+    }  # fmt: skip
 
 
 def submit(cluster: Head, out: Path) -> "subprocess.CompletedProcess[str]":
@@ -136,7 +192,7 @@ def test_a_cluster_with_a_token_is_joined_by_who_has_it(tmp_path: Path) -> None:
     with head(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=token) as cluster:
         joined = search(tmp_path, cluster)
         assert joined.returncode == 0, joined.stderr
-        assert len(open_study(tmp_path / "sanity").record.ended()) == 2
+        assert len(open_study(tmp_path / "sanity").record.ended()) == 6
 
         without = {k: v for k, v in cluster.environment.items() if not k.startswith("RAY_AUTH")}
         stranger = search(tmp_path / "no", Head(cluster.address, cluster.dashboard, without))

@@ -40,9 +40,8 @@ def listening() -> dict[str, str]:
 def addresses_of(pids: set[int]) -> set[str]:
     known = listening()
     links = [link for pid in pids for link in Path(f"/proc/{pid}/fd").glob("*")]
-    inodes = {
-        os.readlink(link).partition("[")[2].rstrip("]") for link in links if link.is_symlink()
-    }
+    targets = [os.readlink(link) for link in links if link.is_symlink()]
+    inodes = {target.partition("[")[2].rstrip("]") for target in targets}
     return {address for inode, address in known.items() if inode in inodes}
 
 

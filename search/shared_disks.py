@@ -1,0 +1,100 @@
+"""What the machines of a cluster share, and what is handed to those that do not.
+
+The study's folder must be on a disk that all of them see: engines keep weights there, and the
+driver exports them. Files that are only read (the encoded corpus, word vectors, texts) are looked
+for at their own place, and else fetched once for each machine from Ray's object store, into its
+cache; engines of one machine then map the same file.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from mtl_core.data.cache import keep
+from mtl_core.errors import ConfigError
+
+PROBE = ".seen-by-all"
+ANSWER_SECONDS = 60.0
+
+
+def check_shared(folder: Path) -> None:
+    """Have every machine look for a file that was just written to the study's folder.
+
+    Raises:
+        ConfigError: Which machines do not see it.
+    """
+    others = _other_machines()
+    if not others:
+        return
+    text = uuid.uuid4().hex
+    probe = folder.resolve() / PROBE
+    probe.write_text(text, encoding="utf-8")
+    try:
+        blind = [name for node, name in others if not _sees(node, probe, text)]
+    finally:
+        probe.unlink(missing_ok=True)
+    if blind:
+        raise ConfigError(
+            f"--out: {folder} is not seen by {', '.join(blind)}; a folder on a disk that all "
+            "machines of the cluster share would be right"
+        )
+
+
+def offered(paths: Iterable[str | None]) -> dict[str, Any]:
+    """Return references to the contents of files by path, where there are other machines."""
+    if not _other_machines():
+        return {}
+    return {path: ray.put(Path(path).read_bytes()) for path in paths if path is not None}
+
+
+def at_hand(path: str, contents: dict[str, Any]) -> Path:
+    """Return where this machine has the file: at its own place, or in the cache."""
+    here = Path(path)
+    if here.is_file() or path not in contents:
+        return here
+    content: bytes = ray.get(contents[path])
+    name = f"{hashlib.blake2b(content, digest_size=16).hexdigest()}-{here.name}"
+    return keep(
+        name,
+        lambda beside: _write(beside, content),
+        lambda kept: kept.is_file() and kept.stat().st_size == len(content),
+        None,
+    )
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def _other_machines() -> list[tuple[str, str]]:
+    """Return the machines that this process does not run on, as (id, name to tell a user)."""
+    mine = ray.get_runtime_context().get_node_id()
+    nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    return [
+        (node["NodeID"], f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})")
+        for node in nodes
+        if node["NodeID"] != mine
+    ]
+
+
+def _sees(node: str, probe: Path, text: str) -> bool:
+    there = NodeAffinitySchedulingStrategy(node, soft=False)
+    answer = _read.options(scheduling_strategy=there).remote(str(probe))
+    try:
+        return bool(ray.get(answer, timeout=ANSWER_SECONDS) == text)
+    except ray.exceptions.GetTimeoutError:
+        return False
+
+
+@ray.remote(num_cpus=0)
+def _read(path: str) -> str | None:
+    """Return what a file says; None where there is no such file."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError:
+        return None
