@@ -16,6 +16,7 @@ from typing import Literal
 
 from mtl_core.data.task import Corpus
 from mtl_core.errors import ConfigError
+from mtl_core.foreign import check_inside
 from search.compare import arm_keys
 from search.record import FORMAT, StudyRecord
 from search.space import Space
@@ -23,6 +24,7 @@ from search.study_lock import StudyLock
 
 Existing = Literal["continue", "resume", "fresh"]
 JOURNAL, SPACE = "journal.jsonl", "space.yaml"
+WRITTEN = (JOURNAL, SPACE, "best", "lanes", "lock.json", "models")  # and others beside them
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Place:
         """Raise a `ConfigError` where the study cannot be written or continued here."""
         journal = self.folder / JOURNAL
         _check_writable(self.folder)
+        check_inside(self.folder, WRITTEN)
         StudyLock(self.folder).check()
         if self.existing == "fresh":
             return

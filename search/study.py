@@ -23,12 +23,13 @@ from mtl_core.data.task import Corpus
 from mtl_core.data.vectors import Coverage, coverage, vectors_for
 from mtl_core.errors import ConfigError, check_names
 from mtl_core.files import write_text
+from mtl_core.foreign import check_inside
 from mtl_core.model.config import EncoderConfig
 from search.ahead import Ahead
 from search.choice import Choice, best_choice
 from search.environment import environment
 from search.objectives import WORST_TASK
-from search.place import JOURNAL, SPACE, Existing, Place
+from search.place import JOURNAL, SPACE, WRITTEN, Existing, Place
 from search.progress import Progress
 from search.record import StudyRecord
 from search.space import Space, load_space
@@ -196,6 +197,7 @@ def open_study(folder: str | Path) -> Study:
     path = Path(folder)
     if not (path / JOURNAL).is_file():
         raise ConfigError(f"{path}: no study is here; a study's folder holds {JOURNAL}")
+    check_inside(path, WRITTEN)
     return Study(path, StudyRecord.load(path / JOURNAL))
 
 

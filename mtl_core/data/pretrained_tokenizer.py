@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 
 from mtl_core.data.config import DataConfig
 from mtl_core.errors import ConfigError, suggest
+from mtl_core.foreign import MOST_TOKENIZER_BYTES, check_size
 from mtl_core.model_folder import folder_of
 
 TOKENIZER = "tokenizer.json"
@@ -50,6 +51,7 @@ def _path(config: DataConfig) -> Path:
             f"{path}: no such file; AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR) of "
             "transformers writes it"
         )
+    check_size(path, MOST_TOKENIZER_BYTES)
     return path
 
 

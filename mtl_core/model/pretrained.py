@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl_core.errors import ConfigError
+from mtl_core.foreign import MOST_JSON_BYTES, read_bounded
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model_folder import folder_of
 
@@ -126,7 +127,7 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path}: no such file; a folder as `save_pretrained` of transformers writes it has one"
         )
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(read_bounded(path, MOST_JSON_BYTES))
     except ValueError as error:
         raise ConfigError(f"{path}: not JSON ({error})") from None
     if not isinstance(values, dict):

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from mtl_core.errors import ConfigError
+from mtl_core.foreign import MOST_JSON_BYTES, read_bounded
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.pretrained import Pretrained
 
@@ -167,7 +168,7 @@ def _names(folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield the name of each tensor, and the file that holds it."""
     if (folder / INDEX).is_file():
         try:
-            shards = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
+            shards = json.loads(read_bounded(folder / INDEX, MOST_JSON_BYTES))["weight_map"]
         except (ValueError, KeyError) as error:
             raise ConfigError(f"{folder / INDEX}: not an index of weights ({error!r})") from None
         yield from ((name, folder / file) for name, file in shards.items())

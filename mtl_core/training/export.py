@@ -27,6 +27,12 @@ from torch import Tensor
 from mtl_core.data.encoded import EncodedCorpus, task_info
 from mtl_core.data.wide import Ngrams, wide_features
 from mtl_core.errors import ConfigError
+from mtl_core.foreign import (
+    MOST_JSON_BYTES,
+    MOST_TOKENIZER_BYTES,
+    check_inside,
+    read_bounded,
+)
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.plan import SharingPlan
 from mtl_core.model.wide import outputs
@@ -92,7 +98,7 @@ def load(folder: str | Path) -> Predictor:
     folder = Path(folder)
     _check_files(folder)
     try:
-        values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        values = json.loads(read_bounded(folder / CONFIG, MOST_JSON_BYTES))
         if values["format"] != FORMAT:
             raise ConfigError(f"{folder / CONFIG}: format {values['format']}, must be {FORMAT}")
         tensors = load_file(folder / WEIGHTS)
@@ -109,7 +115,9 @@ def load(folder: str | Path) -> Predictor:
 
 def _tokenizer(path: Path) -> Tokenizer:
     try:
-        return Tokenizer.from_str(path.read_text(encoding="utf-8"))
+        return Tokenizer.from_str(read_bounded(path, MOST_TOKENIZER_BYTES))
+    except ConfigError:
+        raise
     except Exception as error:  # the library raises no more special one
         raise ValueError(f"{path.name}: {error}") from None
 
@@ -119,6 +127,7 @@ def _check_files(folder: Path) -> None:
         found = "a file" if folder.exists() else "no such folder"
         raise ConfigError(f"{folder}: {found}, must be a folder that holds an exported model")
     missing = [name for name in (WEIGHTS, CONFIG, TOKENIZER) if not (folder / name).is_file()]
+    check_inside(folder, (WEIGHTS, CONFIG, TOKENIZER))
     if missing:
         raise ConfigError(f"{folder}: not an exported model, it has no {', '.join(missing)}")
 

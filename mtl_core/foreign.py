@@ -1,0 +1,49 @@
+"""Folders that somebody else may have made: what is read of them is bounded, and stays inside them.
+
+Nothing in this program unpickles; files are JSON, YAML, Parquet or safetensors. Here is the rest: a
+file that is far larger than any of its kind is not read at all, and a link out of a study's or a
+model's folder is not followed, since what is written or deleted there would be elsewhere.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from mtl_core.errors import ConfigError
+
+MOST_JSON_BYTES = 16 << 20  # of a configuration or an index of shards
+MOST_TOKENIZER_BYTES = 256 << 20  # the largest in use have some 30 MB
+
+
+def read_bounded(path: Path, most: int) -> str:
+    """Return the text of a file.
+
+    Raises:
+        ConfigError: It has more than `most` bytes.
+        OSError, UnicodeDecodeError: It cannot be read, or is no UTF-8.
+    """
+    check_size(path, most)
+    return path.read_text(encoding="utf-8")
+
+
+def check_size(path: Path, most: int) -> None:
+    """Raise a `ConfigError` for a file of more than `most` bytes, before anybody reads it."""
+    size = path.stat().st_size
+    if size > most:
+        raise ConfigError(f"{path}: found {size:,} bytes, at most {most:,} would be right")
+
+
+def check_inside(folder: Path, names: Iterable[str]) -> None:
+    """Have files and folders of `folder` be in it themselves, not by a link to another place.
+
+    Raises:
+        ConfigError: Names all that lead out of it.
+    """
+    home = folder.resolve()
+    faults = [
+        f"{folder / name}: leads out of its folder, to {where}; a file or folder of its own would "
+        "be right"
+        for name in names
+        if not (where := (folder / name).resolve()).is_relative_to(home)
+    ]
+    if faults:
+        raise ConfigError(faults)
