@@ -37,6 +37,17 @@ from search.trial_record import TrialRecord
 _NAME = "search"
 
 
+def make_sampler(seed: int) -> TPESampler:
+    """Return Optuna's sampler as it is used here; conformant by Optuna's own suites."""
+    return TPESampler(
+        multivariate=True,
+        group=True,
+        constant_liar=True,
+        n_startup_trials=1,  # the proposer decides when TPE takes over
+        seed=seed & 0xFFFFFFFF,
+    )
+
+
 class TpeSampling:
     """The tree-structured Parzen estimator (Bergstra et al., 2011), multivariate, by groups.
 
@@ -71,13 +82,7 @@ class TpeSampling:
         with warnings.catch_warnings():
             # `group` is marked as experimental; what it does here is held by our tests
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            sampler = TPESampler(
-                multivariate=True,
-                group=True,
-                constant_liar=True,
-                n_startup_trials=1,  # the proposer decides when TPE takes over
-                seed=seed & 0xFFFFFFFF,
-            )
+            sampler = make_sampler(seed)
         # A new `Study` over the same storage: the old one would hold on to a list of trials that
         # Optuna refreshes in `ask` alone.
         study = optuna.load_study(study_name=_NAME, storage=self._storage, sampler=sampler)
