@@ -51,12 +51,14 @@ class Cluster:
         memory_share: The part of its machine's memory that is left to one engine.
         dashboard: Address of Ray's dashboard, if it runs.
         words: What it is, for the first line a user sees.
+        elastic: Machines may join and leave it, and others use it too.
     """
 
     engines: int
     dashboard: str | None
     words: str
     memory_share: float = 1.0
+    elastic: bool = False
 
 
 def local_engines(config: SearchConfig) -> int:
@@ -84,12 +86,13 @@ def joined(
         import ray
 
         if ray.is_initialized():
-            yield _describe(config, "Ray cluster joined before", None)
+            yield _describe(config, "Ray cluster joined before", None, elastic=True)
             return
         try:
             context = _join(address, insecure=insecure) if address else start_local(config)
             place = f"Ray cluster {address}" if address else "this machine"
-            yield _describe(config, place, context.dashboard_url or None)
+            dashboard, elastic = context.dashboard_url or None, address is not None
+            yield _describe(config, place, dashboard, elastic=elastic)
         finally:
             _leave(local=address is None)
 
@@ -208,10 +211,18 @@ def _check_reachable(address: str) -> None:
         ) from error
 
 
-def engines_on_cluster(config: SearchConfig) -> int:
-    """Return how many engines the machines that have joined by now have room for."""
-    rooms = _rooms(config, _machines())
-    return min(config.workers or sum(rooms), sum(rooms))
+def engines_on_cluster(config: SearchConfig, *, elastic: bool = False) -> int:
+    """Return how many engines there should be by now: as many as there is room for.
+
+    Args:
+        elastic: Machines come and go as they are asked for; then those that `workers` trials at a
+            time need are asked for, whether there is room or not.
+    """
+    room = sum(_rooms(config, _machines()))
+    if config.workers is None:
+        return room
+    needed = math.ceil(config.workers / (config.lanes or 1))
+    return needed if elastic else min(needed, room)
 
 
 def _machines() -> list[dict[str, float]]:
@@ -234,16 +245,18 @@ def _need(config: SearchConfig) -> dict[str, float]:
     return {"CPU": config.cpus_per_trial, "GPU": config.gpus_per_trial}
 
 
-def _describe(config: SearchConfig, place: str, dashboard: str | None) -> Cluster:
+def _describe(config: SearchConfig, place: str, dashboard: str | None, *, elastic: bool) -> Cluster:
     nodes = _machines()
     rooms = _rooms(config, nodes)
-    engines = min(config.workers or sum(rooms), sum(rooms))
+    engines = engines_on_cluster(config, elastic=elastic)
     if engines == 0:
         raise ConfigError(_no_room(nodes, _need(config)))
     cpus, gpus = (int(sum(node.get(kind, 0) for node in nodes)) for kind in ("CPU", "GPU"))
     words = f"{place}, {cpus} CPUs" + (f", {gpus} GPUs" if gpus else "")
-    share = 1 / min(engines, max(rooms))
-    return Cluster(engines=engines, dashboard=dashboard, words=words, memory_share=share)
+    share = 1 / max(1, min(engines, max(rooms)))
+    return Cluster(
+        engines=engines, dashboard=dashboard, words=words, memory_share=share, elastic=elastic
+    )
 
 
 def _no_room(nodes: list[dict[str, float]], need: dict[str, float]) -> list[str]:

@@ -11,6 +11,7 @@ none an autoscaler sees what is wanted. They are not restarted by Ray, whose err
 say what was lost.
 """
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,7 @@ REASON_CHARACTERS = 300
 ANSWER_SECONDS = 10.0
 SAVING_SECONDS = 8.0  # that lanes may take to be saved when a search is given up
 LOOK_SECONDS = 1.0  # between two looks at the machines of the cluster
+PATIENT_SECONDS = 30.0  # without an engine, after which a user is told
 CALM_SECONDS = 5.0  # before another engine is started after one that never came up
 
 
@@ -39,7 +41,8 @@ class EnginePool(Lanes):
     Args:
         n_engines: How many there is room for.
         each: Lanes of one engine, as far as it is known.
-        room: Says how many there is room for by now; None: as many as at first.
+        room: Says how many there should be by now, as machines come and go; None: as many as at
+            first, and none of them has to wait for room.
         clock: In seconds, from any beginning.
 
     Attributes:
@@ -77,7 +80,17 @@ class EnginePool(Lanes):
         self._measured: Any = None
         self._saving: list[Any] = []  # answers to come from lanes that are saved
         for _ in range(n_engines):
-            self._start()
+            self._start() if room is None else self._replace()
+        self._waits_from = clock()
+
+    def free(self) -> int:
+        """Return how many more trials may begin now.
+
+        It looks at the engines itself: where no trial is under way Tune asks for one again and
+        again, and nothing else happens (Ray 2.60).
+        """
+        self._see()
+        return super().free()
 
     def release(self, trial: str, *, keep: bool = False) -> Place | None:
         """Free the trial's lane, which is saved first where the trial has not ended (`keep`)."""
@@ -157,14 +170,7 @@ class EnginePool(Lanes):
 
         That is `lanes` and the `table`, or a `failure` in words.
         """
-        for answer in _answered(list(self._ends)):
-            self.lost(self._ends.pop(answer))
-        for answer in _answered(list(self._back)):
-            engine = self._back.pop(answer)
-            if engine in self.down:
-                self.down.discard(engine)
-                self.news.append(f"{engine} is up")
-        self._fill()
+        self._see()
         if self._measured is None or not _answered([self._measured]):
             return None
         measured, self._measured = self._measured, None
@@ -183,14 +189,34 @@ class EnginePool(Lanes):
         for actor in self._actors.values():  # a lost one may only have been out of reach
             ray.kill(actor)
 
+    def _see(self) -> None:
+        """Take note of engines that are gone or up, and start those that are wanted."""
+        for answer in _answered(list(self._ends)):
+            self.lost(self._ends.pop(answer))
+        for answer in _answered(list(self._back)):
+            engine = self._back.pop(answer)
+            if engine in self.down:
+                self.down.discard(engine)
+                self.news.append(f"{engine} is up")
+        self._fill()
+
     def _fill(self) -> None:
         """Start engines in place of lost ones, and where machines have joined."""
         now = self._clock()
         if self._room is not None and now >= self._look_at:
             self._look_at = now + LOOK_SECONDS
-            self._wanted = max(self._wanted, self._room())
+            self._wanted = max(1, self._room())
+            self._complain(now)
         while len(self.engines) < self._wanted and now >= self._start_at:
             self._replace()
+
+    def _complain(self, now: float) -> None:
+        """Say so where no engine is up for long: other programs use the cluster, perhaps."""
+        if len(self.down) < len(self.engines):
+            self._waits_from = now
+        elif now - self._waits_from >= PATIENT_SECONDS:
+            self._waits_from = math.inf
+            self.news.append("no engine is up yet: what the cluster has may be in use by others")
 
     def _replace(self) -> None:
         """Start an engine that gets no trial before it is up, while there are others."""

@@ -9,11 +9,13 @@ which engine is decided by the driver (`engine_pool.py`).
 import asyncio
 import gc
 import os
+import socket
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mtl_core.errors import ConfigError
 from search.engine_loop import EngineLoop
 from search.seat import Result
 
@@ -35,8 +37,8 @@ class Workplace:
         threads: Threads of torch in one engine.
         gpu: Train on the GPU that Ray gives the engine.
         memory_share: The part of its device's memory that an engine may take.
-        contents: References to what is in the files that are read, by path, for machines that do
-            not see them.
+        contents: Sizes of the files that are read and references to what is in them, by path, for
+            machines that do not see them; empty where there is one machine alone.
     """
 
     encoded: str
@@ -99,6 +101,8 @@ def build_engine(place: Workplace) -> "Engine":
 
     gc.freeze()  # nor does any later collection look through it
     gc.enable()
+    if place.contents and not Path(place.folder).is_dir():  # a machine that joined later
+        raise ConfigError(f"{socket.gethostname()} does not see {place.folder}: share that disk")
     torch.set_num_threads(place.threads)
     corpus = open_encoded(at_hand(place.encoded, place.contents)).select(place.tasks)
     vectors = None

@@ -47,6 +47,7 @@ class StudyRecord:
         trials: By trial id, in the order of their numbers.
         ended_reason: Why the search ended; None while it runs or was cut off.
         lanes: Lanes of an engine that were found to pay; None as long as nobody has measured it.
+        notes: What engines and the driver had to say.
         tested: The "tested" events by model; `baselines`: the "baseline" events by name.
         confirmation: The shortlist and its trainings with fresh seeds.
     """
@@ -60,6 +61,7 @@ class StudyRecord:
         self.lanes: int | None = None
         self.tested: dict[str, Event] = {}
         self.baselines: dict[str, Event] = {}
+        self.notes: list[str] = []
         self.confirmation = ConfirmRecord()
         self._n_events = 0
         self._run_started: float | None = None
@@ -231,6 +233,8 @@ class StudyRecord:
                 self._count_seconds(event["time"])
                 self.ended_reason = event["reason"]
                 self.confirmation.ended = event.get("confirmation")
+            case "noted":
+                self.notes.append(event["text"])
             case "calibrated":
                 self.lanes = event["lanes"]
             case "tested":

@@ -9,7 +9,7 @@ message on the error stream, never with a traceback.
 import gc
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,6 +72,9 @@ def run(
             "Without either: continue it if it is there.",
         ),
     ] = None,
+    watched: Annotated[
+        bool, typer.Option("--watch", help="Serve the live report meanwhile, on loopback.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, show the plan, start nothing.")
     ] = False,
@@ -88,18 +91,19 @@ def run(
             show_plan(space, data=data, out=out, overrides=overrides, existing=existing)
             return
         from search.progress import live_progress
+        from search.space import load_space
         from search.study import run_search
 
-        study = run_search(
-            space,
-            data=data,
-            out=out,
-            overrides=overrides,
-            address=address,
-            insecure=insecure,
-            existing=existing,
-            progress=live_progress(),
-        )
+        asked = load_space(space, overrides, data=data)
+        with served(Path(out) / asked.name) if watched else nullcontext():
+            study = run_search(
+                asked,
+                out=out,
+                address=address,
+                insecure=insecure,
+                existing=existing,
+                progress=live_progress(),
+            )
         typer.echo(study.headline())
         for path in study.reports:
             typer.echo(f"report: {path}")
@@ -137,6 +141,31 @@ def compare(
         from search.report.compare_studies import compare as compare_studies
 
         compare_studies(folders)
+
+
+@app.command("watch")
+def watch(
+    folder: Annotated[Path, typer.Argument(help="Folder of a study, such as results/layerwise.")],
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than loopback ask for a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0: any that is free.")] = 0,
+    wait: Annotated[bool, typer.Option("--wait", help="The study may begin later.")] = False,
+) -> None:
+    """Serve the live report of a study that is under way, until Ctrl-C."""
+    with clear_errors():
+        from mtl_core.errors import ConfigError
+        from search.live_report import LiveReport
+        from search.watch import Watch
+
+        if not (wait or folder.is_dir()):
+            raise ConfigError(f"{folder}: no such folder; --wait waits for a study to begin there")
+        server = Watch(LiveReport(folder), host, port)
+        typer.echo(f"{folder}: live report at {server.address} (Ctrl-C ends it)")
+        try:
+            server.serve()
+        except KeyboardInterrupt:
+            typer.echo("no longer served")
 
 
 @app.command("affinity")
@@ -204,6 +233,20 @@ def predict(
             shares = [f"{prediction.probabilities[n]:.4f}" for n in prediction.holding]
             cells = [prediction.label, *(shares if probabilities else [])]
             typer.echo("\t".join(cells))
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[None]:
+    """Have a process of its own serve the live report, which takes the driver no time."""
+    import subprocess
+
+    program = "from search.run import main; main()"
+    server = subprocess.Popen([sys.executable, "-c", program, "watch", str(folder), "--wait"])
+    try:
+        yield
+    finally:
+        server.terminate()
+        server.wait()
 
 
 @contextmanager

@@ -45,19 +45,25 @@ def check_shared(folder: Path) -> None:
         )
 
 
-def offered(paths: Iterable[str | None]) -> dict[str, Any]:
-    """Return references to the contents of files by path, where there are other machines."""
-    if not _other_machines():
-        return {}
-    return {path: ray.put(Path(path).read_bytes()) for path in paths if path is not None}
+def offered(paths: Iterable[str | None]) -> dict[str, tuple[int, Any]]:
+    """Return sizes of files and references to their contents, by path."""
+    found = {}
+    for path in paths:
+        if path is not None:
+            content = Path(path).read_bytes()
+            found[path] = (len(content), ray.put(content))
+    return found
 
 
-def at_hand(path: str, contents: dict[str, Any]) -> Path:
+def at_hand(path: str, contents: dict[str, tuple[int, Any]]) -> Path:
     """Return where this machine has the file: at its own place, or in the cache."""
     here = Path(path)
-    if here.is_file() or path not in contents:
+    if path not in contents:
         return here
-    content: bytes = ray.get(contents[path])
+    size, reference = contents[path]
+    if here.is_file() and here.stat().st_size == size:
+        return here
+    content: bytes = ray.get(reference)
     name = f"{hashlib.blake2b(content, digest_size=16).hexdigest()}-{here.name}"
     return keep(
         name,

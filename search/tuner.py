@@ -196,13 +196,15 @@ class _Run:
 
         search = self.space.search
         each = search.lanes or min(self.record.lanes or 1, most_lanes(search, cluster.engines))
-        workplace, room = self._workplace(cluster), partial(engines_on_cluster, search)
-        return EnginePool(search, workplace, cluster.engines, each=each, room=room)
+        room = partial(engines_on_cluster, search, elastic=True) if cluster.elastic else None
+        return EnginePool(search, self._workplace(cluster), cluster.engines, each=each, room=room)
 
     def _get_ready(self, cluster: Cluster, engines: "EnginePool") -> Proposer:
         """Show that it begins; have the lanes measured, unless their number is known."""
         search = self.space.search
         self.progress.started(cluster, self.space, self.record)
+        if cluster.dashboard:
+            self.record.append("noted", text=f"Ray dashboard: http://{cluster.dashboard}")
         most = most_lanes(search, cluster.engines)
         if search.lanes or self.record.lanes or most == 1 or self.searched:
             self.progress.say(in_words(engines))
@@ -310,7 +312,7 @@ class _Run:
             threads=max(1, int(search.cpus_per_trial)),
             gpu=on_gpu,
             memory_share=MEMORY_SHARE * share,
-            contents=offered([encoded, *paths.values()]),
+            contents=offered([encoded, *paths.values()]) if cluster.elastic else {},
         )
 
 

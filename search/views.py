@@ -65,6 +65,16 @@ def write_views(record: StudyRecord, space: Space, folder: Path) -> None:
     write_text(folder / PAGE, page(Material(findings, space, audit, environment, affinity)))
 
 
+def live_page(record: StudyRecord, space: Space, folder: Path) -> str:
+    """Return the page of a study that may be under way."""
+    from search.report.html.material import Material
+    from search.report.html.page import page  # brings templates along
+
+    audit, environment = (_read(folder / name) for name in (AUDIT, ENVIRONMENT))
+    affinity = read_affinity(folder)
+    return page(Material(Findings(record), space, audit, environment, affinity))
+
+
 def predictions_table(findings: Findings) -> pa.Table:
     """Return one row per tested model or baseline, task and test row."""
     tested = (*findings.baselines.values(), *findings.models.values())

@@ -158,10 +158,10 @@ def test_an_engine_that_never_comes_up_is_not_followed_at_once_by_the_next() -> 
     assert pool.engines == ("engine2", "engine4")
 
 
-@pytest.mark.usefixtures("cluster")
-def test_machines_that_join_get_engines() -> None:
+def test_machines_that_join_get_engines(cluster: FakeCluster) -> None:
     clock, room = Clock(), [1]
     pool = EnginePool(SearchConfig(), PLACE, 1, room=lambda: room[0], clock=clock)
+    cluster.answers["engine1.state"] = {}
     pool.tick()
     assert pool.engines == ("engine1",)
 
@@ -202,3 +202,18 @@ def test_engines_are_ended_with_the_search(cluster: FakeCluster) -> None:
     EnginePool(SearchConfig(), PLACE, 3).close()
 
     assert cluster.calls == [("killed",)] * 3
+
+
+def test_an_engine_that_waits_for_room_gets_no_trial_and_the_user_is_told(
+    cluster: FakeCluster,
+) -> None:
+    clock = Clock()
+    pool = EnginePool(SearchConfig(), PLACE, 2, room=lambda: 2, clock=clock)
+    assert pool.free() == 0
+
+    clock.now += engine_pool.PATIENT_SECONDS
+    pool.tick()
+    assert list(pool.news) == ["no engine is up yet: what the cluster has may be in use by others"]
+    cluster.answers["engine2.state"] = {}
+    pool.tick()
+    assert pool.free() == 1

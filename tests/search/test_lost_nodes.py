@@ -36,7 +36,7 @@ pytestmark = pytest.mark.cluster
 SANITY = Path(__file__).resolve().parents[2] / "spaces" / "sanity.yaml"
 SECONDS = 120
 N_TRIALS = 20
-EPOCHS = 30
+EPOCHS = 16
 EATEN_BYTES = 6 << 30  # twice what other processes may take meanwhile
 
 

@@ -1,9 +1,6 @@
 """Studies for the page: what `affinity.json` holds, and a browser to look at the page with."""
 
-import os
-import shutil
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,14 +14,8 @@ from search.report.html.figures import Figure
 from search.report.html.material import Material
 from search.space import Space, parse_space
 
+
 # Nothing of Chromium's own may reach for the network, so that every request is the page's.
-CHROMIUM = (
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-VARIABLE = "BRANCHPOINT_CHROMIUM"
-
-
 def sample_affinity(tasks: Sequence[str], trial: str = "t0003", seed: int = 0) -> dict[str, Any]:
     """Return what is measured of two groups of tasks: the even ones and the odd ones."""
     rng = np.random.default_rng(seed)
@@ -78,37 +69,10 @@ def sample_affinity(tasks: Sequence[str], trial: str = "t0003", seed: int = 0) -
     }  # fmt: skip
 
 
-def find_chromium() -> str | None:
-    """Return the Chromium that the variable names, playwright's own, or one on the path."""
-    if os.environ.get(VARIABLE):
-        return os.environ[VARIABLE]
-    own = sorted(
-        Path("~/.cache/ms-playwright").expanduser().glob("chromium-*/chrome-linux*/chrome")
-    )
-    found = [str(path) for path in own if path.is_file()]
-    return found[-1] if found else shutil.which("chromium") or shutil.which("chromium-browser")
-
-
 @pytest.fixture
 def affinity_of() -> Any:
     """Makes the content of `affinity.json` for tasks."""
     return sample_affinity
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """A headless Chromium; tests that ask for it are skipped, saying so, where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = find_chromium()
-    if path is None:
-        pytest.skip(
-            f"no Chromium: set {VARIABLE}, run `playwright install chromium`, or put `chromium` "
-            "on the path"
-        )
-    with playwright.sync_playwright() as started:
-        found = started.chromium.launch(executable_path=path, args=list(CHROMIUM))
-        yield found
-        found.close()
 
 
 def _groups(tasks: Sequence[str], affinity: Any) -> dict[str, Any]:
