@@ -43,8 +43,14 @@ class LiveReport:
         clock: In seconds, from any beginning.
     """
 
-    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self.folder, self._clock = folder, clock
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.folder, self._clock, self._sleep = folder, clock, sleep
         self._lock = threading.Lock()
         self._made: tuple[str, str] | None = None  # version and page
         self._made_at = -LEAST_SECONDS
@@ -58,7 +64,7 @@ class LiveReport:
         return State(self.folder.name, version, _words(record), _dashboard(record))
 
     def page(self) -> str:
-        """Return the page, no older than some seconds.
+        """Return the page as the journal is now; who asks too soon after another waits.
 
         Raises:
             ConfigError: There is no study, or it is damaged.
@@ -67,9 +73,9 @@ class LiveReport:
             version = self._version()
             if version is None:
                 raise ConfigError(f"{self.folder}: no study is here yet")
-            is_new = self._made is None or self._made[0] != version
-            if (is_new and self._clock() - self._made_at >= LEAST_SECONDS) or self._made is None:
-                self._made = (version, self._make())
+            if self._made is None or self._made[0] != version:
+                self._sleep(max(0.0, self._made_at + LEAST_SECONDS - self._clock()))
+                self._made = (self._version() or version, self._make())
                 self._made_at = self._clock()
             return self._made[1]
 

@@ -32,6 +32,9 @@ class Clock:
     def __call__(self) -> float:
         return self.now
 
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
 
 def begin(folder: Path) -> StudyRecord:
     folder.mkdir()
@@ -81,7 +84,7 @@ def get(address: str, path: str = "", **headers: str) -> tuple[int, str, Any]:
 
 def test_the_report_follows_a_study_from_before_it_begins(tmp_path: Path) -> None:
     clock = Clock()
-    live = LiveReport(tmp_path / "sanity", clock=clock)
+    live = LiveReport(tmp_path / "sanity", clock=clock, sleep=clock.sleep)
     with served(live) as watch:
         state = json.loads(get(watch.address, "state.json")[1])
         assert (state["version"], state["words"]) == (None, "waiting for the study to begin")
@@ -95,9 +98,10 @@ def test_the_report_follows_a_study_from_before_it_begins(tmp_path: Path) -> Non
         assert "t0001" in get(watch.address, "report.html")[1]
 
         train(record, 2, 0.75)
-        assert "t0002" not in get(watch.address, "report.html")[1]  # it was made just now
-        clock.now += LEAST_SECONDS
         assert "t0002" in get(watch.address, "report.html")[1]
+        assert clock.now == LEAST_SECONDS  # it waited: the last one was made just before
+        get(watch.address, "report.html")
+        assert clock.now == LEAST_SECONDS  # nothing new
 
         record.append("ended", reason="trials")
         state = json.loads(get(watch.address, "state.json")[1])
