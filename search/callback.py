@@ -24,6 +24,7 @@ from ray.tune.experiment import Trial
 from search.config import FailuresConfig
 from search.engine_pool import EnginePool
 from search.failure import GONE, Loss, loss_of
+from search.gauges import Gauges
 from search.lane_file import forget
 from search.progress import Progress
 from search.record import StudyRecord
@@ -61,6 +62,7 @@ class JournalCallback(Callback):
         self._engines, self._measured = engines, measured
         self._attempts: dict[str, int] = {}
         self._failures = failures or FailuresConfig()
+        self._gauges = None if engines is None else Gauges(record, engines)
         self._ended: list[Trial] = []
         self._n_ended = self._n_failed = 0  # of this run: who continues a study has mended it
 
@@ -74,6 +76,8 @@ class JournalCallback(Callback):
         self._stop.remember(trials)
         if self._engines is not None:
             self._ask(self._engines)
+        if self._gauges is not None:
+            self._gauges.tick()
         self._progress.tick()
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:

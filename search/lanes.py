@@ -56,6 +56,11 @@ class Lanes:
         most = self.each * len(self.engines)
         return most if self.limit is None else min(most, self.limit)
 
+    @property
+    def n_used(self) -> int:
+        """Trials that have a place now."""
+        return len(self._places)
+
     def free(self) -> int:
         """Return how many more trials may begin now."""
         up = [engine for engine in self.engines if engine not in self.down]

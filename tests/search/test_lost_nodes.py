@@ -5,8 +5,10 @@ The machines are raylets of one computer; what is killed is killed by SIGKILL.
 
 import os
 import signal
+import socket
 import threading
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +26,7 @@ from mtl_core.training.device_memory import memory_of
 from search import engine_pool
 from search.cluster import _settings, _silence
 from search.engines import EngineActor
+from search.gauges import _DESCRIPTIONS
 from search.journal import Event, read_events
 from search.record import FORMAT, StudyRecord
 from search.report.account import retries_in_words
@@ -145,7 +148,7 @@ def repeated_epochs(events: list[Event]) -> list[int]:
 def test_all_trials_finish_whatever_is_killed_and_a_machine_that_joins_is_used(
     encoded: EncodedCorpus, tmp_path: Path
 ) -> None:
-    with machines(num_cpus=0) as cluster:
+    with machines(num_cpus=0, metrics_export_port=free_port()) as cluster:
         study, seconds = kill_everything(cluster, encoded, tmp_path / "study")
 
     trials = study.record.trials.values()
@@ -161,6 +164,24 @@ def test_all_trials_finish_whatever_is_killed_and_a_machine_that_joins_is_used(
     assert not list((study.folder / "lanes").glob("*"))
 
 
+def metrics(port: int) -> str:
+    try:
+        with urllib.request.urlopen(
+            f"http://{ray.util.get_node_ip_address()}:{port}/metrics"
+        ) as found:
+            text: str = found.read().decode()
+            return text
+    except OSError:
+        return ""
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
 def kill_everything(cluster: Cluster, encoded: EncodedCorpus, folder: Path) -> tuple[Study, float]:
     """Return a search that lost what it could, and the seconds until it used a new machine."""
     cluster.add_node(num_cpus=1)
@@ -174,6 +195,10 @@ def kill_everything(cluster: Cluster, encoded: EncodedCorpus, folder: Path) -> t
     name = study.folder.name
 
     study.wait_for_reports(6)
+    port = cluster.head_node._ray_params.metrics_export_port
+    study.wait(lambda: "branchpoint_best_mean_score{" in metrics(port))
+    found = {line.partition("{")[0] for line in metrics(port).splitlines() if name in line}
+    assert {one.removeprefix("ray_") for one in found} >= set(_DESCRIPTIONS)
     pid = ray.get(ray.get_actor(f"{name} engine1").state.remote())["pid"]
     os.kill(pid, signal.SIGKILL)
     study.wait(lambda: "engine3 is up" in study.notes())
