@@ -81,6 +81,7 @@ class EnginePool(Lanes):
         self._saving: list[Any] = []  # answers to come from lanes that are saved
         for _ in range(n_engines):
             self._start() if room is None else self._replace()
+        self._first = self.engines
         self._waits_from = clock()
 
     def free(self) -> int:
@@ -197,7 +198,8 @@ class EnginePool(Lanes):
             engine = self._back.pop(answer)
             if engine in self.down:
                 self.down.discard(engine)
-                self.news.append(f"{engine} is up")
+                if engine not in self._first:
+                    self.news.append(f"{engine} is up")
         self._fill()
 
     def _fill(self) -> None:
