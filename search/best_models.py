@@ -145,7 +145,7 @@ def _about(folder: Path) -> dict[str, Any] | None:
     """Return which model an export holds; None where there is none."""
     try:
         about: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["about"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, RecursionError):
         return None
     return about
 

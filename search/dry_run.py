@@ -8,7 +8,6 @@ this process. Early stopping is taken at its rule, that each rung lets one trial
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -28,7 +27,7 @@ from search.cluster import local_engines
 from search.compare import arm_keys, arms_of
 from search.config import SearchConfig
 from search.lanes import Lanes, in_words, names
-from search.place import Existing, Place
+from search.place import Existing, Place, study_folder
 from search.progress_view import duration
 from search.scheduler import Asha
 from search.space import Space, load_space
@@ -69,7 +68,7 @@ def show_plan(
     space = load_space(path, overrides, data=data)
     corpus = read_corpus(space.data)
     space.validate_for(corpus.names)
-    Place(Path(out) / space.name, existing, space, corpus).check()
+    Place(study_folder(out, space.name), existing, space, corpus).check()
     encoded = encode(corpus, space.data)
     covered = check_vectors(space, encoded, vectors_path(corpus, encoded, space.data))
     console = Console()

@@ -217,11 +217,12 @@ def _opened(line: bytes) -> tuple[bytes, bool | None]:
 def _parse_line(line: bytes) -> Event | None:
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     is_event = (
         isinstance(event, dict)
         and isinstance(event.get("event"), str)
         and isinstance(event.get("time"), (int, float))
+        and math.isfinite(event["time"])
     )
     return event if is_event else None

@@ -27,6 +27,16 @@ JOURNAL, SPACE = "journal.jsonl", "space.yaml"
 WRITTEN = (JOURNAL, SPACE, "best", "lanes", "lock.json", "models")  # and others beside them
 
 
+def study_folder(out: str | Path, name: str) -> Path:
+    """Return where the study of that name lies; raises `ConfigError` for what is no folder."""
+    if "://" in str(out):
+        raise ConfigError(
+            f"--out: found {out}, an address; a folder would be right, on a disk that all machines "
+            "share (object stores can be mounted as one)"
+        )
+    return Path(out) / name
+
+
 @dataclass(frozen=True)
 class Place:
     """The folder of one study, and the question that it is to hold.

@@ -90,12 +90,13 @@ def run(
 
             show_plan(space, data=data, out=out, overrides=overrides, existing=existing)
             return
+        from search.place import study_folder
         from search.progress import live_progress
         from search.space import load_space
         from search.study import run_search
 
         asked = load_space(space, overrides, data=data)
-        with served(Path(out) / asked.name) if watched else nullcontext():
+        with served(study_folder(out, asked.name)) if watched else nullcontext():
             study = run_search(
                 asked,
                 out=out,

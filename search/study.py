@@ -29,7 +29,7 @@ from search.ahead import Ahead
 from search.choice import Choice, best_choice
 from search.environment import environment
 from search.objectives import WORST_TASK
-from search.place import JOURNAL, SPACE, WRITTEN, Existing, Place
+from search.place import JOURNAL, SPACE, WRITTEN, Existing, Place, study_folder
 from search.progress import Progress
 from search.record import StudyRecord
 from search.space import Space, load_space
@@ -171,7 +171,7 @@ def run_search(
     asked = space if isinstance(space, Space) else load_space(space, overrides, data=data)
     corpus = read_corpus(asked.data)
     asked.validate_for(corpus.names)
-    place = Place(Path(out) / asked.name, existing, asked, corpus)
+    place = Place(study_folder(out, asked.name), existing, asked, corpus)
     place.check()
     encoded = encode(corpus, asked.data)
     if asked.data.vectors == OWN:

@@ -116,6 +116,6 @@ def _read(path: Path) -> dict[str, Any]:
     """Return a JSON file of the study; nothing where it has been lost, as the report can do."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

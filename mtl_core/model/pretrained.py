@@ -128,7 +128,7 @@ def _read(path: Path) -> dict[str, Any]:
         )
     try:
         values = json.loads(read_bounded(path, MOST_JSON_BYTES))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not JSON ({error})") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: must be a JSON object")

@@ -169,7 +169,7 @@ def _names(folder: Path) -> Iterator[tuple[str, Path]]:
     if (folder / INDEX).is_file():
         try:
             shards = json.loads(read_bounded(folder / INDEX, MOST_JSON_BYTES))["weight_map"]
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, RecursionError) as error:
             raise ConfigError(f"{folder / INDEX}: not an index of weights ({error!r})") from None
         yield from ((name, folder / file) for name, file in shards.items())
         return

@@ -49,7 +49,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             metadata = file.metadata() or {}
             text, about = metadata[_KEY], json.loads(metadata[_KEY])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not a checkpoint of branchpoint ({error})") from None
     if about.get("format") != FORMAT:
         raise ConfigError(f"{path}: checkpoint format {about.get('format')}, must be {FORMAT}")

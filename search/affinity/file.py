@@ -14,6 +14,6 @@ def read_affinity(folder: Path) -> dict[str, Any]:
     """Return what the file holds; nothing where there is none, or it is not one of ours."""
     try:
         found = json.loads((folder / AFFINITY).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) and found.get("format") == FORMAT else {}

@@ -65,3 +65,9 @@ def test_code_outside_a_checkout_has_no_commit(
     monkeypatch.setattr(module, "_ROOT", tmp_path)
 
     assert found()["git_commit"] is None
+
+
+def test_a_login_in_an_address_is_left_out_of_the_command() -> None:
+    argv = ["branchpoint", "run", "--address", "https://ann:tok_SECRET@host/x", "--set=a=b@c"]
+
+    assert command(argv)[3:] == ["https://***@host/x", "--set=a=b@c"]

@@ -134,6 +134,24 @@ def test_tags_aliases_depth_and_size_of_yaml_are_refused(
     assert not canary.exists()
 
 
+def test_json_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
+    deep = "[" * 200_000
+    folder = model_folder(tmp_path / "model")
+    (folder / "config.json").write_text(deep, encoding="utf-8")
+    (folder / "model.safetensors").touch()
+    study = tmp_path / "study"
+    study.mkdir()
+    (study / JOURNAL).write_text(f"{deep}\n\n", encoding="utf-8")
+
+    for read, path in (
+        (load, folder),
+        (lambda path: describe(str(path)), folder),
+        (open_study, study),
+    ):
+        with pytest.raises(ConfigError, match=str(path)):
+            read(path)
+
+
 def test_a_tokenizer_of_two_gigabytes_is_not_read(tmp_path: Path) -> None:
     folder = model_folder(tmp_path / "model")
     with (folder / "tokenizer.json").open("wb") as file:
