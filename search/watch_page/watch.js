@@ -4,6 +4,7 @@
 
 const PAUSE = 3000;
 let shown = null; // the version of the report that is on the screen
+let loading = false; // another one is on its way; asking again would break that off
 
 function tell(state) {
   document.title = `${state.name} – branchpoint`;
@@ -15,9 +16,11 @@ function tell(state) {
 }
 
 function turn(state) {
+  loading = true;
   const [now, next] = [true, false].map(
     (is) => [...document.querySelectorAll("iframe")].find((f) => f.classList.contains("shown") === is));
   next.onload = () => {
+    loading = false;
     const at = now.contentWindow?.scrollY ?? 0;
     now.classList.remove("shown");
     next.classList.add("shown");
@@ -34,7 +37,7 @@ async function look() {
     if (!answer.ok) throw new Error(answer.status);
     const state = await answer.json();
     tell(state);
-    if (state.version !== null && state.version !== shown) turn(state);
+    if (state.version !== null && state.version !== shown && !loading) turn(state);
   } catch {
     document.getElementById("state").textContent = "branchpoint watch has ended; this is its last report";
   }

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -190,3 +191,27 @@ def test_the_page_in_a_browser_turns_to_the_next_report_by_itself(
 
         assert page.locator("#dashboard").get_attribute("href") == "http://127.0.0.1:8265"
         assert faults == []
+
+
+def test_a_report_that_takes_longer_than_the_journal_to_grow_is_shown_all_the_same(
+    tmp_path: Path, browser: Any
+) -> None:
+    record = begin(tmp_path / "sanity")
+    train(record, 1, 0.5)
+    live = LiveReport(tmp_path / "sanity")
+    make = live._make
+
+    def make_slowly() -> str:
+        time.sleep(4)  # the page asks for the state every 3
+        return make()
+
+    live._make = make_slowly  # type: ignore[method-assign]
+    with served(live) as watch:
+        page = browser.new_context().new_page()
+        page.goto(watch.address)
+        report = page.frame_locator("iframe.shown").get_by_text("t0001").first
+        deadline = time.monotonic() + 60
+        while not report.count():
+            assert time.monotonic() < deadline
+            record.append("noted", text="the journal grows")
+            page.wait_for_timeout(500)
