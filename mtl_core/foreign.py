@@ -5,8 +5,10 @@ file that is far larger than any of its kind is not read at all, and a link out 
 model's folder is not followed, since what is written or deleted there would be elsewhere.
 """
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from mtl_core.errors import ConfigError
 
@@ -23,6 +25,23 @@ def read_bounded(path: Path, most: int) -> str:
     """
     check_size(path, most)
     return path.read_text(encoding="utf-8")
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Return what a text of JSON says; raises `ValueError` also where it is nested too deeply."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError(str(error)) from None
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file; an empty one where there is none, or the file is lost."""
+    try:
+        found = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def check_size(path: Path, most: int) -> None:

@@ -5,7 +5,6 @@ long as nothing is confirmed. An export that is there already is left as it is; 
 weights were lost is trained again, from the same seed, to the same epoch.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from mtl_core.errors import ConfigError
+from mtl_core.foreign import read_object
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.export import CONFIG, export
 from search.confirm_record import RunRecord
@@ -141,18 +141,9 @@ def export_folder(study: Path, objective: str) -> Path | None:
     return study / BEST / objective.removeprefix(TASK)
 
 
-def _about(folder: Path) -> dict[str, Any] | None:
-    """Return which model an export holds; None where there is none."""
-    try:
-        about: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["about"]
-    except (OSError, ValueError, KeyError, RecursionError):
-        return None
-    return about
-
-
 def holds(folder: Path, model: Model) -> bool:
     """Whether an export is that model already."""
-    about = _about(folder) or {}
+    about = read_object(folder / CONFIG).get("about", {})
     run = None if model.name == model.trial.id else model.name
     named = (model.trial.id, run, model.epoch)
     return (about.get("trial"), about.get("run"), about.get("epoch")) == named

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl_core.errors import ConfigError
+from mtl_core.foreign import parse_json
 
 Event = dict[str, Any]
 
@@ -216,8 +217,8 @@ def _opened(line: bytes) -> tuple[bytes, bool | None]:
 
 def _parse_line(line: bytes) -> Event | None:
     try:
-        event = json.loads(line)
-    except (ValueError, RecursionError):
+        event = parse_json(line)
+    except ValueError:
         return None
     is_event = (
         isinstance(event, dict)

@@ -88,10 +88,11 @@ class LiveReport:
         return f"{found.st_size}-{found.st_mtime_ns}" if found.st_size and has_space else None
 
     def _make(self) -> str:
-        from search.views import live_page  # brings templates along
+        from search.report.html.page import page  # brings templates along
+        from search.views import material_of
 
         record = StudyRecord.load(self.folder / JOURNAL)
-        return live_page(record, load_space(self.folder / SPACE), self.folder)
+        return page(material_of(record, load_space(self.folder / SPACE), self.folder))
 
 
 def _words(record: StudyRecord) -> str:

@@ -18,6 +18,7 @@ from types import TracebackType
 
 from mtl_core.errors import ConfigError
 from mtl_core.files import write_text
+from mtl_core.foreign import read_object
 from search.progress_view import duration
 
 LOCK = "lock.json"
@@ -123,9 +124,8 @@ class StudyLock:
 
     def _read(self) -> Holder | None:
         try:
-            found = json.loads(self.path.read_text(encoding="utf-8"))
-            return Holder(**found)
-        except (OSError, ValueError, TypeError):  # none, or one that was cut short
+            return Holder(**read_object(self.path))
+        except TypeError:  # none, or one that was cut short
             return None
 
 

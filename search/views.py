@@ -7,15 +7,15 @@ optuna.db                       for optuna-dashboard (`optuna_view.py`)
 report.md report.html           the answer (`report/`)
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from mtl_core.files import write_text
+from mtl_core.foreign import read_object
 from search.affinity.file import read_affinity
 from search.record import StudyRecord
 from search.report.findings import Findings
@@ -24,6 +24,9 @@ from search.report.statistics import Rows, Scored
 from search.report.tested import Tested
 from search.space import Space
 from search.tables import write_table, write_tables
+
+if TYPE_CHECKING:
+    from search.report.html.material import Material
 
 AUDIT, ENVIRONMENT = "audit.json", "environment.json"
 PREDICTIONS, REPORT, PAGE = "predictions.parquet", "report.md", "report.html"
@@ -45,34 +48,29 @@ _SCHEMA = pa.schema(
 def write_views(record: StudyRecord, space: Space, folder: Path) -> None:
     """Write all views of the journal, each whole or not at all."""
     from search.optuna_view import OPTUNA_DB, write_optuna_view  # brings a database along
-    from search.report.html.material import Material
     from search.report.html.page import page  # brings templates along
 
-    findings = Findings(record)
-    audit, environment = (_read(folder / name) for name in (AUDIT, ENVIRONMENT))
-    affinity = read_affinity(folder)
+    material = material_of(record, space, folder)
     text = markdown(
-        findings,
-        audit=audit,
-        environment=environment,
-        affinity=affinity,
+        material.findings,
+        audit=material.audit,
+        environment=material.environment,
+        affinity=material.affinity,
         n_configurations=space.size(),
     )
     write_text(folder / REPORT, text)  # first, since it is what a nearly full disk should hold
     write_tables(record, folder)
-    write_table(predictions_table(findings), folder / PREDICTIONS)
+    write_table(predictions_table(material.findings), folder / PREDICTIONS)
     write_optuna_view(record, space, folder / OPTUNA_DB)
-    write_text(folder / PAGE, page(Material(findings, space, audit, environment, affinity)))
+    write_text(folder / PAGE, page(material))
 
 
-def live_page(record: StudyRecord, space: Space, folder: Path) -> str:
-    """Return the page of a study that may be under way."""
-    from search.report.html.material import Material
-    from search.report.html.page import page  # brings templates along
+def material_of(record: StudyRecord, space: Space, folder: Path) -> "Material":
+    """Return what the reports of a study are made of; it may be under way."""
+    from search.report.html.material import Material  # brings plotly along
 
-    audit, environment = (_read(folder / name) for name in (AUDIT, ENVIRONMENT))
-    affinity = read_affinity(folder)
-    return page(Material(Findings(record), space, audit, environment, affinity))
+    audit, environment = (read_object(folder / name) for name in (AUDIT, ENVIRONMENT))
+    return Material(Findings(record), space, audit, environment, read_affinity(folder))
 
 
 def predictions_table(findings: Findings) -> pa.Table:
@@ -110,12 +108,3 @@ def _batches(tested: Tested, rows: Rows, run: int | None) -> Iterator[pa.RecordB
 def _repeated(name: str | None, n: int) -> pa.DictionaryArray:
     indices = pa.array([None if name is None else 0] * n, pa.int32())
     return pa.DictionaryArray.from_arrays(indices, pa.array([name or ""]))
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Return a JSON file of the study; nothing where it has been lost, as the report can do."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}

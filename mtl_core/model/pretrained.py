@@ -6,14 +6,13 @@ after the embedding. A configuration holds these sizes itself, so that it is com
 folder; `resolve` fills them in. The weights are read in `pretrained_weights.py`.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mtl_core.errors import ConfigError
-from mtl_core.foreign import MOST_JSON_BYTES, read_bounded
+from mtl_core.foreign import MOST_JSON_BYTES, parse_json, read_bounded
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model_folder import folder_of
 
@@ -127,8 +126,8 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path}: no such file; a folder as `save_pretrained` of transformers writes it has one"
         )
     try:
-        values = json.loads(read_bounded(path, MOST_JSON_BYTES))
-    except (ValueError, RecursionError) as error:
+        values = parse_json(read_bounded(path, MOST_JSON_BYTES))
+    except ValueError as error:
         raise ConfigError(f"{path}: not JSON ({error})") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: must be a JSON object")

@@ -6,7 +6,6 @@ of each table, which `MultiTaskEncoder` puts into the banks of any plan.
 Shapes: V words, D width, F inner width.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from mtl_core.errors import ConfigError
-from mtl_core.foreign import MOST_JSON_BYTES, read_bounded
+from mtl_core.foreign import MOST_JSON_BYTES, parse_json, read_bounded
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.pretrained import Pretrained
 
@@ -168,8 +167,8 @@ def _names(folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield the name of each tensor, and the file that holds it."""
     if (folder / INDEX).is_file():
         try:
-            shards = json.loads(read_bounded(folder / INDEX, MOST_JSON_BYTES))["weight_map"]
-        except (ValueError, KeyError, RecursionError) as error:
+            shards = parse_json(read_bounded(folder / INDEX, MOST_JSON_BYTES))["weight_map"]
+        except (ValueError, KeyError) as error:
             raise ConfigError(f"{folder / INDEX}: not an index of weights ({error!r})") from None
         yield from ((name, folder / file) for name, file in shards.items())
         return

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mtl_core.errors import ConfigError
 from mtl_core.files import replacing
+from mtl_core.foreign import parse_json
 
 FORMAT = 2
 _KEY, _DIGEST = "branchpoint", "blake2b"
@@ -47,9 +48,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            text, about = metadata[_KEY], json.loads(metadata[_KEY])
+            text, about = metadata[_KEY], parse_json(metadata[_KEY])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError, RecursionError) as error:
+    except (SafetensorError, KeyError, ValueError) as error:
         raise ConfigError(f"{path}: not a checkpoint of branchpoint ({error})") from None
     if about.get("format") != FORMAT:
         raise ConfigError(f"{path}: checkpoint format {about.get('format')}, must be {FORMAT}")

@@ -31,6 +31,7 @@ from mtl_core.foreign import (
     MOST_JSON_BYTES,
     MOST_TOKENIZER_BYTES,
     check_inside,
+    parse_json,
     read_bounded,
 )
 from mtl_core.model.encoder import MultiTaskEncoder
@@ -98,7 +99,7 @@ def load(folder: str | Path) -> Predictor:
     folder = Path(folder)
     _check_files(folder)
     try:
-        values = json.loads(read_bounded(folder / CONFIG, MOST_JSON_BYTES))
+        values = parse_json(read_bounded(folder / CONFIG, MOST_JSON_BYTES))
         if values["format"] != FORMAT:
             raise ConfigError(f"{folder / CONFIG}: format {values['format']}, must be {FORMAT}")
         tensors = load_file(folder / WEIGHTS)
@@ -107,7 +108,7 @@ def load(folder: str | Path) -> Predictor:
         ngrams = Ngrams.of_arrays(encoder.wide_ngrams, arrays) if encoder.wide else None
         model = _model(values, tensors.pop(_VOCABULARY), tensors, ngrams)
         return Predictor(model, values, _tokenizer(folder / TOKENIZER), ngrams)
-    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(f"{folder}: not a model of branchpoint, or damaged ({error!r})") from None

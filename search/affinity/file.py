@@ -1,8 +1,9 @@
 """`affinity.json` in a study's folder: what it is called, and what of it can be read back."""
 
-import json
 from pathlib import Path
 from typing import Any
+
+from mtl_core.foreign import read_object
 
 AFFINITY = "affinity.json"
 FORMAT = 1
@@ -12,8 +13,5 @@ ROUTES = (LOOK_AHEAD, COSINE, ATTENTION)
 
 def read_affinity(folder: Path) -> dict[str, Any]:
     """Return what the file holds; nothing where there is none, or it is not one of ours."""
-    try:
-        found = json.loads((folder / AFFINITY).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) and found.get("format") == FORMAT else {}
+    found = read_object(folder / AFFINITY)
+    return found if found.get("format") == FORMAT else {}

@@ -1,15 +1,14 @@
 """`branchpoint compare`: studies side by side, what differs in them and what they found."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from mtl_core.errors import ConfigError
+from mtl_core.foreign import read_object
 from search.place import SPACE
 from search.report.findings import Findings
 from search.report.marks import PLAIN, describe
@@ -85,16 +84,8 @@ def labels(folders: Sequence[Path]) -> list[str]:
 def _side(label: str, folder: Path) -> Side:
     study = open_study(folder)
     space = load_space(folder / SPACE)
-    audit, environment = _read(folder / AUDIT), _read(folder / ENVIRONMENT)
+    audit, environment = read_object(folder / AUDIT), read_object(folder / ENVIRONMENT)
     return Side(label, Findings(study.record), space, audit, environment)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _parts(sides: Sequence[Side]) -> Iterator[RenderableType]:
