@@ -25,7 +25,7 @@ from search.config import FailuresConfig
 from search.engine_pool import EnginePool
 from search.failure import GONE, Loss, loss_of
 from search.gauges import Gauges
-from search.lane_file import forget
+from search.lane_file import prune_lanes
 from search.progress import Progress
 from search.record import StudyRecord
 from search.snapshots import prune
@@ -135,16 +135,8 @@ class JournalCallback(Callback):
         attempt = self._attempts.get(name, trial.config["attempt"] - 1) + 1
         loss = loss_of(_error_of(trial))
         if self._engines is not None:
-            self._look_after_engine(trial, loss, self._engines)
-            began = GONE not in loss.reason
-            if began and self._engines.hung(trial.config["engine"]):  # it may be the trial's doing
-                trial.config["hung"] = trial.config.get("hung", 0) + 1
-                loss = replace(loss, kind="hang")
+            loss = self._move(trial, loss, self._engines)
         self._write("retried", trial=name, attempt=attempt, kind=loss.kind, reason=loss.reason)
-        if self._engines is not None:
-            config = self._record.trials[name].config
-            place = self._engines.move(name, config, suspect=loss.kind == "hang")
-            trial.config.update(asdict(place))
 
     def on_trial_error(
         self,
@@ -154,9 +146,7 @@ class JournalCallback(Callback):
         **info: Any,
     ) -> None:
         loss = loss_of(_error_of(trial))
-        kind = loss.kind if loss.kind in ("memory", "hang") else "lost"
-        told = {"kind": kind, "reason": loss.reason, "traceback": None}
-        self._write("failed", trial=trial.config["trial"], **told)
+        self._write("failed", trial=trial.config["trial"], **loss.as_failure())
         if self._engines is not None:
             self._look_after_engine(trial, loss, self._engines)
         self._end(trial)
@@ -171,6 +161,18 @@ class JournalCallback(Callback):
             self._measured(found)
         while engines.news:
             self._note(engines.news.popleft())
+
+    def _move(self, trial: Trial, loss: Loss, engines: EnginePool) -> Loss:
+        """Give the trial another place; return what was lost, now that the engine is known."""
+        self._look_after_engine(trial, loss, engines)
+        began = GONE not in loss.reason
+        if began and engines.hung(trial.config["engine"]):  # it may be the trial's doing
+            trial.config["hung"] = trial.config.get("hung", 0) + 1
+            loss = replace(loss, kind="hang")
+        name, hung = trial.config["trial"], loss.kind == "hang"
+        place = engines.move(name, self._record.trials[name].config, suspect=hung)
+        trial.config.update(asdict(place))
+        return loss
 
     def _look_after_engine(self, trial: Trial, loss: Loss, engines: EnginePool) -> None:
         if loss.kind == "hang":
@@ -192,7 +194,7 @@ class JournalCallback(Callback):
         self._ended.append(trial)
         self._count(trial.config["trial"])
         prune(self._folder, self._record)
-        forget(self._folder, [trial.config["trial"]])
+        prune_lanes(self._folder, self._record)
         self._progress.trial_ended(trial.config["trial"])
 
     def _count(self, trial: str) -> None:

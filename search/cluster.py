@@ -211,14 +211,17 @@ def _check_reachable(address: str) -> None:
         ) from error
 
 
-def engines_on_cluster(config: SearchConfig, *, elastic: bool = False) -> int:
-    """Return how many engines there should be by now: as many as there is room for.
+def engines_on_cluster(config: SearchConfig) -> int:
+    """Return how many engines there should be by now, where machines come and go."""
+    return _wanted(config, sum(_rooms(config, _machines())), elastic=True)
 
-    Args:
-        elastic: Machines come and go as they are asked for; then those that `workers` trials at a
-            time need are asked for, whether there is room or not.
+
+def _wanted(config: SearchConfig, room: int, *, elastic: bool) -> int:
+    """Return how many engines there should be where there is room for so many.
+
+    Where machines come as they are asked for, those that `workers` trials at a time need are asked
+    for, whether there is room or not.
     """
-    room = sum(_rooms(config, _machines()))
     if config.workers is None:
         return room
     needed = math.ceil(config.workers / (config.lanes or 1))
@@ -248,7 +251,7 @@ def _need(config: SearchConfig) -> dict[str, float]:
 def _describe(config: SearchConfig, place: str, dashboard: str | None, *, elastic: bool) -> Cluster:
     nodes = _machines()
     rooms = _rooms(config, nodes)
-    engines = engines_on_cluster(config, elastic=elastic)
+    engines = _wanted(config, sum(rooms), elastic=elastic)
     if engines == 0:
         raise ConfigError(_no_room(nodes, _need(config)))
     cpus, gpus = (int(sum(node.get(kind, 0) for node in nodes)) for kind in ("CPU", "GPU"))

@@ -21,7 +21,7 @@ from ray.exceptions import RayError
 
 from search.engine_pool import EnginePool
 from search.failure import Loss, loss_of
-from search.lane_file import forget
+from search.lane_file import prune_lanes
 from search.lanes import Place
 from search.progress import Progress
 from search.racing import Racing, Wanted
@@ -173,8 +173,7 @@ class Confirmation:
         run = training.run
         self._engines.lost(training.place.engine)
         if training.attempt > self._retries:
-            kind = loss.kind if loss.kind in ("memory", "hang") else "lost"
-            self._end("unconfirmed", training, kind=kind, reason=loss.reason, traceback=None)
+            self._end("unconfirmed", training, **loss.as_failure())
             return
         self._leave(training, keep=True)
         self._note(f"{run.id} is begun again: {loss.reason}")
@@ -199,7 +198,7 @@ class Confirmation:
         self._leave(training)
         self._record.append(event, run=training.run.id, trial=training.run.trial, **fields)
         prune_runs(self._folder, self._record)
-        forget(self._folder, [training.run.id])
+        prune_lanes(self._folder, self._record)
         self._wanted = self._racing.wanted()
         self._progress.run_ended(training.run.id)
 

@@ -8,7 +8,7 @@ held when it has a result that nobody has asked for. So the weights of an epoch 
 lane when its result is handed out, and are saved then (`seat.py`).
 
 What goes wrong inside a trial is its result, `{"failure": {kind, reason, traceback}}`. What goes
-wrong in the engine itself is `EngineLost` for all its trials, which then begin again.
+wrong in the engine itself is `EngineLost` for all its trials, which then go on in another.
 """
 
 import queue

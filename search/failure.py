@@ -2,7 +2,7 @@
 
 import traceback
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 TRACEBACK_CHARACTERS = 8000
 _MEMORY_PHRASES = ("out of memory", "can't allocate memory", "not enough memory")
@@ -41,6 +41,11 @@ class Loss:
     kind: LossKind
     reason: str
     of_engine: bool = False
+
+    def as_failure(self) -> dict[str, Any]:
+        """Return it as the failure of a trial that is not started again, as in the journal."""
+        kind = self.kind if self.kind in ("memory", "hang") else "lost"
+        return {"kind": kind, "reason": self.reason, "traceback": None}
 
 
 def loss_of(error: object) -> Loss:

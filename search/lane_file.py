@@ -7,11 +7,13 @@ told again by who restores the lane, since it may never have reached the driver.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtl_core.errors import ConfigError
+from search.record import StudyRecord
 
 if TYPE_CHECKING:  # torch comes with it
     from mtl_core.training.checkpoint import Checkpoint
@@ -33,7 +35,7 @@ class LaneFile:
     def __init__(
         self, study: Path, name: str, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.path = lane_path(study, name)
+        self.path = study / FOLDER / f"{name}.safetensors"
         self._clock = clock
         self._written_at, self._took = clock(), 0.0
 
@@ -56,15 +58,14 @@ class LaneFile:
             last: The lane's last result, as it was told to the driver.
             kept: What the keeper of its weights must know to go on.
         """
+        from safetensors import SafetensorError
+
         from mtl_core.training.checkpoint import Checkpoint, write_checkpoint
 
         began = self._clock()
         about = checkpoint.about | {"last": last, "kept": kept}
-        try:
+        with suppress(OSError, SafetensorError):  # a trial does not fail for a full disk
             write_checkpoint(self.path, Checkpoint(about, checkpoint.tensors))
-        except Exception as error:  # a trial does not fail for what a disk cannot take
-            if not is_of_disk(error):
-                raise
         self._written_at = self._clock()
         self._took = self._written_at - began
 
@@ -87,30 +88,13 @@ class LaneFile:
         return found
 
 
-def lane_path(study: Path, name: str) -> Path:
-    """Return where a lane is saved."""
-    return study / FOLDER / f"{name}.safetensors"
-
-
-def forget(study: Path, names: Iterable[str]) -> None:
-    """Delete the files of trials that have ended."""
-    for name in names:
-        lane_path(study, name).unlink(missing_ok=True)
-
-
-def forget_all_but(study: Path, going_on: Iterable[str]) -> None:
-    """Delete what is left of trials that have ended, and the folder if nothing else is in it."""
-    kept = {lane_path(study, name).name for name in going_on}
-    folder = study / FOLDER
-    if not folder.is_dir():
-        return
-    for path in folder.iterdir():
-        if path.name not in kept:
+def prune_lanes(study: Path, record: StudyRecord) -> list[Path]:
+    """Delete the files of ended trials and confirmation runs; return what is gone."""
+    runs = record.confirmation.runs
+    gone = []
+    for path in (study / FOLDER).glob("*.safetensors"):
+        known = record.trials.get(path.stem) or runs.get(path.stem)
+        if known is not None and known.ended:
             path.unlink(missing_ok=True)
-    if not any(folder.iterdir()):
-        folder.rmdir()
-
-
-def is_of_disk(error: Exception) -> bool:
-    """Whether a file could not be written for want of room or access."""
-    return isinstance(error, OSError) or type(error).__name__ == "SafetensorError"
+            gone.append(path)
+    return gone

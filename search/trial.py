@@ -58,7 +58,7 @@ class SearchTrial(Trainable):
                 # An engine that is still being started is waited for.
                 ray.get(self._engine.open.remote(proposal["lane"], proposal))
             return self._next_result(proposal["lane"], proposal["hang_seconds"])
-        except EngineLost:
+        except EngineLost:  # the engine's own too, which come as a RayError besides
             raise
         except RayError as error:
             raise EngineLost(in_one_line(cause_of(error, self._engine))) from None

@@ -196,7 +196,7 @@ class _Run:
 
         search = self.space.search
         each = search.lanes or min(self.record.lanes or 1, most_lanes(search, cluster.engines))
-        room = partial(engines_on_cluster, search, elastic=True) if cluster.elastic else None
+        room = partial(engines_on_cluster, search) if cluster.elastic else None
         return EnginePool(search, self._workplace(cluster), cluster.engines, each=each, room=room)
 
     def _get_ready(self, cluster: Cluster, engines: "EnginePool") -> Proposer:
