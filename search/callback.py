@@ -236,3 +236,4 @@ def _let_go(trial: Trial) -> None:
     vars(trial)["_Trial__unresolved_config"] = {}
     trial.storage = trial._default_result_or_future = trial._state_json = None
     trial.experiment_tag = ""
+    trial.placement_group_factory = trial._default_placement_group_factory = None

@@ -24,6 +24,7 @@ from search import confirm_record
 from search.confirm_record import ConfirmRecord, RunRecord
 from search.journal import Event, Journal, read_events
 from search.objectives import MEAN, Objective, objective_of
+from search.shared_parts import SharedParts
 from search.trial_record import STEPS, Leader, TrialRecord
 
 FORMAT = 2
@@ -63,6 +64,9 @@ class StudyRecord:
         self.baselines: dict[str, Event] = {}
         self.notes: list[str] = []
         self.confirmation = ConfirmRecord()
+        self._parts = SharedParts()
+        self._unfinished: dict[str, TrialRecord] = {}
+        self._leaders_of_ended: dict[str, Leader] = {}  # what has ended stays as it is
         self._n_events = 0
         self._run_started: float | None = None
         self._searched_at: float | None = None  # in the last run
@@ -127,7 +131,7 @@ class StudyRecord:
 
     def unfinished(self) -> list[TrialRecord]:
         """Proposed or running: what a continued study runs first."""
-        return [trial for trial in self.trials.values() if not trial.ended]
+        return list(self._unfinished.values())
 
     def ended(self) -> list[TrialRecord]:
         """No longer to be run: finished, stopped early or failed."""
@@ -144,12 +148,14 @@ class StudyRecord:
         where it is neither the mean nor a task.
         Of equal scores the earliest trial leads, and of one trial the earliest epoch.
         """
-        leaders: dict[str, Leader] = {}
-        for trial in self.trials.values():
-            for objective, best in trial.best.items():
-                if objective not in leaders or best.score > leaders[objective].score:
-                    leaders[objective] = best
+        leaders = dict(self._leaders_of_ended)
+        for trial in self._unfinished.values():
+            self._let_lead(trial, leaders)
         return leaders
+
+    def leaders_of_ended(self) -> dict[str, Leader]:
+        """The leaders among the trials that have ended."""
+        return dict(self._leaders_of_ended)
 
     def close(self) -> None:
         if self.journal is not None:
@@ -201,20 +207,38 @@ class StudyRecord:
     def _apply(self, event: Event) -> None:
         self._n_events += 1
         if event["event"] == "proposed":
-            self.trials[event["trial"]] = TrialRecord(
+            trial = TrialRecord(
                 id=event["trial"],
                 proposed_at=event["time"],
                 objective=self.objective,
-                **{key: event[key] for key in ("number", "values", "config", "seed", "source")},
+                config=self._parts.of(event["config"]),
+                **{key: event[key] for key in ("number", "values", "seed", "source")},
             )
+            self.trials[trial.id] = self._unfinished[trial.id] = trial
         elif event["event"] in _RUN_EVENTS:
             self._apply_to_run(event)
         elif event["event"] in confirm_record.EVENTS:
             self.confirmation.apply(event)
         else:
-            self.trials[event["trial"]].apply(event, self._n_events)
+            self._apply_to_trial(self.trials[event["trial"]], event)
         if self._run_started is not None and self.ended_reason is None:
             self._count_seconds(event["time"])
+
+    def _apply_to_trial(self, trial: TrialRecord, event: Event) -> None:
+        trial.apply(event, self._n_events)
+        if trial.ended:
+            self._let_lead(trial, self._leaders_of_ended)
+            del self._unfinished[trial.id]
+
+    def _let_lead(self, trial: TrialRecord, leaders: dict[str, Leader]) -> None:
+        """Put the trial where it leads; of equal scores that of the earlier trial."""
+        for objective, best in trial.best.items():
+            former = leaders.get(objective)
+            if former is None or (best.score, -trial.number) > (
+                former.score,
+                -self.trials[former.trial].number,
+            ):
+                leaders[objective] = best
 
     def _apply_to_run(self, event: Event) -> None:
         match event["event"]:

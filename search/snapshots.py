@@ -18,7 +18,6 @@ from mtl_core.files import replacing
 from search.confirm_record import RunRecord
 from search.objectives import AVERAGE, MEAN, TASK, WORST_TASK, Spec, objective_of
 from search.record import StudyRecord
-from search.trial_record import Leader
 
 if TYPE_CHECKING:  # torch comes with it
     from mtl_core.model.encoder import MultiTaskEncoder
@@ -161,10 +160,5 @@ def _leading_epochs(record: StudyRecord) -> set[tuple[str, int]]:
     A trial that runs again after a lost worker takes its reports back, so a leader among the
     running ones may fall behind the best of the ended ones.
     """
-    leaders = [*record.leaders().values()]
-    ended: dict[str, Leader] = {}
-    for trial in record.ended():
-        for objective, leader in trial.best.items():
-            if objective not in ended or leader.score > ended[objective].score:
-                ended[objective] = leader
-    return {(leader.trial, leader.epoch) for leader in [*leaders, *ended.values()]}
+    leaders = [*record.leaders().values(), *record.leaders_of_ended().values()]
+    return {(leader.trial, leader.epoch) for leader in leaders}

@@ -9,6 +9,7 @@ not be computed (null in the journal).
 """
 
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -164,7 +165,7 @@ class TrialRecord:
             self.ended_at = event["time"]
 
     def _apply_report(self, event: Event, order: int) -> None:
-        scores = {task: _number(score) for task, score in event["scores"].items()}
+        scores = {sys.intern(task): _number(score) for task, score in event["scores"].items()}
         average = _number(event["average"])
         report = Report(
             epoch=event["epoch"],
@@ -172,7 +173,7 @@ class TrialRecord:
             value=self.objective.of_epoch(average, scores),
             scores=scores,
             loss=_number(event["loss"]),
-            losses={task: _number(loss) for task, loss in event["losses"].items()},
+            losses={sys.intern(task): _number(loss) for task, loss in event["losses"].items()},
             tokens_per_second=_number(event["tokens_per_second"]),
             seconds=_number(event["seconds"]),
             time=event["time"],
@@ -193,7 +194,7 @@ class TrialRecord:
                 yield self.objective.name, report.value
         for task, score in report.scores.items():
             if not math.isnan(score):
-                yield TASK + task, score
+                yield sys.intern(TASK + task), score
 
 
 def _number(value: float | None) -> float:

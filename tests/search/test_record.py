@@ -2,14 +2,17 @@
 
 import math
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mtl_core.errors import ConfigError
 from search.journal import Event, Journal, read_events
 from search.record import StudyRecord
-from search.trial_record import Leader
+from search.trial_record import Leader, TrialRecord
 
 
 class Clock:
@@ -77,7 +80,7 @@ def run(record: StudyRecord, number: int, *scores: float, structure: str = "stac
 
 def state_of(record: StudyRecord) -> dict[str, Any]:
     """All that a record knows, for comparison."""
-    hidden = {"journal", "trials"}
+    hidden = {"journal", "trials", "_unfinished", "_parts"}
     known = {key: value for key, value in vars(record).items() if key not in hidden}
     return known | {"trials": {key: repr(trial) for key, trial in record.trials.items()}}
 
@@ -119,6 +122,49 @@ def test_a_record_replayed_from_its_journal_is_the_same_at_every_event(path: Pat
         step()
 
         assert state_of(StudyRecord.load(path)) == state_of(record)
+
+
+@given(
+    trials=st.lists(
+        st.tuples(st.lists(st.sampled_from([0.1, 0.2, 0.3]), max_size=3), st.integers(0, 99)),
+        max_size=6,
+    )
+)
+def test_leaders_are_those_of_a_look_at_all_trials_in_whatever_order_these_end(
+    trials: list[tuple[list[float], int]],
+) -> None:
+    with TemporaryDirectory() as folder:
+        record = make_record(Path(folder) / "journal.jsonl")
+        for number, (scores, _) in enumerate(trials, start=1):
+            run(record, number, *scores)
+        ends = sorted(range(len(trials)), key=lambda at: trials[at][1])
+        for at in ends[: len(ends) // 2 + 1]:
+            record.append("stopped", trial=f"t{at + 1:04}", epoch=1, rung=1)
+
+            for found, among in (
+                (record.leaders(), list(record.trials.values())),
+                (record.leaders_of_ended(), record.ended()),
+            ):
+                assert found == obvious_leaders(among)
+        assert record.unfinished() == [t for t in record.trials.values() if not t.ended]
+        record.close()
+
+
+def obvious_leaders(trials: list[TrialRecord]) -> dict[str, Leader]:
+    found: dict[str, Leader] = {}
+    for trial in trials:
+        for objective, best in trial.best.items():
+            if objective not in found or best.score > found[objective].score:
+                found[objective] = best
+    return found
+
+
+def test_equal_parts_of_configurations_are_held_once(path: Path) -> None:
+    record = make_record(path)
+    run(record, 1), run(record, 2)
+
+    one, other = record.trials.values()
+    assert one.config["sharing"] is other.config["sharing"]
 
 
 def test_a_later_attempt_replaces_the_reports_of_an_earlier_one(path: Path) -> None:
