@@ -73,7 +73,7 @@ def search_footprints(
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as driver:
         largest: dict[tuple[str, int], Footprint] = {}
         while driver.poll() is None:
-            for pid, line in _with_descendants(driver.pid):
+            for pid, line in with_descendants(driver.pid):
                 kind = next((kind for kind, part in kinds.items() if part in line), "other")
                 kind = "driver" if pid == driver.pid else kind
                 try:
@@ -93,7 +93,7 @@ def search_footprints(
     return by_kind
 
 
-def _with_descendants(root: int) -> Iterator[tuple[int, str]]:
+def with_descendants(root: int) -> Iterator[tuple[int, str]]:
     """Yield number and command line of a process and of all that it started, however deep."""
     children: dict[int, list[int]] = {}
     lines: dict[int, str] = {}
