@@ -62,16 +62,15 @@ class ConfirmedEpoch:
 
         Raises:
             ValueError: No epoch has a score.
-            OSError: The weights were not kept, as on a full disk.
+            ConfigError: The weights were not kept, as on a full disk, or are damaged.
         """
-        from safetensors.torch import load_file
-
+        from mtl_core.tensor_file import read_tensors
         from mtl_core.training.models import restore_model
         from search.scored import scored
 
         if not self._epoch:
             raise ValueError(f"no epoch has a dev score of {self._objective.name}")
-        state = load_file(snapshot_path(self._study, self._run, self._epoch))
+        state, _ = read_tensors(snapshot_path(self._study, self._run, self._epoch))
         model = restore_model(around.corpus, config, state).to(around.device)
         return {
             "epoch": self._epoch,

@@ -8,6 +8,7 @@ the system releases with the process); `read_events` reads beside it. What the e
 `record.py`; who holds the study, in `study_lock.py`.
 """
 
+import errno
 import fcntl
 import json
 import math
@@ -23,6 +24,11 @@ from mtl_core.foreign import parse_json
 
 Event = dict[str, Any]
 
+ATTEMPTS, AGAIN_SECONDS = 90, 1.0  # to write to storage that is away
+_PASSING = {
+    errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.ENOTCONN, errno.ENETDOWN,
+    errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH,
+}  # fmt: skip
 _BEGINNING = b'{"event":'
 _SEAL = b',"crc32":"'
 _SEAL_LENGTH = 10  # of what follows it
@@ -64,20 +70,39 @@ class Journal:
         """Write one event and return it as it will be read back.
 
         `time` is added when it is missing; numbers that JSON cannot say (NaN, infinite) become
-        null. A write that fails leaves the file as it was, and raises `ConfigError`.
+        null. Storage that is away is waited for; a write that fails leaves the file as it was, and
+        raises `ConfigError`.
         """
         if self.failure is not None:
             raise self.failure
         plain = to_plain({"event": event["event"], "time": self._clock(), **event})
         line = _sealed(json.dumps(plain, allow_nan=False, separators=(",", ":")))
         try:
-            _write_all(self._file, line)
-            os.fsync(self._file)
+            self._write(line)
         except OSError as error:
             self.failure = self._undo(error)
             raise self.failure from error
         self._end += len(line)
         return plain
+
+    def _write(self, line: bytes) -> None:
+        """Write and fsync the line; again for a while, from its beginning, where storage is away.
+
+        After an fsync that failed another one may say that all is well although nothing was kept,
+        so the line is cut off and written anew.
+        """
+        for attempt in range(ATTEMPTS):
+            try:
+                if attempt:
+                    os.ftruncate(self._file, self._end)
+                _write_all(self._file, line)
+                os.fsync(self._file)
+            except OSError as error:
+                if error.errno not in _PASSING or attempt + 1 == ATTEMPTS:
+                    raise
+                time.sleep(AGAIN_SECONDS)
+            else:
+                return
 
     def close(self) -> None:
         """Release the file and its lock; twice is fine."""

@@ -98,12 +98,11 @@ def save_weights(model: "MultiTaskEncoder", path: Path) -> None:
     The score stands: a trial does not fail for what a disk cannot take.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import save_file
 
-    from mtl_core.training.models import copy_parameters
+    from mtl_core.tensor_file import write_tensors
 
     with suppress(OSError, SafetensorError), replacing(path) as beside:
-        save_file(copy_parameters(model), beside)
+        write_tensors(beside, dict(model.named_parameters()))
 
 
 def prune(study: Path, record: StudyRecord) -> list[Path]:

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from mtl_core.data.encoded import EncodedCorpus
@@ -14,6 +12,8 @@ from mtl_core.data.own_texts import texts_path
 from mtl_core.data.own_vectors import vectors_path
 from mtl_core.data.task import Corpus
 from mtl_core.data.vectors import vectors_for
+from mtl_core.errors import ConfigError
+from mtl_core.tensor_file import read_tensors
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.mlm import WarmUp
 from mtl_core.training.trainer import Trainer
@@ -63,8 +63,11 @@ def trainer_of(study: StudyFiles, config: TrialConfig, seed: int) -> Trainer:
 
 def kept_weights(study: StudyFiles, name: str, epoch: int) -> dict[str, Tensor] | None:
     """Return the parameters that were kept of a trial or run; None where they are not there."""
-    try:
-        state: dict[str, Tensor] = load_file(snapshot_path(study.folder, name, epoch))
-    except (OSError, SafetensorError):  # a worker or the disk died over them
+    path = snapshot_path(study.folder, name, epoch)
+    if not path.exists():
         return None
-    return state
+    try:
+        return read_tensors(path)[0]
+    except ConfigError as error:  # a worker or the disk died over them
+        study.say("; ".join(error.faults))
+        return None

@@ -92,7 +92,7 @@ def write_table(table: pa.Table, path: Path) -> None:
     """
     try:
         with replacing(path) as beside:
-            pq.write_table(table, beside, compression="zstd")
+            pq.write_table(table, beside, compression="zstd", write_page_checksum=True)
     except OSError as error:  # Arrow's own do not name the file
         reason = os.strerror(error.errno) if error.errno else error
         raise ConfigError(f"{path}: cannot be written: {reason}; {RUN_AGAIN}") from error

@@ -5,6 +5,7 @@ confirmed.parquet               the trainings with fresh seeds, dev and test, wh
 predictions.parquet             which test rows each tested model and baseline gets right
 optuna.db                       for optuna-dashboard (`optuna_view.py`)
 report.md report.html           the answer (`report/`)
+SHA256SUMS                      checksums of these (`checksums.py`)
 """
 
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import pyarrow as pa
 from mtl_core.files import write_text
 from mtl_core.foreign import read_object
 from search.affinity.file import read_affinity
+from search.checksums import write_checksums
 from search.record import StudyRecord
 from search.report.findings import Findings
 from search.report.markdown import markdown
@@ -63,6 +65,7 @@ def write_views(record: StudyRecord, space: Space, folder: Path) -> None:
     write_table(predictions_table(material.findings), folder / PREDICTIONS)
     write_optuna_view(record, space, folder / OPTUNA_DB)
     write_text(folder / PAGE, page(material))
+    write_checksums(folder)
 
 
 def material_of(record: StudyRecord, space: Space, folder: Path) -> "Material":

@@ -4,24 +4,20 @@ All that is random in a training follows from the seed, the epoch and the step, 
 moments, step counts and what the weighting learned are enough to continue to the same bits.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from mtl_core.errors import ConfigError
 from mtl_core.files import replacing
 from mtl_core.foreign import parse_json
+from mtl_core.tensor_file import read_tensors, write_tensors
 
 FORMAT = 2
-_KEY, _DIGEST = "branchpoint", "blake2b"
 
 
 @dataclass(frozen=True)
@@ -35,27 +31,20 @@ class Checkpoint:
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write the file, whole or not at all."""
     about = json.dumps({"format": FORMAT, **checkpoint.about})
-    # Parameters may be views that stand side by side, which the format does not take.
-    tensors = {name: _apart(tensor) for name, tensor in checkpoint.tensors.items()}
     with replacing(path) as beside:
-        save_file(tensors, beside, metadata={_KEY: about, _DIGEST: _digest(about, tensors)})
+        write_tensors(beside, checkpoint.tensors, about)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """Return what `write_checkpoint` wrote; raises `ConfigError` where it is not that."""
-    if not path.is_file():
-        raise ConfigError(f"{path}: no such file, must be a checkpoint")
+    tensors, text = read_tensors(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            text, about = metadata[_KEY], parse_json(metadata[_KEY])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise ConfigError(f"{path}: not a checkpoint of branchpoint ({error})") from None
-    if about.get("format") != FORMAT:
-        raise ConfigError(f"{path}: checkpoint format {about.get('format')}, must be {FORMAT}")
-    if metadata.get(_DIGEST) != _digest(text, tensors):
-        raise ConfigError(f"{path}: is damaged, its checksum is another; delete it")
+        about = parse_json(text)
+        found = about["format"]
+    except (KeyError, TypeError, ValueError):
+        raise ConfigError(f"{path}: not a checkpoint of branchpoint") from None
+    if found != FORMAT:
+        raise ConfigError(f"{path}: checkpoint format {found}, must be {FORMAT}")
     return Checkpoint(about, tensors)
 
 
@@ -81,20 +70,6 @@ def check_same_trial(found: Mapping[str, Any], wanted: Mapping[str, Any], source
     ]
     if faults:
         raise ConfigError(faults)
-
-
-def _digest(about: str, tensors: Mapping[str, Tensor]) -> str:
-    """Return the checksum of the header and of all tensors, whatever their order."""
-    found = hashlib.blake2b(about.encode(), digest_size=16)
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()
-
-
-def _apart(tensor: Tensor) -> Tensor:
-    return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
 
 
 def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -5,8 +5,9 @@
     config.json         configuration, sharing plan, tasks with their labels, what it was made of
     tokenizer.json      of the `tokenizers` library
 
-The folder is written beside and then renamed. `load` needs nothing but the folder; `mtl_core.load`
-is the same function. Shapes: K tasks, V words, C classes.
+The weights carry a checksum of themselves and of the other two files. The folder is written beside
+and then renamed. `load` needs nothing but the folder; `mtl_core.load` is the same function. Shapes:
+K tasks, V words, C classes.
 """
 
 import json
@@ -19,8 +20,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
@@ -37,12 +36,13 @@ from mtl_core.foreign import (
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.plan import SharingPlan
 from mtl_core.model.wide import outputs
+from mtl_core.tensor_file import digest_of, read_tensors, write_tensors
 from mtl_core.training.checkpoint import pack, unpack
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.models import layout_of, load_parameters, plan_of, reads_of_tasks
 from mtl_core.training.predictor import Predictor
 
-FORMAT = 1
+FORMAT = 2
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 _VOCABULARY = "vocabulary_of_tasks"  # among the weights, (K, V) as bytes
 _NGRAMS = "ngrams"  # among the weights
@@ -62,7 +62,7 @@ def export(
         state: Parameters by name, as a trainer's `best` holds them.
         about: More to say of the model, as JSON values: scores, seed, commit, ...
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    tensors = dict(state)
     tensors[_VOCABULARY] = torch.from_numpy(corpus.vocabulary_of_tasks().astype(np.uint8))
     if config.encoder.wide:
         arrays = wide_features(corpus, config.encoder.wide_ngrams).ngrams.as_arrays()
@@ -81,10 +81,12 @@ def export(
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as beside:
         new = Path(beside, "new")
         new.mkdir()  # with the usual rights, where the temporary folder is private
-        save_file(tensors, new / WEIGHTS)
+        texts = {CONFIG: json.dumps(values, indent=2) + "\n", TOKENIZER: corpus.tokenizer_json}
+        for name, text in texts.items():
+            (new / name).write_text(text, encoding="utf-8")
+        digests = {name: digest_of(text) for name, text in texts.items()}
+        write_tensors(new / WEIGHTS, tensors, json.dumps(digests))
         (new / WEIGHTS).chmod(0o644)
-        (new / CONFIG).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-        (new / TOKENIZER).write_text(corpus.tokenizer_json, encoding="utf-8")
         if folder.exists():
             folder.rename(Path(beside, "old"))
         new.rename(folder)
@@ -99,28 +101,41 @@ def load(folder: str | Path) -> Predictor:
     folder = Path(folder)
     _check_files(folder)
     try:
-        values = parse_json(read_bounded(folder / CONFIG, MOST_JSON_BYTES))
+        text = read_bounded(folder / CONFIG, MOST_JSON_BYTES)
+        values = parse_json(text)
         if values["format"] != FORMAT:
             raise ConfigError(f"{folder / CONFIG}: format {values['format']}, must be {FORMAT}")
-        tensors = load_file(folder / WEIGHTS)
+        tensors, digests = read_tensors(folder / WEIGHTS)
+        tokenizer = read_bounded(folder / TOKENIZER, MOST_TOKENIZER_BYTES)
+        _check_texts(folder, {CONFIG: text, TOKENIZER: tokenizer}, parse_json(digests))
         encoder = TrialConfig.from_dict(values["config"]).encoder
         arrays = {name: tensor.numpy() for name, tensor in unpack(_NGRAMS, tensors).items()}
         ngrams = Ngrams.of_arrays(encoder.wide_ngrams, arrays) if encoder.wide else None
         model = _model(values, tensors.pop(_VOCABULARY), tensors, ngrams)
-        return Predictor(model, values, _tokenizer(folder / TOKENIZER), ngrams)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        return Predictor(model, values, _tokenizer(tokenizer), ngrams)
+    except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(f"{folder}: not a model of branchpoint, or damaged ({error!r})") from None
 
 
-def _tokenizer(path: Path) -> Tokenizer:
+def _tokenizer(text: str) -> Tokenizer:
     try:
-        return Tokenizer.from_str(read_bounded(path, MOST_TOKENIZER_BYTES))
-    except ConfigError:
-        raise
+        return Tokenizer.from_str(text)
     except Exception as error:  # the library raises no more special one
-        raise ValueError(f"{path.name}: {error}") from None
+        raise ValueError(f"{TOKENIZER}: {error}") from None
+
+
+def _check_texts(folder: Path, texts: Mapping[str, str], digests: Mapping[str, str]) -> None:
+    """Raise a `ConfigError` for files that are not those which the weights were written with."""
+    faults = [
+        f"{folder / name}: is damaged, its checksum is another than that in {WEIGHTS}; export the "
+        "model again (the command that made it does)"
+        for name, text in texts.items()
+        if digest_of(text) != digests[name]
+    ]
+    if faults:
+        raise ConfigError(faults)
 
 
 def _check_files(folder: Path) -> None:

@@ -287,10 +287,10 @@ def test_an_epoch_behind_the_leaders_leaves_no_weights(
 def test_a_full_disk_costs_the_weights_and_not_the_trial(
     loop: EngineLoop, space: Space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise SafetensorError("No space left on device")
 
-    monkeypatch.setattr("safetensors.torch.save_file", full)
+    monkeypatch.setattr("mtl_core.tensor_file.save_file", full)
     loop.open("a", propose(space))
     result = loop.epoch("a").result(SECONDS)
 

@@ -167,7 +167,7 @@ def test_second_run_touches_the_test_rows_no_more(
     monkeypatch.setattr(scored, "evaluate", forbidden)
     monkeypatch.setattr(module, "baselines", forbidden)
     monkeypatch.setattr(best_models, "export", forbidden)
-    for name in ("load_file", "Trainer"):
+    for name in ("read_tensors", "Trainer"):
         monkeypatch.setattr(study_files, name, forbidden)
     (setting.folder / "report.md").unlink()
     setting.finish()
@@ -272,7 +272,9 @@ def test_new_leader_replaces_the_exported_model(setting: Setting) -> None:
     perfect = dict.fromkeys(WORDS, 1.0)
     report.scores.update(perfect)
     object.__setattr__(report, "average", 1.1)
-    setting.record.trials["t0002"]._best = None
+    better = setting.record.trials["t0002"]
+    better._best = None
+    setting.record._let_lead(better, setting.record._leaders_of_ended)
 
     setting.finish()
 

@@ -6,7 +6,9 @@ import math
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -177,6 +179,7 @@ def test_a_failed_fsync_counts_as_not_written(path: Path, monkeypatch: pytest.Mo
     def fail(_file: int) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
+    monkeypatch.setattr(journal_module, "AGAIN_SECONDS", 0.0)
     with Journal(path) as journal:
         monkeypatch.setattr(journal_module.os, "fsync", fail)
         with pytest.raises(ConfigError, match="Input/output error"):
@@ -184,6 +187,36 @@ def test_a_failed_fsync_counts_as_not_written(path: Path, monkeypatch: pytest.Mo
         monkeypatch.undo()
 
     assert read_events(path) == []
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "ftruncate"])
+def test_storage_that_comes_back_has_each_event_once(
+    call: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = dict.fromkeys(("write", "fsync", "ftruncate"), 0)
+
+    def away(name: str) -> Callable[..., Any]:
+        real = getattr(os, name)
+
+        def called(*args: Any) -> Any:
+            times[name] += 1
+            if name in (call, "fsync") and times[name] <= 30:
+                raise OSError(errno.EIO, "Input/output error")
+            return real(*args)
+
+        return called
+
+    monkeypatch.setattr(journal_module, "AGAIN_SECONDS", 0.0)
+    with Journal(path) as journal:
+        journal.append({"event": "study"})
+        with monkeypatch.context() as broken:
+            for name in times:
+                broken.setattr(journal_module.os, name, away(name))
+            journal.append({"event": "noted", "text": "once"})
+
+        assert [event["event"] for event in journal.read()] == ["study", "noted"]
+    assert times[call] > 30
+    assert len(path.read_bytes().splitlines()) == 2
 
 
 def test_a_folder_in_place_of_the_journal_is_named(path: Path) -> None:

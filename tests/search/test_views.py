@@ -62,7 +62,7 @@ def test_all_views_are_written_with_the_journal_alone(space: Space, tmp_path: Pa
 
     assert {path.name for path in tmp_path.iterdir()} == {
         "trials.parquet", "curves.parquet", "predictions.parquet", "optuna.db", "report.md",
-        "report.html",
+        "report.html", "SHA256SUMS",
     }  # fmt: skip
 
 

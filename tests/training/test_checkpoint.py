@@ -54,7 +54,7 @@ def test_another_file_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(content)
 
-    with pytest.raises(ConfigError, match=r"x.safetensors: not a checkpoint of branchpoint"):
+    with pytest.raises(ConfigError, match=r"x.safetensors: not a file of branchpoint"):
         read_checkpoint(path)
 
 

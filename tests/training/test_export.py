@@ -1,6 +1,7 @@
 """An exported folder predicts as the trainer did, and says what is wrong with another folder."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -141,5 +142,20 @@ def test_missing_files_are_named_together(folder: Path) -> None:
 def test_a_damaged_file_is_a_clear_message(name: str, folder: Path) -> None:
     (folder / name).write_text('{"format": 1')
 
-    with pytest.raises(ConfigError, match=r"not a model of branchpoint, or damaged"):
+    with pytest.raises(ConfigError, match=r"not a (model|file) of branchpoint|is damaged"):
         mtl_core.load(folder)
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, CONFIG, TOKENIZER])
+def test_a_flipped_bit_anywhere_is_found_and_the_file_named(name: str, folder: Path) -> None:
+    path = folder / name
+    whole = path.read_bytes()
+    for at in range(0, len(whole), max(1, len(whole) // 200)):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << at % 8
+        path.write_bytes(damaged)
+
+        with pytest.raises(ConfigError, match=re.escape(str(folder))):
+            mtl_core.load(folder)
+    path.write_bytes(whole)
+    mtl_core.load(folder)
