@@ -3,6 +3,8 @@
 import logging
 import math
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -79,7 +81,15 @@ def _start_nothing(*_: Any, **__: Any) -> None:
 
 
 def init(**options: Any) -> Any:
-    """Start or join Ray without a word of it."""
+    """Start or join Ray without a word of it, and with the caller's handler of SIGTERM.
+
+    Ray puts two of its own in the place of that (2.60), so that a search ended without saving.
+    """
     import ray
 
-    return ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
+    former = signal.getsignal(signal.SIGTERM)
+    try:
+        return ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
+    finally:
+        if callable(former) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, former)
