@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from search.bucket import fetch, hand_on, remove
 from search.objectives import Objective
 from search.snapshots import snapshot_path
 
@@ -42,9 +43,11 @@ class ConfirmedEpoch:
         value = self._objective.of_epoch(average, scores)
         if not value > self._value:  # also where it is NaN
             return ()
-        save(snapshot_path(self._study, self._run, epoch))
+        path = snapshot_path(self._study, self._run, epoch)
+        save(path)
+        hand_on(self._study, path)
         if self._epoch:
-            snapshot_path(self._study, self._run, self._epoch).unlink(missing_ok=True)
+            remove(self._study, snapshot_path(self._study, self._run, self._epoch))
         self._value, self._epoch, self._reported = value, epoch, dict(scores)
         return (self._objective.name,)
 
@@ -70,7 +73,9 @@ class ConfirmedEpoch:
 
         if not self._epoch:
             raise ValueError(f"no epoch has a dev score of {self._objective.name}")
-        state, _ = read_tensors(snapshot_path(self._study, self._run, self._epoch))
+        path = snapshot_path(self._study, self._run, self._epoch)
+        fetch(self._study, path)
+        state, _ = read_tensors(path)
         model = restore_model(around.corpus, config, state).to(around.device)
         return {
             "epoch": self._epoch,

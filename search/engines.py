@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtl_core.errors import ConfigError
+from search.bucket import copy_of
 from search.engine_loop import EngineLoop
 from search.seat import Result
 
@@ -30,6 +31,7 @@ class Workplace:
     Args:
         encoded: The encoded corpus.
         folder: The study's folder, on a disk that every engine sees.
+        bucket: Address of the store that it is in instead, each machine having a copy.
         tasks: Names of the tasks of the study, in its order.
         vectors: Text file with word vectors to start from, if any.
         texts: File of the texts that encoders are warmed up on, if any ask for it.
@@ -51,6 +53,7 @@ class Workplace:
     gpu: bool = False
     memory_share: float = 0.8
     contents: dict[str, Any] = field(default_factory=dict)
+    bucket: str | None = None
 
 
 class EngineActor:
@@ -58,7 +61,10 @@ class EngineActor:
 
     def __init__(self, workplace: dict[str, Any]) -> None:
         place = Workplace(**workplace)
-        self._loop = EngineLoop(lambda: build_engine(place), Path(place.folder), on_broken=_exit)
+        folder = Path(place.folder)
+        if place.bucket is not None:
+            folder = copy_of(place.bucket) / folder.name
+        self._loop = EngineLoop(lambda: build_engine(place), folder, on_broken=_exit)
 
     async def state(self) -> dict[str, int]:
         """Return `pid` and the number of `lanes`, as soon as the engine is ready to train."""
@@ -101,7 +107,8 @@ def build_engine(place: Workplace) -> "Engine":
 
     gc.freeze()  # nor does any later collection look through it
     gc.enable()
-    if place.contents and not Path(place.folder).is_dir():  # a machine that joined later
+    is_seen = place.bucket is not None or Path(place.folder).is_dir()
+    if place.contents and not is_seen:  # by a machine that joined later
         raise ConfigError(f"{socket.gethostname()} does not see {place.folder}: share that disk")
     torch.set_num_threads(place.threads)
     corpus = open_encoded(at_hand(place.encoded, place.contents)).select(place.tasks)

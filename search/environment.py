@@ -66,10 +66,10 @@ def command(argv: Sequence[str]) -> list[str]:
         start = [name]
     else:
         return []
-    return start + [_without_secrets(_without_home(argument)) for argument in argv[1:]]
+    return start + [without_login(_without_home(argument)) for argument in argv[1:]]
 
 
-def _without_secrets(argument: str) -> str:
+def without_login(argument: str) -> str:
     """Leave out who and with what password somebody logs in, in whatever address is in it."""
     return re.sub(r"(\w://)[^/@\s]*@", r"\1***@", argument)
 

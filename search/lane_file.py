@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtl_core.errors import ConfigError
+from search.bucket import fetch, files_in, hand_on, remove
 from search.record import StudyRecord
 
 if TYPE_CHECKING:  # torch comes with it
@@ -35,6 +36,7 @@ class LaneFile:
     def __init__(
         self, study: Path, name: str, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        self._study = study
         self.path = study / FOLDER / f"{name}.safetensors"
         self._clock = clock
         self._written_at, self._took = clock(), 0.0
@@ -66,6 +68,7 @@ class LaneFile:
         about = checkpoint.about | {"last": last, "kept": kept}
         with suppress(OSError, SafetensorError):  # a trial does not fail for a full disk
             write_checkpoint(self.path, Checkpoint(about, checkpoint.tensors))
+            hand_on(self._study, self.path)
         self._written_at = self._clock()
         self._took = self._written_at - began
 
@@ -77,6 +80,7 @@ class LaneFile:
         """
         from mtl_core.training.checkpoint import check_same_trial, read_checkpoint
 
+        fetch(self._study, self.path)
         if not self.path.is_file():
             return None
         found = read_checkpoint(self.path)
@@ -92,9 +96,9 @@ def prune_lanes(study: Path, record: StudyRecord) -> list[Path]:
     """Delete the files of ended trials and confirmation runs; return what is gone."""
     runs = record.confirmation.runs
     gone = []
-    for path in (study / FOLDER).glob("*.safetensors"):
+    for path in files_in(study, FOLDER):
         known = record.trials.get(path.stem) or runs.get(path.stem)
         if known is not None and known.ended:
-            path.unlink(missing_ok=True)
+            remove(study, path)
             gone.append(path)
     return gone

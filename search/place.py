@@ -17,6 +17,7 @@ from typing import Literal
 from mtl_core.data.task import Corpus
 from mtl_core.errors import ConfigError
 from mtl_core.foreign import check_inside
+from search.bucket import bucket_of, copy_of, fetch_study, handed_on, is_address
 from search.compare import arm_keys
 from search.record import FORMAT, StudyRecord
 from search.space import Space
@@ -28,13 +29,8 @@ WRITTEN = (JOURNAL, SPACE, "best", "lanes", "lock.json", "models")  # and others
 
 
 def study_folder(out: str | Path, name: str) -> Path:
-    """Return where the study of that name lies; raises `ConfigError` for what is no folder."""
-    if "://" in str(out):
-        raise ConfigError(
-            f"--out: found {out}, an address; a folder would be right, on a disk that all machines "
-            "share (object stores can be mounted as one)"
-        )
-    return Path(out) / name
+    """Return where the study of that name lies; of one at an address where its copy does."""
+    return (copy_of(str(out)) if is_address(out) else Path(out)) / name
 
 
 @dataclass(frozen=True)
@@ -55,6 +51,7 @@ class Place:
     def check(self) -> None:
         """Raise a `ConfigError` where the study cannot be written or continued here."""
         journal = self.folder / JOURNAL
+        fetch_study(self.folder)
         _check_writable(self.folder)
         check_inside(self.folder, WRITTEN)
         StudyLock(self.folder).check()
@@ -80,7 +77,7 @@ class Place:
         is_new = not (self.folder / JOURNAL).exists()
         is_only = not self.folder.parent.exists()
         self.folder.mkdir(parents=True, exist_ok=True)
-        with StudyLock(self.folder, say):
+        with handed_on(self.folder, say), StudyLock(self.folder, say):
             record = StudyRecord.open(self.folder / JOURNAL)
             if record.dropped_lines:
                 say(f"{self.folder / JOURNAL}: its last line was half written, and is dropped")
@@ -91,7 +88,7 @@ class Place:
                 record.close()
                 if is_new and not record.trials:
                     self._take_back(aside)
-                    if is_only:
+                    if is_only and bucket_of(self.folder) is None:
                         self.folder.parent.rmdir()
                 raise
             finally:
@@ -118,7 +115,7 @@ class Place:
     def _take_back(self, aside: Path | None) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
         if aside is not None:
-            aside.rename(self.folder)
+            _move(aside, self.folder)
 
     def _check_same(self, record: StudyRecord) -> None:
         faults = []
@@ -148,8 +145,15 @@ class Place:
             return None
         moment = time.strftime("%Y%m%d-%H%M%S")
         aside = self.folder.with_name(f"{self.folder.name}-until-{moment}")
-        self.folder.rename(aside)
+        _move(self.folder, aside)
         return aside
+
+
+def _move(folder: Path, to: Path) -> None:
+    folder.rename(to)
+    bucket = bucket_of(to)
+    if bucket is not None:
+        bucket.move(folder, to)
 
 
 def _changes(diff: Iterable[str], most: int = 3) -> list[str]:

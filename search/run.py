@@ -36,7 +36,7 @@ DataOption = Annotated[
     typer.Option(help="Folder or task file, in place of the space's `data.source`."),
 ]
 StudyArgument = Annotated[
-    Path, typer.Argument(help="Folder of a study, such as results/layerwise.")
+    str, typer.Argument(help="Folder or address of a study, such as results/layerwise.")
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -48,7 +48,9 @@ SetOption = Annotated[
 def run(
     space: SpaceOption,
     data: DataOption = None,
-    out: Annotated[str, typer.Option(help="Folder that holds one folder per study.")] = "results",
+    out: Annotated[
+        str, typer.Option(help="Folder or address (s3://...) that holds one folder per study.")
+    ] = "results",
     trials: Annotated[int | None, typer.Option(help="Trials to run in all.")] = None,
     minutes: Annotated[
         float | None, typer.Option(help="Minutes for search and confirmation.")
@@ -115,10 +117,12 @@ def run(
 def report(folder: StudyArgument) -> None:
     """Write a study's tables and reports anew from its journal, and print the answer."""
     with clear_errors():
+        from search.bucket import handed_on, local_study
         from search.study import open_study
 
-        study = open_study(folder)
-        study.write_report()
+        study = open_study(local_study(folder))
+        with handed_on(study.folder, typer.echo):
+            study.write_report()
         typer.echo(study.headline())
         for path in study.reports:
             typer.echo(f"report: {path}")
@@ -128,25 +132,27 @@ def report(folder: StudyArgument) -> None:
 def show(folder: StudyArgument) -> None:
     """Show a study in the terminal: the answer, tasks by arms, the plans of the winners."""
     with clear_errors():
+        from search.bucket import local_study
         from search.report.show import show as show_study
 
-        show_study(folder)
+        show_study(local_study(folder))
 
 
 @app.command("compare")
 def compare(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of two or more studies.")],
+    folders: Annotated[list[str], typer.Argument(help="Folders of two or more studies.")],
 ) -> None:
     """Set studies side by side: what differs in space, data and versions, and what they found."""
     with clear_errors():
+        from search.bucket import local_study
         from search.report.compare_studies import compare as compare_studies
 
-        compare_studies(folders)
+        compare_studies([local_study(folder) for folder in folders])
 
 
 @app.command("watch")
 def watch(
-    folder: Annotated[Path, typer.Argument(help="Folder of a study, such as results/layerwise.")],
+    folder: Annotated[str, typer.Argument(help="Folder of a study, such as results/layerwise.")],
     host: Annotated[
         str, typer.Option(help="Address to listen on; others than loopback ask for a token.")
     ] = "127.0.0.1",
@@ -156,12 +162,17 @@ def watch(
     """Serve the live report of a study that is under way, until Ctrl-C."""
     with clear_errors():
         from mtl_core.errors import ConfigError
+        from search.bucket import is_address
         from search.live_report import LiveReport
         from search.watch import Watch
 
-        if not (wait or folder.is_dir()):
+        if is_address(folder):
+            raise ConfigError(
+                f"{folder}: only files of this machine are followed; --watch is there"
+            )
+        if not (wait or Path(folder).is_dir()):
             raise ConfigError(f"{folder}: no such folder; --wait waits for a study to begin there")
-        server = Watch(LiveReport(folder), host, port)
+        server = Watch(LiveReport(Path(folder)), host, port)
         typer.echo(f"{folder}: live report at {server.address} (Ctrl-C ends it)")
         try:
             server.serve()
@@ -171,7 +182,7 @@ def watch(
 
 @app.command("affinity")
 def affinity(
-    folder: Annotated[Path, typer.Argument(help="Folder of a study, such as results/layerwise.")],
+    folder: StudyArgument,
     epochs: Annotated[
         int | None, typer.Option(help="Epochs of the training on which it is measured.")
     ] = None,
@@ -180,8 +191,11 @@ def affinity(
     """Measure how the tasks of a finished study relate, and write its report anew."""
     with clear_errors():
         from search.affinity.command import measure_study
+        from search.bucket import handed_on, local_study
 
-        typer.echo(measure_study(folder, epochs=epochs, data=data, say=typer.echo))
+        here = local_study(folder)
+        with handed_on(here, typer.echo):
+            typer.echo(measure_study(here, epochs=epochs, data=data, say=typer.echo))
 
 
 @app.command("audit")
@@ -213,7 +227,7 @@ def builtin(
 @app.command("predict")
 def predict(
     model: Annotated[
-        Path, typer.Option(help="Model folder, such as results/layerwise/best/average.")
+        str, typer.Option(help="Model folder, such as results/layerwise/best/average.")
     ],
     task: Annotated[str, typer.Option(help="Name of the task whose head answers.")],
     probabilities: Annotated[
@@ -227,8 +241,9 @@ def predict(
     """
     with clear_errors():
         import mtl_core
+        from search.bucket import local_study
 
-        predictor = mtl_core.load(model)
+        predictor = mtl_core.load(local_study(model))
         lines = [line.decode("utf-8", "replace").rstrip("\r\n") for line in sys.stdin.buffer]
         for prediction in predictor.predict_lines(task, lines):
             shares = [f"{prediction.probabilities[n]:.4f}" for n in prediction.holding]

@@ -1,9 +1,9 @@
 """What the machines of a cluster share, and what is handed to those that do not.
 
-The study's folder must be on a disk that all of them see: engines keep weights there, and the
-driver exports them. Files that are only read (the encoded corpus, word vectors, texts) are looked
-for at their own place, and else fetched once for each machine from Ray's object store, into its
-cache; engines of one machine then map the same file.
+The study's folder must be on a disk, or in a store, that all of them see: engines keep weights
+there, and the driver exports them. Files that are only read (the encoded corpus, word vectors,
+texts) are looked for at their own place, and else fetched once for each machine from Ray's object
+store, into its cache; engines of one machine then map the same file.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from mtl_core.data.cache import keep
 from mtl_core.errors import ConfigError
+from search.bucket import bucket_of, copy_of, fetch, hand_on, remove
 
 PROBE = ".seen-by-all"
 ANSWER_SECONDS = 60.0
@@ -31,13 +32,20 @@ def check_shared(folder: Path) -> None:
     others = _other_machines()
     if not others:
         return
-    text = uuid.uuid4().hex
+    text, bucket = uuid.uuid4().hex, bucket_of(folder)
     probe = folder.resolve() / PROBE
     probe.write_text(text, encoding="utf-8")
+    hand_on(folder, probe)
+    address = None if bucket is None else bucket.address
     try:
-        blind = [name for node, name in others if not _sees(node, probe, text)]
+        blind = [name for node, name in others if not _sees(node, probe, text, address)]
     finally:
-        probe.unlink(missing_ok=True)
+        remove(folder, probe)
+    if blind and address is not None:
+        raise ConfigError(
+            f"--out {address}: the store cannot be read by {', '.join(blind)}; the login that this "
+            "machine has must be on all machines of the cluster"
+        )
     if blind:
         raise ConfigError(
             f"--out: {folder} is not seen by {', '.join(blind)}; a folder on a disk that all "
@@ -88,9 +96,9 @@ def _other_machines() -> list[tuple[str, str]]:
     ]
 
 
-def _sees(node: str, probe: Path, text: str) -> bool:
+def _sees(node: str, probe: Path, text: str, address: str | None) -> bool:
     there = NodeAffinitySchedulingStrategy(node, soft=False)
-    answer = _read.options(scheduling_strategy=there).remote(str(probe))
+    answer = _read.options(scheduling_strategy=there).remote(str(probe), address)
     try:
         return bool(ray.get(answer, timeout=ANSWER_SECONDS) == text)
     except ray.exceptions.GetTimeoutError:
@@ -98,9 +106,13 @@ def _sees(node: str, probe: Path, text: str) -> bool:
 
 
 @ray.remote(num_cpus=0)
-def _read(path: str) -> str | None:
-    """Return what a file says; None where there is no such file."""
+def _read(name: str, address: str | None) -> str | None:
+    """Return what a file says; None where there is no such file, or no reading it."""
+    path = Path(name)
     try:
-        return Path(path).read_text(encoding="utf-8")
-    except OSError:
+        if address is not None:
+            path = copy_of(address) / path.parent.name / path.name
+            fetch(path.parent, path)
+        return path.read_text(encoding="utf-8")
+    except (OSError, ConfigError):
         return None

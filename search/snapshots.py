@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtl_core.files import replacing
+from search.bucket import files_in, hand_on, remove
 from search.confirm_record import RunRecord
 from search.objectives import AVERAGE, MEAN, TASK, WORST_TASK, Spec, objective_of
 from search.record import StudyRecord
@@ -73,12 +74,14 @@ class SnapshotKeeper:
         }
         if not beaten:
             return ()
-        save(snapshot_path(self._study, self._trial, epoch))
+        path = snapshot_path(self._study, self._trial, epoch)
+        save(path)
+        hand_on(self._study, path)
         held = set(self._epochs.values())
         self._best |= beaten
         self._epochs |= dict.fromkeys(beaten, epoch)
         for superseded in held - set(self._epochs.values()):
-            snapshot_path(self._study, self._trial, superseded).unlink(missing_ok=True)
+            remove(self._study, snapshot_path(self._study, self._trial, superseded))
         return tuple(beaten)
 
     def state(self) -> dict[str, Any]:
@@ -109,11 +112,11 @@ def prune(study: Path, record: StudyRecord) -> list[Path]:
     """Delete the files of ended trials that lead nothing among the ended; return what is gone."""
     leading = _leading_epochs(record)
     gone = []
-    for path in (study / FOLDER).glob("*.safetensors"):
+    for path in files_in(study, FOLDER):
         match = _NAME.fullmatch(path.name)
         trial = record.trials.get(match["trial"]) if match else None
         if match and trial and trial.ended and (trial.id, int(match["epoch"])) not in leading:
-            path.unlink(missing_ok=True)
+            remove(study, path)
             gone.append(path)
     return gone
 
@@ -126,11 +129,11 @@ def prune_runs(study: Path, record: StudyRecord) -> list[Path]:
     """
     known = record.confirmation
     gone = []
-    for path in (study / FOLDER).glob("*.safetensors"):
+    for path in files_in(study, FOLDER):
         match = _NAME.fullmatch(path.name)
         run = known.runs.get(match["trial"]) if match else None
         if match and run and run.ended and int(match["epoch"]) != _kept_epoch(record, run):
-            path.unlink(missing_ok=True)
+            remove(study, path)
             gone.append(path)
     return gone
 

@@ -17,6 +17,7 @@ from mtl_core.tensor_file import read_tensors
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.mlm import WarmUp
 from mtl_core.training.trainer import Trainer
+from search.bucket import fetch
 from search.record import StudyRecord
 from search.snapshots import snapshot_path
 from search.space import Space
@@ -64,6 +65,7 @@ def trainer_of(study: StudyFiles, config: TrialConfig, seed: int) -> Trainer:
 def kept_weights(study: StudyFiles, name: str, epoch: int) -> dict[str, Tensor] | None:
     """Return the parameters that were kept of a trial or run; None where they are not there."""
     path = snapshot_path(study.folder, name, epoch)
+    fetch(study.folder, path)
     if not path.exists():
         return None
     try:

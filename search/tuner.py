@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mtl_core.errors import ConfigError
 from mtl_core.seeding import stream
+from search.bucket import bucket_of
 from search.cluster import Cluster, engines_on_cluster, joined, local_engines
 from search.failure import Loss, loss_of
 from search.lanes import in_words, most_lanes
@@ -296,7 +297,7 @@ class _Run:
         from search.engines import Workplace
         from search.shared_disks import offered
 
-        search = self.space.search
+        search, bucket = self.space.search, bucket_of(self.folder)
         paths = {
             name: None if path is None else str(path.resolve())
             for name, path in (("vectors", self.vectors), ("texts", self.texts))
@@ -314,6 +315,7 @@ class _Run:
             gpu=on_gpu,
             memory_share=MEMORY_SHARE * share,
             contents=offered([encoded, *paths.values()]) if cluster.elastic else {},
+            bucket=None if bucket is None else bucket.address,
         )
 
 

@@ -46,6 +46,11 @@ def keep(
     raise ConfigError([*faults, f"set {VARIABLE} to a folder that can be written and has room"])
 
 
+def cache_folder() -> Path:
+    """Return where files go that are made once and nobody named a place for."""
+    return _folders(None)[0]
+
+
 def _folders(folder: Path | None) -> list[Path]:
     if folder is not None:
         return [Path(folder)]

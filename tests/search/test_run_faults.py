@@ -154,7 +154,7 @@ FAULTS: dict[str, tuple[Spoil, list[str], str]] = {
         r"vec\.txt, line 1",
     ),
     # the place
-    "an address for a folder": (nothing, ["--out", "s3://bucket/x"], "s3://bucket/x, an address"),
+    "a store that there is not": (nothing, ["--out", "gopher://a/x"], "a/x: the store cannot"),
     "no cluster there": (nothing, ["--address", "127.0.0.1:1"], r"--address 127\.0\.0\.1:1"),
     "a file for the results": (nothing, ["--out", "space.yaml"], r"--out.*space\.yaml"),
     "nothing to resume": (nothing, ["--resume"], r"--resume"),

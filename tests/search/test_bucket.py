@@ -1,0 +1,328 @@
+"""Studies in an object store: a real S3 server on loopback, machines with their own caches."""
+
+import hashlib
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyarrow.fs import FileSelector, FileSystem
+from ray.cluster_utils import Cluster
+
+from mtl_core.errors import ConfigError
+from search import bucket as bucket_module
+from search.bucket import (
+    copy_of,
+    fetch,
+    fetch_study,
+    files_in,
+    hand_on,
+    handed_on,
+    local_study,
+    remove,
+)
+from search.cluster import _settings, _silence
+from search.journal import read_events
+from search.place import study_folder
+from search.record import StudyRecord
+from search.study_lock import StudyLock
+
+ROOT = Path(__file__).resolve().parents[2]
+SANITY = ROOT / "spaces" / "sanity.yaml"
+SECONDS = 120
+LOGIN = {"AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": "wonderful"}
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Make this process another machine: one with an empty cache, or one from before."""
+
+    def become(name: str) -> None:
+        monkeypatch.setenv("BRANCHPOINT_CACHE", str(tmp_path / "cache" / name))
+        bucket_module._of_copies.cache_clear()
+
+    become("first")
+    yield become
+    bucket_module._of_copies.cache_clear()
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> str:
+    """A store that is a folder, which pyarrow takes for one like any other."""
+    (tmp_path / "store").mkdir()
+    return f"file://{tmp_path}/store"
+
+
+def begin(address: str, text: str = "one\n") -> Path:
+    study = copy_of(address) / "study"
+    study.mkdir(exist_ok=True)
+    (study / "journal.jsonl").write_text(text)
+    return study
+
+
+def say(text: str) -> None:
+    raise AssertionError(text)
+
+
+def test_what_the_driver_writes_and_deletes_is_handed_on_and_found_by_another_machine(
+    machine: Any, address: str, tmp_path: Path
+) -> None:
+    study = begin(address)
+    (study / "best" / "average").mkdir(parents=True)
+    (study / "best" / "average" / "config.json").write_text("{}")
+    (study / "old.md").write_text("old")
+    (study / ".half-written").write_text("half")
+    with handed_on(study, say):
+        assert (tmp_path / "store" / "study" / "old.md").exists()
+        (study / "old.md").unlink()
+        (study / "journal.jsonl").write_text("one\ntwo\n")
+
+    machine("second")
+    there = local_study(f"{address}/study")
+
+    assert there != study
+    found = {path.relative_to(there).as_posix(): path for path in there.rglob("*.*")}
+    assert found.keys() == {"journal.jsonl", "best/average/config.json"}
+    assert found["journal.jsonl"].read_text() == "one\ntwo\n"
+    assert local_study(f"{address}/study/best/average").joinpath("config.json").is_file()
+
+
+def test_files_of_engines_are_there_for_other_machines_and_gone_for_all(
+    machine: Any, address: str
+) -> None:
+    study = begin(address)
+    mine = study / "lanes" / "t0001.safetensors"
+    mine.parent.mkdir()
+    mine.write_bytes(b"after epoch 1")
+    hand_on(study, mine)
+    machine("second")
+    there = begin(address)
+    theirs = there / "lanes" / "t0001.safetensors"
+
+    assert files_in(there, "lanes") == [theirs]
+    fetch(there, theirs)
+    assert theirs.read_bytes() == b"after epoch 1"
+    time.sleep(0.01)
+    theirs.write_bytes(b"after epoch 2")
+    hand_on(there, theirs)
+    machine("first")
+    fetch(study, mine)
+    assert mine.read_bytes() == b"after epoch 2"
+
+    remove(study, mine)
+    machine("second")
+    fetch(there, theirs)
+    assert not theirs.exists()
+    assert files_in(there, "lanes") == []
+
+
+def test_the_longer_journal_is_gone_on_with_and_another_story_is_refused(
+    machine: Any, address: str
+) -> None:
+    study = begin(address, "one\n")
+    with handed_on(study, say):
+        pass
+    machine("second")
+    there = begin(address, "one\ntwo\n")
+    fetch_study(there)
+    assert (there / "journal.jsonl").read_text() == "one\ntwo\n"
+    (there / "journal.jsonl").write_text("")
+    fetch_study(there)
+    assert (there / "journal.jsonl").read_text() == "one\n"
+
+    (there / "journal.jsonl").write_text("other\n")
+    with pytest.raises(ConfigError, match="another way than this machine's copy"):
+        fetch_study(there)
+
+
+def test_the_lock_of_a_driver_elsewhere_is_seen(machine: Any, address: str) -> None:
+    study = begin(address)
+    with handed_on(study, say), StudyLock(study):
+        lock = json.loads((study / "lock.json").read_text())
+        (study / "lock.json").write_text(json.dumps(lock | {"host": "elsewhere"}))
+        bucket = bucket_module.bucket_of(study)
+        assert bucket is not None
+        bucket.push(study / "lock.json")
+        machine("second")
+        there = begin(address)
+        fetch_study(there)
+
+        with pytest.raises(ConfigError, match=r"another driver is writing this study .*elsewhere"):
+            StudyLock(there).check()
+    machine("first")
+
+
+def test_addresses_with_a_login_and_unknown_ones_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"s3://\*\*\*@bucket/out; the address alone"):
+        study_folder("s3://key:secret@bucket/out", "study")
+    with pytest.raises(ConfigError, match=r"--out gopher://bucket/out: the store cannot be used"):
+        fetch_study(study_folder("gopher://bucket/out", "study"))
+
+
+@dataclass(frozen=True)
+class Store:
+    """A server that speaks S3, and what its clients need to know."""
+
+    address: str
+    environment: dict[str, str]
+
+    def names(self, study: str) -> list[str]:
+        store, root = FileSystem.from_uri(self.address)
+        where = FileSelector(f"{root}/{study}", recursive=True, allow_not_found=True)
+        return [
+            one.path.removeprefix(f"{root}/{study}/")
+            for one in store.get_file_info(where)
+            if one.is_file
+        ]
+
+    def objects(self, study: str) -> dict[str, bytes]:
+        store, root = FileSystem.from_uri(self.address)
+        return {
+            name: store.open_input_stream(f"{root}/{study}/{name}").read()
+            for name in self.names(study)
+        }
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    server_module = pytest.importorskip("moto.server", reason="moto is not installed")
+    import boto3
+
+    for key, value in LOGIN.items():
+        monkeypatch.setenv(key, value)
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server.start()
+    _, port = server.get_host_and_port()
+    client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1")
+    name = f"studies-{port}"  # all servers of a process have the same buckets
+    client.create_bucket(Bucket=name)
+    query = f"endpoint_override=127.0.0.1:{port}&scheme=http&region=us-east-1"
+    yield Store(f"s3://{name}/team?{query}", os.environ | LOGIN)
+    server.stop()
+
+
+def branchpoint(store: Store, cache: Path, *arguments: str, **more: Any) -> Any:
+    program = "from search.run import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments], cwd=ROOT, capture_output=True, text=True,
+        timeout=SECONDS, check=False, **more,
+        env=store.environment | {"BRANCHPOINT_CACHE": str(cache), "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+
+
+@pytest.mark.cluster
+def test_a_study_in_s3_is_gone_on_with_reported_and_used_on_another_machine(
+    s3: Store, tmp_path: Path
+) -> None:
+    run = ["run", "--space", str(SANITY), "--out", s3.address, "--set", "confirm.seeds=0"]
+    first = branchpoint(s3, tmp_path / "first", *run, "--trials", "3")
+    assert first.returncode == 0, first.stderr
+    before = s3.objects("sanity")
+    assert {"journal.jsonl", "report.html", "best/average/model.safetensors"} <= before.keys()
+    assert not [name for name in before if name.startswith("lanes/") or name == "lock.json"]
+    for line in before["SHA256SUMS"].decode().splitlines():
+        digest, name = line.split("  ")
+        assert hashlib.sha256(before[name]).hexdigest() == digest
+    assert "wonderful" not in str(before["environment.json"])
+
+    second = branchpoint(s3, tmp_path / "second", *run, "--trials", "6")
+
+    assert second.returncode == 0, second.stderr
+    after = s3.objects("sanity")
+    assert after["journal.jsonl"].startswith(before["journal.jsonl"])
+    copies = list((tmp_path / "second" / "buckets").glob("*/sanity/journal.jsonl"))
+    record = StudyRecord.load(copies[0])
+    assert len(record.ended()) == 6
+    study = s3.address.replace("/team?", "/team/sanity?")
+    reported = branchpoint(s3, tmp_path / "third", "report", study)
+    assert reported.returncode == 0, reported.stderr
+    assert s3.objects("sanity")["report.md"] == after["report.md"]
+    task = record.tasks[0]
+    model = s3.address.replace("/team?", "/team/sanity/best/average?")
+    predicted = branchpoint(
+        s3, tmp_path / "third", "predict", "--model", model, "--task", task, input="some words\n"
+    )
+    assert predicted.returncode == 0, predicted.stderr
+    assert predicted.stdout.strip()
+
+
+@pytest.mark.cluster
+def test_machines_that_share_a_store_alone_go_on_with_what_another_has_saved(
+    s3: Store, tmp_path: Path
+) -> None:
+    """Each machine has its own cache; the engine that is killed has a successor on the other."""
+    with machines(num_cpus=1, env_vars={"BRANCHPOINT_CACHE": str(tmp_path / "head")}) as cluster:
+        cluster.add_node(num_cpus=1, env_vars={"BRANCHPOINT_CACHE": str(tmp_path / "other")})
+        run = ["--space", str(SANITY), "--out", s3.address, "--address", cluster.address]
+        run += ["--insecure", "--set", "search.early_stopping=null", "--set", "training.epochs=8"]
+        run += ["--set", "data.builtin.rows=600", "--trials", "2"]
+        command = [sys.executable, "-m", "search.run", *run]
+        environment = s3.environment | {"BRANCHPOINT_CACHE": str(tmp_path / "driver")}
+        with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE) as driver:
+            deadline = time.monotonic() + SECONDS
+            while not any(name.startswith("lanes/") for name in s3.names("sanity")):
+                assert driver.poll() is None, driver.communicate()[1]
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+            os.kill(engines_of(tmp_path)[0], signal.SIGKILL)
+            _, said = driver.communicate(timeout=SECONDS)
+
+    assert driver.returncode == 0, said
+    (journal,) = (tmp_path / "driver" / "buckets").glob("*/sanity/journal.jsonl")
+    record = StudyRecord.load(journal)
+    assert len(record.finished()) == 2
+    assert len(record.confirmed) >= 2
+    assert [event for event in read_events(journal) if event["event"] == "retried"]
+    assert any("goes on after epoch" in note for note in record.notes)
+    assert {"head", "other"} <= {
+        path.parts[-5] for path in tmp_path.glob("*/buckets/*/sanity/models")
+    }
+    found = s3.objects("sanity")
+    assert "best/average/model.safetensors" in found
+    assert not [name for name in found if name.startswith("lanes/")]
+
+
+def engines_of(caches: Path) -> list[int]:
+    """Return the engines of machines that have their caches there, and of no other search."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            is_engine = (path / "cmdline").read_bytes().startswith(b"ray::EngineActor")
+            is_ours = str(caches).encode() in (path / "environ").read_bytes()
+            found += [int(path.name)] if is_engine and is_ours else []
+    return found
+
+
+@contextmanager
+def machines(**of_head: Any) -> Iterator[Cluster]:
+    with _settings(), _silence():
+        made = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, **of_head})
+        try:
+            yield made
+        finally:
+            made.shutdown()
+
+
+@pytest.mark.cluster
+def test_a_store_that_is_not_there_is_a_clear_message_and_nothing_is_written(
+    tmp_path: Path,
+) -> None:
+    nowhere = "s3://studies/team?endpoint_override=127.0.0.1:9&scheme=http&region=us-east-1"
+    store = Store(nowhere, os.environ | LOGIN)
+    done = branchpoint(
+        store, tmp_path, "run", "--space", str(SANITY), "--out", nowhere, "--trials", "1"
+    )
+
+    assert done.returncode == 2
+    assert "the store cannot be used" in done.stderr
+    assert "Traceback" not in done.stderr
