@@ -13,6 +13,7 @@ from typing import Any
 from mtl_core.errors import ConfigError
 
 MOST_JSON_BYTES = 16 << 20  # of a configuration or an index of shards
+_MOST_NAME_BYTES, _ROOM_FOR_ENDINGS = 255, 55  # what file systems take
 MOST_TOKENIZER_BYTES = 256 << 20  # the largest in use have some 30 MB
 
 
@@ -49,6 +50,30 @@ def check_size(path: Path, most: int) -> None:
     size = path.stat().st_size
     if size > most:
         raise ConfigError(f"{path}: found {size:,} bytes, at most {most:,} would be right")
+
+
+def path_of(folder: Path, name: str, ending: str = "") -> Path:
+    """Return the path of what has a name in a folder: how all names become files.
+
+    Raises:
+        ConfigError: What the name (of a task, trial, study, from whatever file) makes is no single
+            name of a file: it leads elsewhere, is hidden, or is not one that systems take.
+    """
+    fault = name_fault(name)
+    if fault is not None or len((name + ending).encode()) > _MOST_NAME_BYTES:
+        raise ConfigError(f"{folder}: found {name[:60]!r}, {fault or 'too long'}, as a name in it")
+    return folder / f"{name}{ending}"
+
+
+def name_fault(name: str) -> str | None:
+    """Say why a name can be none of a file, or None."""
+    if not name or name.startswith("."):
+        return "empty or hidden"
+    if not name.isprintable() or any(mark in name for mark in "/\\"):
+        return "with a separator or a sign that cannot be printed"
+    if len(name.encode("utf-8", "replace")) > _MOST_NAME_BYTES - _ROOM_FOR_ENDINGS:
+        return "too long"
+    return None
 
 
 def check_inside(folder: Path, names: Iterable[str]) -> None:

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from mtl_core.errors import ConfigError
-from mtl_core.foreign import read_object
+from mtl_core.foreign import path_of, read_object
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.export import CONFIG, export
 from search.confirm_record import RunRecord
@@ -138,7 +138,7 @@ def export_folder(study: Path, objective: str) -> Path | None:
     """Return where the best model of an objective is exported to; structures are not."""
     if objective not in (AVERAGE, WORST_TASK) and not objective.startswith(TASK):
         return None
-    return study / BEST / objective.removeprefix(TASK)
+    return path_of(study / BEST, objective.removeprefix(TASK))
 
 
 def holds(folder: Path, model: Model) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtl_core.errors import ConfigError
+from mtl_core.foreign import path_of
 from search.bucket import fetch, files_in, hand_on, remove
 from search.record import StudyRecord
 
@@ -37,7 +38,7 @@ class LaneFile:
         self, study: Path, name: str, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._study = study
-        self.path = study / FOLDER / f"{name}.safetensors"
+        self.path = path_of(study / FOLDER, name, ".safetensors")
         self._clock = clock
         self._written_at, self._took = clock(), 0.0
 

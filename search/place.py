@@ -16,7 +16,7 @@ from typing import Literal
 
 from mtl_core.data.task import Corpus
 from mtl_core.errors import ConfigError
-from mtl_core.foreign import check_inside
+from mtl_core.foreign import check_inside, path_of
 from search.bucket import bucket_of, copy_of, fetch_study, handed_on, is_address
 from search.compare import arm_keys
 from search.record import FORMAT, StudyRecord
@@ -30,7 +30,7 @@ WRITTEN = (JOURNAL, SPACE, "best", "lanes", "lock.json", "models")  # and others
 
 def study_folder(out: str | Path, name: str) -> Path:
     """Return where the study of that name lies; of one at an address where its copy does."""
-    return (copy_of(str(out)) if is_address(out) else Path(out)) / name
+    return path_of(copy_of(str(out)) if is_address(out) else Path(out), name)
 
 
 @dataclass(frozen=True)

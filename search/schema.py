@@ -127,7 +127,10 @@ def full_name(name: str, among: Collection[str]) -> str | None:
 
 
 def unknown_key(name: str, among: Collection[str]) -> str:
-    """Return "unknown key, did you mean 'x'?"; dotted where `name` is."""
+    """Return "unknown key, did you mean 'x'?"; dotted where `name` is, or must be."""
+    longer = sorted({".".join(key.split(".")[-2:]) for key in among if key.endswith(f".{name}")})
+    if longer:
+        return f"unknown key, did you mean {' or '.join(map(repr, longer))}?"
     known = list(among) if "." in name else [key.rpartition(".")[2] for key in among]
     return f"unknown key{suggest(name, known)}"
 

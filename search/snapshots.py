@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtl_core.files import replacing
+from mtl_core.foreign import path_of
 from search.bucket import files_in, hand_on, remove
 from search.confirm_record import RunRecord
 from search.objectives import AVERAGE, MEAN, TASK, WORST_TASK, Spec, objective_of
@@ -29,7 +30,7 @@ _NAME = re.compile(r"(?P<trial>.+)-e(?P<epoch>\d+)\.safetensors")
 
 def snapshot_path(study: Path, trial: str, epoch: int) -> Path:
     """Return where the weights of that epoch are, if they were worth keeping."""
-    return study / FOLDER / f"{trial}-e{epoch}.safetensors"
+    return path_of(study / FOLDER, f"{trial}-e{epoch}", ".safetensors")
 
 
 class SnapshotKeeper:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from mtl_core.data.rows import Malformed, Row, RowFile, first_few
 from mtl_core.data.task import METRICS, NO_LABEL, ReadingNote, Split, Task, labels_in
 from mtl_core.errors import ConfigError, suggest
+from mtl_core.foreign import name_fault
 
 RESERVED_NAMES = ("average", "worst_task")  # a study's `best/` has folders of these names
 MIN_ROWS_TO_JUDGE_LABELS = 20
@@ -104,6 +105,9 @@ def _general_faults(name: str, parts: Parts) -> Iterator[str]:
         yield f"task {name!r}: only {' and '.join(pairs)} of its splits hold pairs of texts"
     if name in RESERVED_NAMES:
         yield f"task {name!r}: a study uses this name itself; rename the task"
+    fault = name_fault(name)
+    if fault is not None:
+        yield f"task {name[:60]!r}: its name is {fault}, and its models could not be written"
 
 
 def _metric_faults(name: str, kind: str, metric: str, default: str) -> Iterator[str]:

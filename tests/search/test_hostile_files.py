@@ -20,7 +20,10 @@ from mtl_core.foreign import MOST_TOKENIZER_BYTES
 from mtl_core.model.pretrained import describe
 from mtl_core.training.checkpoint import read_checkpoint
 from mtl_core.training.export import load
-from search.place import JOURNAL
+from search.best_models import export_folder
+from search.lane_file import LaneFile
+from search.place import JOURNAL, study_folder
+from search.snapshots import snapshot_path
 from search.space import load_space
 from search.study import open_study
 
@@ -199,6 +202,18 @@ def test_names_that_lead_elsewhere_are_refused_in_spaces_and_task_files(
         read_corpus(DataConfig(source=str(tmp_path / "tasks.yaml")))
     with pytest.raises(ConfigError, match="name: found"):
         load_space(ROOT / "spaces" / "sanity.yaml", [f"name={json.dumps(name)}"])
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/tmp/evil", "a/b", "..", "a\0b", "", "x" * 300])
+def test_names_from_a_journal_or_table_become_no_path_elsewhere(name: str, tmp_path: Path) -> None:
+    for path_from in (
+        lambda: study_folder(tmp_path, name),
+        lambda: export_folder(tmp_path, f"task:{name}"),
+        lambda: snapshot_path(tmp_path, name or "../t", 1),
+        lambda: LaneFile(tmp_path, name).path,
+    ):
+        with pytest.raises(ConfigError, match="as a name in it"):
+            path_from()
 
 
 def command(out: Path, *options: str, **environment: str) -> "subprocess.CompletedProcess[str]":

@@ -52,6 +52,10 @@ def test_a_domain_can_be_set() -> None:
     ("override", "fault"),
     [
         ("learning_rat=1", "learning_rat: unknown key, did you mean 'learning_rate'?"),
+        (
+            "reduction_factor=2",
+            "reduction_factor: unknown key, did you mean 'early_stopping.reduction_factor'?",
+        ),
         ("trials", "found no key and value, key=value would be right"),
         ("=3", "found no key and value, key=value would be right"),
         ("trials=0", "search.trials: found 0, a whole number of at least 1 would be right"),
