@@ -23,7 +23,11 @@ WHERE = "data.source"
 def read_corpus(config: DataConfig) -> Corpus:
     """Return the tasks that `config` names, with their rows; all faults are one `ConfigError`."""
     _check(config)
-    corpus = _read(config)
+    try:
+        corpus = _read(config)
+    except OSError as error:  # no access, or names that no file can have
+        place = str(error.filename or config.source)
+        raise ConfigError(f"{place[:200]}: cannot be read: {error.strerror or error}") from None
     return exclude_overlap(corpus) if config.exclude_overlap else corpus
 
 

@@ -169,6 +169,10 @@ def _model(
         seed=0,
         wide=None if ngrams is None else layout_of(ngrams, encoder.wide_layout, label_sets),
     )
+    for name, parameter in model.named_parameters():
+        if state[name].shape != parameter.shape:
+            found, wanted = tuple(state[name].shape), tuple(parameter.shape)
+            raise ValueError(f"{name} is {found} in {WEIGHTS} and {wanted} by {CONFIG}")
     load_parameters(model, state)
     return model
 
