@@ -159,8 +159,6 @@ class JournalCallback(Callback):
         found = engines.tick()
         if found is not None and self._measured is not None:
             self._measured(found)
-        while engines.news:
-            self._note(engines.news.popleft())
 
     def _move(self, trial: Trial, loss: Loss, engines: EnginePool) -> Loss:
         """Give the trial another place; return what was lost, now that the engine is known."""

@@ -13,6 +13,8 @@ import os
 import re
 import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +25,11 @@ from mtl_core.errors import ConfigError
 from search.config import SearchConfig
 from search.local_ray import init, local_cpus, start_local
 
-CONNECT_SECONDS = 10
+CONNECT_SECONDS, STRANGER_SECONDS = 10, 30
+_STRANGER = (
+    "import sys; from ray._raylet import GcsClient; "
+    "GcsClient(address=sys.argv[1]).internal_kv_keys(b'', None, 5)"
+)
 SOURCE = Path(__file__).resolve().parents[1]
 
 # Read by Ray when it is imported, when it starts, or in the workers, which inherit them.
@@ -146,10 +152,27 @@ def _join(address: str, *, insecure: bool) -> Any:
 
 
 def _asks_for_token() -> bool:
-    """Whether the cluster that was joined has token authentication, which drivers then have too."""
+    """Whether the cluster that was joined turns away a process that has no token.
+
+    That this one has sent its own says nothing: a cluster without takes it as well (Ray 2.60). So
+    a stranger is sent; where it cannot tell, what this process has counts.
+    """
+    import ray
     from ray._private.authentication.authentication_utils import is_token_auth_enabled
 
-    return bool(is_token_auth_enabled())
+    bare = {key: value for key, value in os.environ.items() if not key.startswith("RAY_AUTH")}
+    try:
+        stranger = subprocess.run(
+            [sys.executable, "-c", _STRANGER, ray.get_runtime_context().gcs_address],
+            env=bare | {"RAY_AUTH_MODE": "disabled"},
+            capture_output=True,
+            timeout=STRANGER_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return bool(is_token_auth_enabled())
+    turned_away = b"AuthToken" in stranger.stderr
+    return stranger.returncode != 0 and (turned_away or bool(is_token_auth_enabled()))
 
 
 def _connect(address: str) -> Any:

@@ -210,8 +210,6 @@ class Confirmation:
         found = self._engines.tick()
         if found is not None:
             self._measured(found)
-        while self._engines.news:
-            self._note(self._engines.news.popleft())
 
     def _note(self, text: str) -> None:
         self._record.append("noted", text=text)

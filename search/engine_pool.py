@@ -13,7 +13,6 @@ say what was lost.
 
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -43,10 +42,9 @@ class EnginePool(Lanes):
         each: Lanes of one engine, as far as it is known.
         room: Says how many there should be by now, as machines come and go; None: as many as at
             first, and none of them has to wait for room.
+        tell: Told in words what a user should know of the engines, by whatever call finds it out:
+            Tune may ask for nothing but new trials for a while.
         clock: In seconds, from any beginning.
-
-    Attributes:
-        news: What a user should know of the engines, in words; to be taken from here.
     """
 
     def __init__(
@@ -57,6 +55,7 @@ class EnginePool(Lanes):
         *,
         each: int = 1,
         room: Callable[[], int] | None = None,
+        tell: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__((), each, search.workers)
@@ -69,6 +68,7 @@ class EnginePool(Lanes):
         self._told = {part.name: getattr(workplace, part.name) for part in fields(workplace)}
         self.study = Path(workplace.folder).name
         self._wanted, self._room, self._clock = n_engines, room, clock
+        self._tell = tell or (lambda _: None)
         self._actors: dict[str, Any] = {}  # those that were lost too
         self._n_started = 0
         self._hung: set[str] = set()  # engines
@@ -76,7 +76,6 @@ class EnginePool(Lanes):
         self._ends: dict[Any, str] = {}  # answers that come when an engine is lost
         self._back: dict[Any, str] = {}  # answers that come when an engine is up
         self._look_at = self._start_at = clock()
-        self.news: deque[str] = deque()
         self._measured: Any = None
         self._saving: list[Any] = []  # answers to come from lanes that are saved
         for _ in range(n_engines):
@@ -124,7 +123,7 @@ class EnginePool(Lanes):
             self._start_at = self._clock() + CALM_SECONDS
         self.down.discard(engine)
         self.engines = tuple(other for other in self.engines if other != engine)
-        self.news.append(f"{engine} was lost, another takes its place")
+        self._tell(f"{engine} was lost, another takes its place")
         if not self.engines:  # its trials must have somewhere to go
             self._replace()
 
@@ -199,7 +198,7 @@ class EnginePool(Lanes):
             if engine in self.down:
                 self.down.discard(engine)
                 if engine not in self._first:
-                    self.news.append(f"{engine} is up")
+                    self._tell(f"{engine} is up")
         self._fill()
 
     def _fill(self) -> None:
@@ -218,7 +217,7 @@ class EnginePool(Lanes):
             self._waits_from = now
         elif now - self._waits_from >= PATIENT_SECONDS:
             self._waits_from = math.inf
-            self.news.append("no engine is up yet: what the cluster has may be in use by others")
+            self._tell("no engine is up yet: what the cluster has may be in use by others")
 
     def _replace(self) -> None:
         """Start an engine that gets no trial before it is up, while there are others."""

@@ -198,7 +198,12 @@ class _Run:
         search = self.space.search
         each = search.lanes or min(self.record.lanes or 1, most_lanes(search, cluster.engines))
         room = partial(engines_on_cluster, search) if cluster.elastic else None
-        return EnginePool(search, self._workplace(cluster), cluster.engines, each=each, room=room)
+        place = self._workplace(cluster)
+        return EnginePool(search, place, cluster.engines, each=each, room=room, tell=self._note)
+
+    def _note(self, text: str) -> None:
+        self.record.append("noted", text=text)
+        self.progress.say(text)
 
     def _get_ready(self, cluster: Cluster, engines: "EnginePool") -> Proposer:
         """Show that it begins; have the lanes measured, unless their number is known."""
@@ -215,8 +220,7 @@ class _Run:
 
     def _measured(self, engines: "EnginePool", proposer: Proposer, found: dict[str, Any]) -> None:
         if "failure" in found:
-            self.record.append("noted", text=found["failure"])
-            self.progress.say(found["failure"])
+            self._note(found["failure"])
             return
         self.record.append("calibrated", **found)
         self.progress.say(in_words(engines))

@@ -265,7 +265,7 @@ def test_machines_that_share_a_store_alone_go_on_with_what_another_has_saved(
         cluster.add_node(num_cpus=1, env_vars={"BRANCHPOINT_CACHE": str(tmp_path / "other")})
         run = ["--space", str(SANITY), "--out", s3.address, "--address", cluster.address]
         run += ["--insecure", "--set", "search.early_stopping=null", "--set", "training.epochs=8"]
-        run += ["--set", "data.builtin.rows=600", "--trials", "2"]
+        run += ["--set", "data.builtin.rows=600", "--trials", "2", "--set", "confirm.seeds=0"]
         command = [sys.executable, "-m", "search.run", *run]
         environment = s3.environment | {"BRANCHPOINT_CACHE": str(tmp_path / "driver")}
         with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE) as driver:
@@ -281,7 +281,6 @@ def test_machines_that_share_a_store_alone_go_on_with_what_another_has_saved(
     (journal,) = (tmp_path / "driver" / "buckets").glob("*/sanity/journal.jsonl")
     record = StudyRecord.load(journal)
     assert len(record.finished()) == 2
-    assert len(record.confirmed) >= 2
     assert [event for event in read_events(journal) if event["event"] == "retried"]
     assert any("goes on after epoch" in note for note in record.notes)
     assert {"head", "other"} <= {

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -138,6 +138,9 @@ def test_a_cluster_without_a_token_is_joined_only_if_that_is_said(tmp_path: Path
         assert refused.returncode == 2
         assert "asks for no token" in refused.stderr
         assert "--insecure" in refused.stderr
+        token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
+        with_token = replace(cluster, environment=cluster.environment | token)
+        assert "asks for no token" in search(tmp_path, with_token).stderr
         assert not list(tmp_path.iterdir())
 
         out = tmp_path / "submitted"

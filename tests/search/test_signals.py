@@ -20,7 +20,7 @@ SECONDS = 120
 LONG = [
     sys.executable, "-m", "search.run", "--space", str(ROOT / "spaces" / "sanity.yaml"),
     "--set", "trials=2", "--set", "confirm.seeds=0", "--set", "search.early_stopping=null",
-    "--set", "data.builtin.rows=2000", "--set", "training.epochs=4",
+    "--set", "data.builtin.rows=1000", "--set", "training.epochs=4",
 ]  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """All views of a study come from its journal alone, and can be written again."""
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +105,28 @@ def test_predictions_of_an_untested_study_are_an_empty_table(space: Space, tmp_p
     write_views(record, space, tmp_path)
 
     assert pq.read_table(tmp_path / "predictions.parquet").num_rows == 0
+
+
+def is_sound(study: Path) -> bool:
+    """Whether the files are those whose checksums are in the folder, as anyone can find out."""
+    check = ["sha256sum", "--check", "--status", "SHA256SUMS"]
+    return subprocess.run(check, cwd=study, check=False).returncode == 0
+
+
+def test_a_table_that_was_cut_off_or_changed_is_found_and_made_anew(
+    space: Space, tmp_path: Path
+) -> None:
+    record = make_record(space)
+    write_views(record, space, tmp_path)
+    assert is_sound(tmp_path)
+    whole = (tmp_path / "trials.parquet").read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 8] ^= 1
+    for damaged in (whole[: len(whole) // 2], bytes(flipped)):
+        (tmp_path / "trials.parquet").write_bytes(damaged)
+        assert not is_sound(tmp_path)
+
+        write_views(record, space, tmp_path)
+
+        assert is_sound(tmp_path)
+        assert (tmp_path / "trials.parquet").read_bytes() == whole
