@@ -9,9 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mtl_core.data.config import DataConfig
+from mtl_core.data.encoded import encode
 from mtl_core.data.pretrained_tokenizer import read_tokenizer
 from mtl_core.data.readers import read_corpus
 from mtl_core.data.vectors import read_vectors
@@ -214,6 +217,23 @@ def test_names_from_a_journal_or_table_become_no_path_elsewhere(name: str, tmp_p
     ):
         with pytest.raises(ConfigError, match="as a name in it"):
             path_from()
+
+
+def test_what_a_table_names_its_labels_becomes_no_path(tmp_path: Path) -> None:
+    labels = ["../../evil", "fine"] * 12
+    rows = {"text": [f"a text {n}" for n in range(24)], "../../evil": labels}
+    pq.write_table(pa.table(rows), tmp_path / "a.parquet")
+    task = {"name": "mood", "files": {"train": "a.parquet"}}
+    task["columns"] = {"text": "text", "label": "../../evil"}
+    (tmp_path / "tasks.yaml").write_text(json.dumps([task]), encoding="utf-8")
+    before = set(tmp_path.parent.rglob("*"))
+
+    corpus = read_corpus(DataConfig(source=str(tmp_path / "tasks.yaml")))
+    encode(corpus, DataConfig(), tmp_path / "cache")
+
+    assert corpus.tasks[0].labels == ("../../evil", "fine")
+    new = set(tmp_path.parent.rglob("*")) - before
+    assert all(path.is_relative_to(tmp_path / "cache") for path in new)
 
 
 def command(out: Path, *options: str, **environment: str) -> "subprocess.CompletedProcess[str]":
