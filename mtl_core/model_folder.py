@@ -4,6 +4,7 @@ A name is looked up in the hub's local cache first, and downloaded only where it
 cannot be had is a `ConfigError` that says what to run where.
 """
 
+import os
 import re
 from pathlib import Path
 
@@ -20,11 +21,11 @@ def folder_of(name: str, where: str) -> Path:
         name: A folder, or a name on the hub.
         where: Names the key in messages.
     """
-    folder = Path(name).expanduser()
-    if folder.is_dir():
+    folder = Path(os.path.expanduser(name))
+    if os.path.isdir(folder):
         return folder
-    if folder.exists() or not _NAME.fullmatch(name):
-        found = "a file" if folder.exists() else "no such folder"
+    if os.path.exists(folder) or not _NAME.fullmatch(name):
+        found = "a file" if os.path.exists(folder) else "no such folder"
         raise ConfigError(
             f"{where}: found {name!r}, {found}; a folder with config.json, tokenizer.json and "
             "model.safetensors, or a name on the Hugging Face hub would be right"

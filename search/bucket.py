@@ -196,6 +196,16 @@ def bucket_of(study: Path) -> Bucket | None:
     return _of_copies(study.parent)
 
 
+def known_as(study: Path, path: Path) -> str:
+    """Return what a user knows a file of a study by: its address, where the study has one."""
+    bucket = bucket_of(study)
+    if bucket is None:
+        return str(path)
+    parts = urlsplit(bucket.address)
+    inside = path.relative_to(study.parent).as_posix()
+    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{inside}"))
+
+
 def fetch_study(study: Path) -> None:
     """Bring a copy up to date; raises `ConfigError` where the store cannot be read."""
     bucket = bucket_of(study)

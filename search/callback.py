@@ -45,6 +45,7 @@ class JournalCallback(Callback):
         engines: Where the trials train, if that is in engines.
         measured: Called with what `EnginePool.tick` returns.
         failures: How many trials may fail before the search is given up.
+        retries: How often a trial goes on whose client or engine was lost.
     """
 
     def __init__(
@@ -57,11 +58,12 @@ class JournalCallback(Callback):
         engines: EnginePool | None = None,
         measured: Callable[[dict[str, Any]], None] | None = None,
         failures: FailuresConfig | None = None,
+        retries: int = 3,
     ) -> None:
         self._record, self._folder, self._progress, self._stop = record, folder, progress, stop
         self._engines, self._measured = engines, measured
         self._attempts: dict[str, int] = {}
-        self._failures = failures or FailuresConfig()
+        self._failures, self._retries = failures or FailuresConfig(), retries
         self._gauges = None if engines is None else Gauges(record, engines)
         self._ended: list[Trial] = []
         self._n_ended = self._n_failed = 0  # of this run: who continues a study has mended it
@@ -145,10 +147,15 @@ class JournalCallback(Callback):
         trial: Trial,
         **info: Any,
     ) -> None:
-        loss = loss_of(_error_of(trial))
-        self._write("failed", trial=trial.config["trial"], **loss.as_failure())
+        loss, known = loss_of(_error_of(trial)), self._record.trials[trial.config["trial"]]
         if self._engines is not None:
             self._look_after_engine(trial, loss, self._engines)
+        if known.state == "proposed" and len(known.retries) < self._retries:
+            # Tune has heard twice of one lost client, and takes a trial that waits to begin again
+            # for one that has failed (2.60). It is left unfinished, and run again (`tuner.py`).
+            self._ended.append(trial)
+            return
+        self._write("failed", trial=known.id, **loss.as_failure())
         self._end(trial)
 
     def get_state(self) -> None:

@@ -13,6 +13,7 @@ import fcntl
 import json
 import math
 import os
+import sys
 import time
 import zlib
 from collections.abc import Callable, Mapping
@@ -249,6 +250,6 @@ def _parse_line(line: bytes) -> Event | None:
         isinstance(event, dict)
         and isinstance(event.get("event"), str)
         and isinstance(event.get("time"), (int, float))
-        and math.isfinite(event["time"])
+        and abs(event["time"]) <= sys.float_info.max
     )
     return event if is_event else None

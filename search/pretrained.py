@@ -5,6 +5,7 @@ had stated this itself; what it does state and what contradicts the folder is at
 of a study share one encoded corpus, so there is one pretrained encoder for all of them.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -42,7 +43,7 @@ def take_over(draft: Draft, document: Document, faults: Faults) -> None:
 
 def absolute(name: Any) -> Any:
     """Return the folder as every process finds it; names on the hub stay."""
-    is_folder = isinstance(name, str) and Path(name).expanduser().is_dir()
+    is_folder = isinstance(name, str) and os.path.isdir(os.path.expanduser(name))
     return str(Path(name).expanduser().resolve()) if is_folder else name
 
 
@@ -56,6 +57,7 @@ def _name(entry: Entry) -> Any:
 
 def _complete(draft: Draft, document: Document, name: str, faults: Faults) -> None:
     stated = (document.values or {}).get("data") or {}
+    stated = stated if isinstance(stated, dict) else {}
     for key, right in (("tokenizer", name), ("vectors", None)):
         if stated.get(key, right) != right:
             message = f"found {show(stated[key])}, but {PRETRAINED} brings its own; leave it out"

@@ -167,7 +167,7 @@ class StudyRecord:
             fault = self._fault(event)
             if fault is None:
                 self._apply(event)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             fault = f"the event {event['event']!r} is not whole: {error!r}"
         if fault is not None:
             raise ConfigError(f"line {line} of the journal: {fault}")

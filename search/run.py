@@ -92,6 +92,7 @@ def run(
 
             show_plan(space, data=data, out=out, overrides=overrides, existing=existing)
             return
+        from search.bucket import known_as
         from search.place import study_folder
         from search.progress import live_progress
         from search.space import load_space
@@ -109,7 +110,7 @@ def run(
             )
         typer.echo(study.headline())
         for path in study.reports:
-            typer.echo(f"report: {path}")
+            typer.echo(f"report: {known_as(study.folder, path)}")
     raise typer.Exit(130 if study.interrupted else int(study.given_up))
 
 
@@ -117,7 +118,7 @@ def run(
 def report(folder: StudyArgument) -> None:
     """Write a study's tables and reports anew from its journal, and print the answer."""
     with clear_errors():
-        from search.bucket import handed_on, local_study
+        from search.bucket import handed_on, known_as, local_study
         from search.study import open_study
 
         study = open_study(local_study(folder))
@@ -125,7 +126,7 @@ def report(folder: StudyArgument) -> None:
             study.write_report()
         typer.echo(study.headline())
         for path in study.reports:
-            typer.echo(f"report: {path}")
+            typer.echo(f"report: {known_as(study.folder, path)}")
 
 
 @app.command("show")

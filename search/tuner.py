@@ -227,9 +227,10 @@ class _Run:
         proposer.startup_trials = startup_trials(self.space.search, engines.total)
 
     def _tune(self, proposer: Proposer, engines: "EnginePool", scratch: str) -> None:
-        """Have Tune run what is left, again where it breaks off because memory ran out.
+        """Have Tune run what is left, again where it breaks off or leaves a trial unfinished.
 
-        Tune takes an actor that Ray's memory monitor has killed for a fault of its own (Ray 2.60).
+        Tune takes an actor that Ray's memory monitor has killed for a fault of its own, and some
+        trials whose client was lost for failed ones (Ray 2.60; `JournalCallback.on_trial_error`).
         """
         for again in range(self.space.search.retries + 1):
             try:
@@ -240,7 +241,8 @@ class _Run:
                     raise
                 self._go_on_after(loss, engines)
             else:
-                return
+                if self.stop.reason is not None or not self.record.unfinished():
+                    return
 
     def _go_on_after(self, loss: Loss, engines: "EnginePool") -> None:
         """Free the lanes of all trials that were in training; they go on where they were saved."""
@@ -267,6 +269,7 @@ class _Run:
             engines=engines,
             measured=partial(self._measured, engines, proposer),
             failures=search.failures,
+            retries=search.retries,
         )
         searcher = JournalSearcher(
             proposer,

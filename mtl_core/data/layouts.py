@@ -5,6 +5,7 @@ user's own (`folders.py`), side by side if need be. A folder a level too high or
 of these, is refused with what would be right.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ def open_folder(source: str, where: str) -> Layout:
 
 def existing_folder(source: str, where: str) -> Path:
     """Return the folder `source`, after making sure that it is one and can be read."""
-    folder = Path(source).expanduser()
+    folder = Path(os.path.expanduser(source))
     try:
         if not folder.exists():
             raise ConfigError(f"{where}: no such folder: {folder}{_nearest(folder)}")

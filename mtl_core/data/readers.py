@@ -6,6 +6,7 @@ one, or a folder in one of the known layouts (`layouts.py`). Whatever is wrong w
 configuration names are read.
 """
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def _read(config: DataConfig) -> Corpus:
         from mtl_core.data.synthetic import generate
 
         return generate(config.builtin).select(config.tasks)
-    path = Path(config.source).expanduser()
+    path = Path(os.path.expanduser(config.source))
     if path.suffix in ENDINGS and not path.is_dir():
         return read_task_file(path, config, open_folder)
     folder = existing_folder(config.source, WHERE)

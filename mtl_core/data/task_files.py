@@ -122,7 +122,7 @@ def _of_folder(
 
 
 def _at(folder: Path, name: str) -> Path:
-    return Path(os.path.normpath(folder / Path(name).expanduser()))
+    return Path(os.path.normpath(folder / os.path.expanduser(name)))
 
 
 def _texts(entry: Entry, folder: Path) -> str | None:

@@ -227,6 +227,7 @@ def test_a_study_in_s3_is_gone_on_with_reported_and_used_on_another_machine(
     run = ["run", "--space", str(SANITY), "--out", s3.address, "--set", "confirm.seeds=0"]
     first = branchpoint(s3, tmp_path / "first", *run, "--trials", "3")
     assert first.returncode == 0, first.stderr
+    assert f"report: {s3.address.replace('/team?', '/team/sanity/report.html?')}" in first.stdout
     before = s3.objects("sanity")
     assert {"journal.jsonl", "report.html", "best/average/model.safetensors"} <= before.keys()
     assert not [name for name in before if name.startswith("lanes/") or name == "lock.json"]

@@ -147,6 +147,24 @@ def test_ended_trials_are_taken_from_tunes_list_and_emptied(desk: Desk) -> None:
     assert running.config == {"trial": "t0001"}
 
 
+def test_a_trial_that_tune_hears_twice_of_is_left_to_be_run_again_as_often_as_it_may(
+    desk: Desk,
+) -> None:
+    trial = FakeTrial()
+    for attempt in (1, 2, 3):
+        desk.tell("on_trial_start", trial)
+        desk.tell("on_trial_recover", trial)
+        if attempt < 3:
+            desk.tell("on_trial_error", trial)
+            assert desk.trial.state == "proposed"
+
+    desk.tell("on_trial_error", trial)
+
+    assert desk.trial.state == "failed"
+    assert len(desk.trial.retries) == 3
+    assert desk.trial.failure.kind == "lost"
+
+
 def test_an_emptied_trial_can_still_be_written_and_compared() -> None:
     trial = Trial("trial", config={"a": 1}, stub=True)
 
