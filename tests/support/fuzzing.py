@@ -9,18 +9,24 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 Mutation = Callable[[random.Random, bytes], bytes]
+MOST_BYTES = 100_000  # of a mutated file
+_DEEP = "DEEP"  # among the odd values: lists in lists
 
 ODD = (
     b"NaN", b"-1", b"0", b"1e999", b"1e-999", b"9" * 40, b"null", b"true", b"[]", b"{}", b'""',
     b"~", b"&a", b"*a", b"!!python/object:os.system", b"%s", b"../../x", b"\0", b"\r\n", b"\t",
     b"\xff\xfe", b"\xef\xbb\xbf", "\u202e".encode(), "\ud800".encode("utf-8", "surrogatepass"),
     b"[" * 60, b"{a: " * 60, b"-", b":", b",", b'"', b"'", b"#", b"\n", b" " * 9, b"x" * 3000,
+    b"~nobody-here/x",
+    b"9" * 400, b"[" * 2000, b"- " * 400, b"\xe2\x80\xa8", b"\x85", b"---\n",
+    b"<<: ", b".inf", b"1_000",
 )  # fmt: skip
 
 
-ODD_VALUES = (
-    None, True, False, 0, -1, 1, 2, 1.5, -0.5, 1e308, float("inf"), float("nan"), 10**30, "", "x",
-    "../x", "\0", "1", "x" * 3000, [], {}, [None], [[]], {"x": 1}, [1, 2, 3], "stack_cls",
+ODD_VALUES: Sequence[Any] = (
+    None, True, False, 0, -1, 1, 2, 1.5, -0.5, 1e308, float("inf"), float("nan"), 10**30, 10**400,
+    10**5, 10**9, "", "x", "../x", "\0", "1", "x" * 3000, [], {}, [None], [[]], {"x": 1},
+    [1, 2, 3], "stack_cls", "\ud800", _DEEP,
 )  # fmt: skip
 _BEGIN = (b" ", b":", b",", b"[", b"{", b"\t", b"\n", b'"')
 _END = (b" ", b",", b"]", b"}", b"\t", b"\n", b'"')
@@ -73,7 +79,7 @@ def mutated(rng: random.Random, data: bytes) -> bytes:
     """Return the bytes after one to four mutations; never none at all."""
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
         data = rng.choice(MUTATIONS)(rng, data) or b"\n"
-    return data[:100_000]
+    return data[:MOST_BYTES]
 
 
 def mutated_json(rng: random.Random, data: bytes) -> str:
@@ -91,7 +97,18 @@ def mutated_json(rng: random.Random, data: bytes) -> str:
             holder[rng.choice(("", "x", "../x", "\0", str(key) * 2))] = holder.pop(key)
         else:
             holder[key] = json.loads(json.dumps(rng.choice([*ODD_VALUES, rng.choice(holders)])))
-    return json.dumps(whole)
+    depth = rng.choice((50, 300, 450, 900))  # what parsers of JSON take, and what takes it apart
+    return json.dumps(whole).replace(f'"{_DEEP}"', "[" * depth + "]" * depth)
+
+
+def mutated_header(rng: random.Random, data: bytes) -> bytes:
+    """Return a file of safetensors whose header, or the header's length, says something else."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    if rng.random() < 0.2:
+        length = rng.choice((0, 1, end, 2**31, 2**63, 2**64 - 1))
+        return length.to_bytes(8, "little") + data[8:]
+    header = mutated_json(rng, data[8:end]).encode()
+    return len(header).to_bytes(8, "little") + header + data[end:]
 
 
 def _holders(value: Any) -> Iterator[Any]:
