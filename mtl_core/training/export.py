@@ -113,7 +113,7 @@ def load(folder: str | Path) -> Predictor:
         ngrams = Ngrams.of_arrays(encoder.wide_ngrams, arrays) if encoder.wide else None
         model = _model(values, tensors.pop(_VOCABULARY), tensors, ngrams)
         return Predictor(model, values, _tokenizer(tokenizer), ngrams)
-    except (LookupError, TypeError, ValueError, MemoryError) as error:
+    except (LookupError, TypeError, ValueError, MemoryError, OverflowError) as error:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(f"{folder}: not a model of branchpoint, or damaged ({error!r})") from None
