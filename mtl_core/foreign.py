@@ -6,6 +6,7 @@ model's folder is not followed, since what is written or deleted there would be 
 """
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,15 @@ def check_size(path: Path, most: int) -> None:
     size = path.stat().st_size
     if size > most:
         raise ConfigError(f"{path}: found {size:,} bytes, at most {most:,} would be right")
+
+
+def expanded(name: str) -> Path:
+    """Return the path with a home folder in place of "~".
+
+    One that there is not stays as it is written, for who looks for it to name; `Path.expanduser`
+    ends the program with an error of its own.
+    """
+    return Path(os.path.expanduser(name))
 
 
 def path_of(folder: Path, name: str, ending: str = "") -> Path:

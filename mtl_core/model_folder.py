@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from mtl_core.errors import ConfigError
+from mtl_core.foreign import expanded
 
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")  # NAME, or OWNER/NAME
 _FILES = ["config.json", "tokenizer.json", "*.safetensors", "*.safetensors.index.json"]
@@ -21,7 +22,7 @@ def folder_of(name: str, where: str) -> Path:
         name: A folder, or a name on the hub.
         where: Names the key in messages.
     """
-    folder = Path(os.path.expanduser(name))
+    folder = expanded(name)
     if os.path.isdir(folder):
         return folder
     if os.path.exists(folder) or not _NAME.fullmatch(name):

@@ -4,8 +4,8 @@ Every machine works on a copy in its cache, `<cache>/buckets/<digest of the addr
 hands on what it writes: engines their weights and lanes at once, the driver all else every two
 seconds. On the driver's own disk each event of the journal is safe at once as ever; an object
 cannot be added to, so in the bucket the journal is written anew. What another machine may have
-written is fetched before it is read. Where the address is asked for is `<cache>/.../.bucket`, so
-all that is said here of a study in a plain folder is: it is there already.
+written is fetched before it is read. Which address a copy is of stands beside it, in `.bucket`;
+of a study without one, in a plain folder, nothing is handed on or fetched.
 """
 
 import hashlib
@@ -22,7 +22,9 @@ from urllib.parse import urlsplit, urlunsplit
 from mtl_core.data.cache import cache_folder
 from mtl_core.errors import ConfigError
 from mtl_core.files import replacing
+from mtl_core.foreign import path_of
 from search.environment import without_login
+from search.journal import JOURNAL
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileInfo
@@ -30,8 +32,7 @@ if TYPE_CHECKING:
 MARK = ".bucket"  # beside the copies of an address's studies, and holds the address
 SYNC_SECONDS = 2.0
 SHARE = 0.1  # of the time, that goes into writing the driver's files anew
-OF_ENGINES = ("models", "lanes")
-JOURNAL = "journal.jsonl"
+MODELS, LANES = OF_ENGINES = ("models", "lanes")  # folders of a study
 
 
 def is_address(out: object) -> bool:
@@ -61,13 +62,13 @@ def local_study(folder: str | Path) -> Path:
     """Return where the files of a study or a model can be read here, fetched from its address.
 
     Raises:
-        ConfigError: There is no such store, or it may not be read.
+        ConfigError: There is no such store, it may not be read, or the address ends in no name.
     """
     if not is_address(folder):
         return Path(folder)
     parts = urlsplit(str(folder))
     above, _, name = parts.path.rstrip("/").rpartition("/")
-    path = copy_of(urlunsplit(parts._replace(path=above))) / name
+    path = path_of(copy_of(urlunsplit(parts._replace(path=above))), name)
     fetch_study(path)
     return path
 
@@ -109,8 +110,8 @@ class Bucket:
         (found,) = self._store.get_file_info([self._there(path)])
         if not found.is_file:
             path.unlink(missing_ok=True)
-        elif not (path.exists() and path.stat().st_mtime_ns >= found.mtime_ns):
-            self._fetch(found, path)
+        else:
+            self._fetch_later(found, path)
 
     def remove(self, path: Path) -> None:
         """Delete a file there; nothing happens where there is none."""
@@ -133,8 +134,8 @@ class Bucket:
                 continue
             if path == study / JOURNAL:
                 self._fetch_journal(found, path)
-            elif not (path.exists() and path.stat().st_mtime_ns >= found.mtime_ns):
-                self._fetch(found, path)
+            else:
+                self._fetch_later(found, path)
 
     def move(self, study: Path, to: Path) -> None:
         """Move a whole study there."""
@@ -155,8 +156,10 @@ class Bucket:
         if len(there) > len(here):
             self._keep(there, found, path)
 
-    def _fetch(self, found: "FileInfo", path: Path) -> None:
-        self._keep(self._read(found), found, path)
+    def _fetch_later(self, found: "FileInfo", path: Path) -> None:
+        """Fetch what is later than this machine's copy, or has none."""
+        if not path.exists() or path.stat().st_mtime_ns < found.mtime_ns:
+            self._keep(self._read(found), found, path)
 
     def _keep(self, content: bytes, found: "FileInfo", path: Path) -> None:
         with replacing(path) as beside:

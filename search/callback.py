@@ -162,7 +162,7 @@ class JournalCallback(Callback):
         """Nothing for Tune to keep: the journal holds it."""
 
     def _ask(self, engines: EnginePool) -> None:
-        """Hand on what the engines have to say."""
+        """Look at the engines; hand on what they have measured."""
         found = engines.tick()
         if found is not None and self._measured is not None:
             self._measured(found)

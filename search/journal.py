@@ -25,6 +25,8 @@ from mtl_core.foreign import parse_json
 
 Event = dict[str, Any]
 
+JOURNAL = "journal.jsonl"  # in a study's folder
+
 ATTEMPTS, AGAIN_SECONDS = 90, 1.0  # to write to storage that is away
 _PASSING = {
     errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.ENOTCONN, errno.ENETDOWN,

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from mtl_core.errors import ConfigError
 from mtl_core.foreign import path_of
-from search.bucket import fetch, files_in, hand_on, remove
+from search.bucket import LANES, fetch, files_in, hand_on, remove
 from search.record import StudyRecord
 
 if TYPE_CHECKING:  # torch comes with it
     from mtl_core.training.checkpoint import Checkpoint
 
-FOLDER = "lanes"
 LONG_SECONDS = 60.0  # an epoch that takes longer is saved in its middle too
 _SHARE = 0.2  # of the time, that goes into writing at most
 
@@ -38,7 +37,7 @@ class LaneFile:
         self, study: Path, name: str, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._study = study
-        self.path = path_of(study / FOLDER, name, ".safetensors")
+        self.path = path_of(study / LANES, name, ".safetensors")
         self._clock = clock
         self._written_at, self._took = clock(), 0.0
 
@@ -97,7 +96,7 @@ def prune_lanes(study: Path, record: StudyRecord) -> list[Path]:
     """Delete the files of ended trials and confirmation runs; return what is gone."""
     runs = record.confirmation.runs
     gone = []
-    for path in files_in(study, FOLDER):
+    for path in files_in(study, LANES):
         known = record.trials.get(path.stem) or runs.get(path.stem)
         if known is not None and known.ended:
             remove(study, path)

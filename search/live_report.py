@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtl_core.errors import ConfigError
-from search.place import JOURNAL, SPACE
+from search.journal import JOURNAL
+from search.place import SPACE
 from search.record import StudyRecord
 from search.report.account import STATES
 from search.report.wording import count, percent

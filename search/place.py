@@ -17,15 +17,16 @@ from typing import Literal
 from mtl_core.data.task import Corpus
 from mtl_core.errors import ConfigError
 from mtl_core.foreign import check_inside, path_of
-from search.bucket import bucket_of, copy_of, fetch_study, handed_on, is_address
+from search.bucket import LANES, MODELS, bucket_of, copy_of, fetch_study, handed_on, is_address
 from search.compare import arm_keys
+from search.journal import JOURNAL
 from search.record import FORMAT, StudyRecord
 from search.space import Space
 from search.study_lock import StudyLock
 
 Existing = Literal["continue", "resume", "fresh"]
-JOURNAL, SPACE = "journal.jsonl", "space.yaml"
-WRITTEN = (JOURNAL, SPACE, "best", "lanes", "lock.json", "models")  # and others beside them
+SPACE = "space.yaml"
+WRITTEN = (JOURNAL, SPACE, "best", LANES, "lock.json", MODELS)  # and others beside them
 
 
 def study_folder(out: str | Path, name: str) -> Path:

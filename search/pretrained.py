@@ -8,11 +8,11 @@ of a study share one encoded corpus, so there is one pretrained encoder for all 
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from mtl_core.errors import ConfigError
 from mtl_core.faults import Faults
+from mtl_core.foreign import expanded
 from mtl_core.model.pretrained import SIZES, Pretrained, contradictions, describe
 from mtl_core.yaml_lines import Document
 from search.conditional import Entry
@@ -43,8 +43,8 @@ def take_over(draft: Draft, document: Document, faults: Faults) -> None:
 
 def absolute(name: Any) -> Any:
     """Return the folder as every process finds it; names on the hub stay."""
-    is_folder = isinstance(name, str) and os.path.isdir(os.path.expanduser(name))
-    return str(Path(name).expanduser().resolve()) if is_folder else name
+    is_folder = isinstance(name, str) and os.path.isdir(expanded(name))
+    return str(expanded(name).resolve()) if is_folder else name
 
 
 def _name(entry: Entry) -> Any:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtl_core.files import replacing
 from mtl_core.foreign import path_of
-from search.bucket import files_in, hand_on, remove
+from search.bucket import MODELS, files_in, hand_on, remove
 from search.confirm_record import RunRecord
 from search.objectives import AVERAGE, MEAN, TASK, WORST_TASK, Spec, objective_of
 from search.record import StudyRecord
@@ -24,13 +24,12 @@ from search.record import StudyRecord
 if TYPE_CHECKING:  # torch comes with it
     from mtl_core.model.encoder import MultiTaskEncoder
 
-FOLDER = "models"
 _NAME = re.compile(r"(?P<trial>.+)-e(?P<epoch>\d+)\.safetensors")
 
 
 def snapshot_path(study: Path, trial: str, epoch: int) -> Path:
     """Return where the weights of that epoch are, if they were worth keeping."""
-    return path_of(study / FOLDER, f"{trial}-e{epoch}", ".safetensors")
+    return path_of(study / MODELS, f"{trial}-e{epoch}", ".safetensors")
 
 
 class SnapshotKeeper:
@@ -113,7 +112,7 @@ def prune(study: Path, record: StudyRecord) -> list[Path]:
     """Delete the files of ended trials that lead nothing among the ended; return what is gone."""
     leading = _leading_epochs(record)
     gone = []
-    for path in files_in(study, FOLDER):
+    for path in files_in(study, MODELS):
         match = _NAME.fullmatch(path.name)
         trial = record.trials.get(match["trial"]) if match else None
         if match and trial and trial.ended and (trial.id, int(match["epoch"])) not in leading:
@@ -130,7 +129,7 @@ def prune_runs(study: Path, record: StudyRecord) -> list[Path]:
     """
     known = record.confirmation
     gone = []
-    for path in files_in(study, FOLDER):
+    for path in files_in(study, MODELS):
         match = _NAME.fullmatch(path.name)
         run = known.runs.get(match["trial"]) if match else None
         if match and run and run.ended and int(match["epoch"]) != _kept_epoch(record, run):

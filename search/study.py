@@ -28,8 +28,9 @@ from mtl_core.model.config import EncoderConfig
 from search.ahead import Ahead
 from search.choice import Choice, best_choice
 from search.environment import environment
+from search.journal import JOURNAL
 from search.objectives import WORST_TASK
-from search.place import JOURNAL, SPACE, WRITTEN, Existing, Place, study_folder
+from search.place import SPACE, WRITTEN, Existing, Place, study_folder
 from search.progress import Progress
 from search.record import StudyRecord
 from search.space import Space, load_space

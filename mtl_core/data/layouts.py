@@ -5,7 +5,6 @@ user's own (`folders.py`), side by side if need be. A folder a level too high or
 of these, is refused with what would be right.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from mtl_core.data.glue import glue_names, read_glue_task, unnamed
 from mtl_core.data.rows import read_each
 from mtl_core.data.task import Task
 from mtl_core.errors import ConfigError, suggest
+from mtl_core.foreign import expanded
 
 LAYOUTS = (
     "a task file tasks.yaml; one folder a task, TASK/train.tsv (or .csv, .jsonl, .parquet; dev and"
@@ -73,7 +73,7 @@ def open_folder(source: str, where: str) -> Layout:
 
 def existing_folder(source: str, where: str) -> Path:
     """Return the folder `source`, after making sure that it is one and can be read."""
-    folder = Path(os.path.expanduser(source))
+    folder = expanded(source)
     try:
         if not folder.exists():
             raise ConfigError(f"{where}: no such folder: {folder}{_nearest(folder)}")

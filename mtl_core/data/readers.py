@@ -6,9 +6,7 @@ one, or a folder in one of the known layouts (`layouts.py`). Whatever is wrong w
 configuration names are read.
 """
 
-import os
 from collections import Counter
-from pathlib import Path
 
 from mtl_core.data.config import DataConfig
 from mtl_core.data.layouts import existing_folder, open_folder
@@ -16,6 +14,7 @@ from mtl_core.data.overlap import exclude_overlap
 from mtl_core.data.task import Corpus
 from mtl_core.data.task_files import ENDINGS, TASK_FILE, read_task_file
 from mtl_core.errors import ConfigError, check_names
+from mtl_core.foreign import expanded
 
 BUILTIN = "builtin"
 WHERE = "data.source"
@@ -37,7 +36,7 @@ def _read(config: DataConfig) -> Corpus:
         from mtl_core.data.synthetic import generate
 
         return generate(config.builtin).select(config.tasks)
-    path = Path(os.path.expanduser(config.source))
+    path = expanded(config.source)
     if path.suffix in ENDINGS and not path.is_dir():
         return read_task_file(path, config, open_folder)
     folder = existing_folder(config.source, WHERE)

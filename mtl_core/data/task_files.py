@@ -25,6 +25,7 @@ from mtl_core.data.task import SPLITS, Corpus, Task
 from mtl_core.data.task_entries import Entry, FolderEntry, TaskEntry, read_entry
 from mtl_core.errors import ConfigError, check_names, suggest
 from mtl_core.faults import Faults
+from mtl_core.foreign import expanded
 from mtl_core.yaml_lines import parse, read_file
 
 TASK_FILE = "tasks.yaml"
@@ -122,7 +123,7 @@ def _of_folder(
 
 
 def _at(folder: Path, name: str) -> Path:
-    return Path(os.path.normpath(folder / os.path.expanduser(name)))
+    return Path(os.path.normpath(folder / expanded(name)))
 
 
 def _texts(entry: Entry, folder: Path) -> str | None:

@@ -24,8 +24,7 @@ from machine import describe, make_console
 from rich.table import Table
 from search_run import ROOT
 
-from search.journal import read_events
-from search.place import JOURNAL
+from search.journal import JOURNAL, read_events
 from search.record import StudyRecord
 from search.scheduler import Asha
 from search.space import load_space

@@ -34,7 +34,7 @@ from search_run import ROOT
 from mtl_core.data.config import CorpusConfig
 from mtl_core.data.synthetic import PlantedTruth, generate, planted_truth
 from mtl_core.files import write_text
-from search.place import JOURNAL
+from search.journal import JOURNAL
 from search.record import StudyRecord
 from search.report.confirmation import compared
 from search.report.findings import Findings

@@ -9,14 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from machines import machines
 from pyarrow.fs import FileSelector, FileSystem
-from ray.cluster_utils import Cluster
 
 from mtl_core.errors import ConfigError
 from search import bucket as bucket_module
@@ -30,7 +30,6 @@ from search.bucket import (
     local_study,
     remove,
 )
-from search.cluster import _settings, _silence
 from search.journal import read_events
 from search.place import study_folder
 from search.record import StudyRecord
@@ -301,16 +300,6 @@ def engines_of(caches: Path) -> list[int]:
             is_ours = str(caches).encode() in (path / "environ").read_bytes()
             found += [int(path.name)] if is_engine and is_ours else []
     return found
-
-
-@contextmanager
-def machines(**of_head: Any) -> Iterator[Cluster]:
-    with _settings(), _silence():
-        made = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, **of_head})
-        try:
-            yield made
-        finally:
-            made.shutdown()
 
 
 @pytest.mark.cluster

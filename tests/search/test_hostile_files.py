@@ -24,8 +24,9 @@ from mtl_core.model.pretrained import describe
 from mtl_core.training.checkpoint import read_checkpoint
 from mtl_core.training.export import load
 from search.best_models import export_folder
+from search.journal import JOURNAL
 from search.lane_file import LaneFile
-from search.place import JOURNAL, study_folder
+from search.place import study_folder
 from search.snapshots import snapshot_path
 from search.space import load_space
 from search.study import open_study

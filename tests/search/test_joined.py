@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from machines import free_port
 
 from search.study import open_study
 
@@ -97,13 +98,6 @@ def machine_without(hidden: Path, cluster: Head) -> Iterator[None]:
         process.terminate()
         process.wait(SECONDS)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def answers(port: int) -> bool:

@@ -5,26 +5,24 @@ The machines are raylets of one computer; what is killed is killed by SIGKILL.
 
 import os
 import signal
-import socket
 import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import ray
 import torch
+from machines import free_port, machines
 from ray.cluster_utils import Cluster
 
 from mtl_core.data.encoded import EncodedCorpus, encode
 from mtl_core.data.readers import read_corpus
 from mtl_core.training.device_memory import memory_of
 from search import engine_pool
-from search.cluster import _settings, _silence
 from search.engines import EngineActor
 from search.gauges import _DESCRIPTIONS
 from search.journal import Event, read_events
@@ -49,18 +47,6 @@ class Telling(SearchTrial):
     def _train_epoch(self) -> dict[str, Any]:
         result = super()._train_epoch()
         return result | {"notes": [*result.get("notes", ()), f"client {os.getpid()}"]}
-
-
-@contextmanager
-def machines(**of_head: Any) -> Iterator[Cluster]:
-    with _settings(), _silence():
-        head = {"include_dashboard": False, **of_head}
-        made = Cluster(initialize_head=True, head_node_args=head)
-        try:
-            yield made
-        finally:
-            ray.shutdown()
-            made.shutdown()
 
 
 @pytest.fixture
@@ -173,13 +159,6 @@ def metrics(port: int) -> str:
             return text
     except OSError:
         return ""
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def kill_everything(cluster: Cluster, encoded: EncodedCorpus, folder: Path) -> tuple[Study, float]:

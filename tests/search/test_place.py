@@ -7,7 +7,8 @@ import pytest
 
 from mtl_core.data.readers import read_corpus
 from mtl_core.errors import ConfigError
-from search.place import JOURNAL, SPACE, Existing, Place
+from search.journal import JOURNAL
+from search.place import SPACE, Existing, Place
 from search.space import parse_space
 
 TEXT = """\

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+from journals import events, reports
 
 from mtl_core.training.checkpoint import read_checkpoint
-from search.journal import Event, read_events
 from search.record import StudyRecord
 
 pytestmark = pytest.mark.cluster
@@ -42,16 +42,6 @@ threading.Thread(target=jump, daemon=True).start()
 from search.run import main
 main()
 """
-
-
-def events(study: Path) -> list[Event]:
-    journal = study / "journal.jsonl"
-    return read_events(journal) if journal.is_file() else []
-
-
-def reports(study: Path) -> list[tuple[str, int, float]]:
-    told = [event for event in events(study) if event["event"] == "reported"]
-    return [(event["trial"], event["epoch"], event["average"]) for event in told]
 
 
 def begin(out: Path) -> "subprocess.Popen[str]":

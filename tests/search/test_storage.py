@@ -13,8 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-
-from search.journal import Event, read_events
+from journals import events, reports
 
 pytestmark = pytest.mark.cluster
 
@@ -47,14 +46,6 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(place, ignore_errors=True)
 
 
-def told(events: list[Event]) -> list[tuple[str, int, float]]:
-    return [
-        (event["trial"], event["epoch"], event["average"])
-        for event in events
-        if event["event"] == "reported"
-    ]
-
-
 def test_a_disk_that_fills_up_is_named_and_with_more_room_the_search_goes_on(
     disk: Path, tmp_path: Path
 ) -> None:
@@ -74,10 +65,9 @@ def test_a_disk_that_fills_up_is_named_and_with_more_room_the_search_goes_on(
     assert "No space left on device" in first
     assert str(disk) in first
     assert "Traceback" not in first
-    journals = [tmp_path / f"kept-{name}" / "sanity" / "journal.jsonl" for name in ("full", "done")]
-    full, whole = (read_events(path) for path in journals)
-    assert told(whole)[: len(told(full))] == told(full)
-    assert len({trial for trial, _, _ in told(whole)}) == 6
+    full, whole = (reports(tmp_path / f"kept-{name}" / "sanity") for name in ("full", "done"))
+    assert whole[: len(full)] == full
+    assert len({trial for trial, _, _ in whole}) == 6
     assert (tmp_path / "kept-done" / "sanity" / "report.html").is_file()
 
 
@@ -104,9 +94,8 @@ def test_a_disk_that_does_not_answer_for_a_while_delays_the_search(
     if done.returncode == 77:
         pytest.skip(f"no disk that can be frozen: {done.stderr[:200]}")
     assert done.returncode == 0, done.stderr
-    events = read_events(kept / "sanity" / "journal.jsonl")
-    times = [event["time"] for event in events]
+    times = [event["time"] for event in events(kept / "sanity")]
     pauses = [after - before for before, after in pairwise(times)]
     assert max(pauses) > 0.9 * AWAY_SECONDS
-    assert not [e for e in events if e["event"] in ("retried", "failed")]
-    assert len({trial for trial, _, _ in told(events)}) == 6
+    assert not [e for e in events(kept / "sanity") if e["event"] in ("retried", "failed")]
+    assert len({trial for trial, _, _ in reports(kept / "sanity")}) == 6

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 import ray
-from ray.cluster_utils import Cluster
+from journals import reports
+from machines import machines
 from ray.util.state import list_actors
 
-from search.cluster import _settings, _silence
-from search.journal import read_events
 from search.record import StudyRecord
 
 pytestmark = pytest.mark.cluster
@@ -31,44 +30,31 @@ def begin(address: str, out: Path, *more: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, cwd=ROOT, text=True, stderr=subprocess.PIPE)
 
 
-def reports(out: Path) -> list[tuple[str, int, float]]:
-    journal = out / "sanity" / "journal.jsonl"
-    events = read_events(journal) if journal.is_file() else []
-    return [
-        (event["trial"], event["epoch"], event["average"])
-        for event in events
-        if event["event"] == "reported"
-    ]
-
-
 def test_studies_of_one_name_side_by_side_are_what_they_are_alone_and_one_outlives_the_other(
     tmp_path: Path,
 ) -> None:
-    with _settings(), _silence():
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 3})
-        try:
-            both = [begin(cluster.address, tmp_path / name) for name in ("one", "other")]
-            long = ["--set", "epochs=99", "--set", "data.builtin.rows=900"]
-            killed = begin(cluster.address, tmp_path / "killed", *long)
-            deadline = time.monotonic() + SECONDS
-            while not reports(tmp_path / "killed"):
-                assert killed.poll() is None
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
-            os.kill(killed.pid, signal.SIGKILL)
-            killed.communicate()
-            for driver in both:
-                _, said = driver.communicate(timeout=SECONDS)
-                assert driver.returncode == 0, said
-            ray.init(address=cluster.address, log_to_driver=False)
-            while engines := list_actors(
-                filters=[("state", "=", "ALIVE")], raise_on_missing_output=False
-            ):
-                assert time.monotonic() < deadline, engines
-                time.sleep(0.5)
-        finally:
-            ray.shutdown()
-            cluster.shutdown()
+    with machines(num_cpus=3, include_dashboard=True) as cluster:
+        both = [begin(cluster.address, tmp_path / name) for name in ("one", "other")]
+        long = ["--set", "epochs=99", "--set", "data.builtin.rows=900"]
+        killed = begin(cluster.address, tmp_path / "killed", *long)
+        deadline = time.monotonic() + SECONDS
+        while not reports(tmp_path / "killed" / "sanity"):
+            assert killed.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        os.kill(killed.pid, signal.SIGKILL)
+        killed.communicate()
+        for driver in both:
+            _, said = driver.communicate(timeout=SECONDS)
+            assert driver.returncode == 0, said
+        ray.init(address=cluster.address, log_to_driver=False)
+        while engines := list_actors(
+            address=cluster.address,  # else of whatever cluster was started last here
+            filters=[("state", "=", "ALIVE")],
+            raise_on_missing_output=False,
+        ):
+            assert time.monotonic() < deadline, engines
+            time.sleep(0.5)
 
     records = [
         StudyRecord.load(tmp_path / name / "sanity" / "journal.jsonl") for name in ("one", "other")
@@ -77,4 +63,4 @@ def test_studies_of_one_name_side_by_side_are_what_they_are_alone_and_one_outliv
         assert len(record.ended()) == 6
         assert not any(trial.retries for trial in record.trials.values())
         assert {worker for t in record.trials.values() for worker in t.workers} == {"engine1"}
-    assert reports(tmp_path / "one") == reports(tmp_path / "other")
+    assert reports(tmp_path / "one" / "sanity") == reports(tmp_path / "other" / "sanity")

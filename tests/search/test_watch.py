@@ -17,8 +17,9 @@ import pytest
 from mtl_core.data.readers import read_corpus
 from mtl_core.errors import ConfigError
 from mtl_core.training.config import TrialConfig
+from search.journal import JOURNAL
 from search.live_report import LEAST_SECONDS, LiveReport
-from search.place import JOURNAL, SPACE
+from search.place import SPACE
 from search.record import FORMAT, StudyRecord
 from search.space import load_space
 from search.watch import Watch
