@@ -7,8 +7,8 @@ end of a trial the record holds its last report.
 A trial that lost its client or its engine gets a place in another one, or in the same when it is
 back, before Tune starts it again.
 
-Tune keeps every ended trial for the life of the driver, some 40 KB each. They are let go here: all
-that counts is in the record by then.
+Tune keeps every ended trial for the life of the driver, some 40 KB each. They are taken from its
+list here, from its sets by `scheduler.py`: all that counts is in the record by then.
 """
 
 # ruff: noqa: ARG002 - Tune calls all these methods with the same arguments
@@ -18,8 +18,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ray.tune import Callback
 from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
 
 from search.config import FailuresConfig
 from search.engine_pool import EnginePool
@@ -34,8 +34,10 @@ from search.stop import StopSwitch
 _ENDED = (Trial.TERMINATED, Trial.ERROR)
 
 
-class JournalCallback(Callback):
+class JournalCallback(TrialProgressCallback):
     """Writes how trials begin and end, and keeps the display and the disk in step.
+
+    It takes the place of Tune's own display, which remembers every trial even where it shows none.
 
     Args:
         record: The study's record.
@@ -72,8 +74,6 @@ class JournalCallback(Callback):
         if self._ended:
             going_on = [trial for trial in trials if trial.status not in _ENDED]
             kept = [] if going_on else self._ended[-1:]  # one is what Tune looks at in its end
-            for trial in self._ended[: len(self._ended) - len(kept)]:
-                _let_go(trial)
             self._ended, trials[:] = kept, going_on or kept
         self._stop.remember(trials)
         if self._engines is not None:
@@ -231,14 +231,3 @@ def _error_of(trial: Trial) -> str:
     except OSError:
         return ""
     return text.rpartition("Failure # ")[2].partition("\n")[2]
-
-
-def _let_go(trial: Trial) -> None:
-    """Empty an ended trial, which Tune holds on to in several places."""
-    trial.run_metadata = type(trial.run_metadata)()
-    trial.temporary_state = type(trial.temporary_state)()
-    trial.config = trial.evaluated_params = {}
-    vars(trial)["_Trial__unresolved_config"] = {}
-    trial.storage = trial._default_result_or_future = trial._state_json = None
-    trial.experiment_tag = ""
-    trial.placement_group_factory = trial._default_placement_group_factory = None

@@ -86,7 +86,7 @@ def _insert(database: sqlite3.Connection, study_id: int, record: StudyRecord, sp
     database.executemany(
         "INSERT INTO trial_values (trial_id, objective, value, value_type) "
         "VALUES (?, 0, ?, 'FINITE')",
-        ((t.number, t.best[t.objective.name].score) for t in trials if _is_complete(t)),
+        ((t.number, t.leader.score) for t in trials if t.state == "finished" and t.leader),
     )
     database.executemany(
         "INSERT INTO trial_intermediate_values "
@@ -104,17 +104,11 @@ def _insert(database: sqlite3.Connection, study_id: int, record: StudyRecord, sp
 
 
 def _trial_row(trial: TrialRecord, study_id: int) -> tuple[Any, ...]:
-    state = _STATES.get(trial.state, "FAIL")
-    if state == "COMPLETE" and not _is_complete(trial):
-        state = "FAIL"  # it ended, but without a score: Optuna's complete trials have one
+    state = _STATES.get(trial.state, "FAIL") if trial.leader else "FAIL"  # as TPE is told
     start = trial.started_at or trial.proposed_at
     last = trial.reports[-1].time if trial.reports else start
     end = trial.ended_at or last
     return trial.number, trial.number - 1, study_id, state, _moment(start), _moment(end)
-
-
-def _is_complete(trial: TrialRecord) -> bool:
-    return trial.state == "finished" and trial.objective.name in trial.best
 
 
 def _parameters(

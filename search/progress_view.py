@@ -114,7 +114,7 @@ def duration(seconds: float) -> str:
 
 def best_report(trial: TrialRecord) -> Report | None:
     """Return the best epoch under the study's objective; the last one where none has a value."""
-    best = trial.best.get(trial.objective.name)
+    best = trial.leader
     if best is None:
         return trial.reports[-1] if trial.reports else None
     return next(report for report in trial.reports if report.epoch == best.epoch)
@@ -131,7 +131,7 @@ def _leading(record: StudyRecord, rows: int) -> list[TrialRecord]:
 
 
 def _best_value(trial: TrialRecord) -> float:
-    best = trial.best.get(trial.objective.name)
+    best = trial.leader
     return best.score if best else -1.0
 
 

@@ -23,8 +23,8 @@ from mtl_core.errors import ConfigError
 from search import confirm_record
 from search.confirm_record import ConfirmRecord, RunRecord
 from search.journal import Event, Journal, read_events
+from search.kept_configs import KeptConfigs
 from search.objectives import MEAN, Objective, objective_of
-from search.shared_parts import SharedParts
 from search.trial_record import STEPS, Leader, TrialRecord
 
 FORMAT = 2
@@ -64,7 +64,7 @@ class StudyRecord:
         self.baselines: dict[str, Event] = {}
         self.notes: list[str] = []
         self.confirmation = ConfirmRecord()
-        self._parts = SharedParts()
+        self._configs = KeptConfigs()
         self._unfinished: dict[str, TrialRecord] = {}
         self._leaders_of_ended: dict[str, Leader] = {}  # what has ended stays as it is
         self._n_events = 0
@@ -211,7 +211,7 @@ class StudyRecord:
                 id=event["trial"],
                 proposed_at=event["time"],
                 objective=self.objective,
-                config=self._parts.of(event["config"]),
+                kept=self._configs.keep(event["config"]),
                 **{key: event[key] for key in ("number", "values", "seed", "source")},
             )
             self.trials[trial.id] = self._unfinished[trial.id] = trial
@@ -228,6 +228,7 @@ class StudyRecord:
         trial.apply(event, self._n_events)
         if trial.ended:
             self._let_lead(trial, self._leaders_of_ended)
+            trial.forget_best()
             del self._unfinished[trial.id]
 
     def _let_lead(self, trial: TrialRecord, leaders: dict[str, Leader]) -> None:

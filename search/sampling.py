@@ -105,7 +105,7 @@ class TpeSampling:
         told = self._told[trial.id]
         for report in trial.reports:
             self._storage.set_trial_intermediate_value(told, report.epoch, report.value)
-        best = trial.best.get(trial.objective.name)
+        best = trial.leader
         state, values = TrialState.FAIL, None
         if best is not None and trial.state == "finished":
             state, values = TrialState.COMPLETE, [best.score]

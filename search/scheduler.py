@@ -106,11 +106,12 @@ class JournalScheduler(TrialScheduler):
 
     def on_trial_complete(
         self,
-        tune_controller: Any,  # noqa: ARG002
+        tune_controller: Any,
         trial: Trial,
         result: Mapping[str, Any],
     ) -> None:
         """Write the last report, which Tune has not shown to `on_trial_result`."""
+        _forget_ended(tune_controller)
         known = self.record.trials[trial.config["trial"]]
         reported = known.reports[-1] if known.reports else None
         if known.state != "running" or "epoch" not in result:
@@ -119,8 +120,9 @@ class JournalScheduler(TrialScheduler):
             return  # ended from outside, between two epochs
         self._report(known.id, result)
 
-    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        """Nothing to do: what was reported before stays, and the callbacks write the failure."""
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ARG002
+        """Write nothing: what was reported before stays, and the callbacks write the failure."""
+        _forget_ended(tune_controller)
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ARG002
         if trial in self._new:
@@ -162,6 +164,14 @@ class JournalScheduler(TrialScheduler):
         )
         value = self.record.trials[name].reports[-1].value
         return self.asha is None or self.asha.report(name, result["epoch"], value)
+
+
+def _forget_ended(tune_controller: Any) -> None:
+    """Drop the trials that `callback.py` has taken from Tune's list; each would stay with 40 KB."""
+    left = set(tune_controller.get_trials())
+    for name in ("_live_trials", "_stopped_trials", "_failed_trials", "_trials_to_cache"):
+        held: set[Trial] = getattr(tune_controller, name)
+        held &= left
 
 
 def _nested(result: Mapping[str, Any], key: str) -> dict[str, Any]:

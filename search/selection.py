@@ -204,7 +204,7 @@ def groups_of(trials: Sequence[TrialRecord]) -> NDArray[np.int64]:
 def _judged_at(trial: TrialRecord) -> Report | None:
     """Return the epoch at which a trial is judged; without a value of the objective, the last."""
     scored = [r for r in trial.reports if any(not np.isnan(s) for s in r.scores.values())]
-    best = trial.best.get(trial.objective.name)
+    best = trial.leader
     at = next((report for report in scored if best and report.epoch == best.epoch), None)
     return at or (scored[-1] if scored else None)
 

@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from search.journal import Event
+from search.kept_configs import KeptConfig
 from search.objectives import AVERAGE, TASK, Objective, objective_of
+from search.per_task import PerTask
 
 State = Literal["proposed", "running", "finished", "stopped", "failed"]
 
@@ -44,9 +46,9 @@ class Report:
     epoch: int
     average: float
     value: float
-    scores: dict[str, float]
+    scores: PerTask
     loss: float
-    losses: dict[str, float]
+    losses: PerTask
     tokens_per_second: float
     seconds: float
     time: float
@@ -93,7 +95,8 @@ class TrialRecord:
     """One proposed configuration and what became of it.
 
     Attributes:
-        values: The searched, active keys alone; `config` is the whole `TrialConfig.as_dict()`.
+        values: The searched, active keys alone; `config` is the whole `TrialConfig.as_dict()`, made
+            of what is `kept` of it.
         objective: What the study maximises.
         attempt: The latest attempt that has started; 0 before the first.
         arrivals: Every epoch ever reported, also by attempts whose reports were replaced.
@@ -104,7 +107,7 @@ class TrialRecord:
     id: str
     number: int
     values: dict[str, Any]
-    config: dict[str, Any]
+    kept: KeptConfig
     seed: int
     source: str
     proposed_at: float
@@ -113,14 +116,20 @@ class TrialRecord:
     attempt: int = 0
     reports: list[Report] = field(default_factory=list)
     arrivals: dict[int, Arrival] = field(default_factory=dict)
-    workers: list[str] = field(default_factory=list)
-    retries: list[Retry] = field(default_factory=list)
+    workers: tuple[str, ...] = ()
+    retries: tuple[Retry, ...] = ()
     started_at: float | None = None
     ended_at: float | None = None
     reason: str | None = None
     rung: int | None = None
     failure: Failure | None = None
     _best: dict[str, Leader] | None = None
+    _leader: Leader | None = None
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The whole configuration, to be read only."""
+        return self.kept.whole()
 
     @property
     def structure(self) -> str:
@@ -130,6 +139,15 @@ class TrialRecord:
     @property
     def ended(self) -> bool:
         return self.state in ("finished", "stopped", "failed")
+
+    @property
+    def leader(self) -> Leader | None:
+        """The best epoch under the study's objective; the earliest of equal ones."""
+        valued = [report for report in self.reports if not math.isnan(report.value)]
+        if self._leader is None and valued:
+            report = max(valued, key=lambda report: report.value)
+            self._leader = Leader(self.id, report.epoch, report.value)
+        return self._leader
 
     @property
     def best(self) -> dict[str, Leader]:
@@ -150,11 +168,11 @@ class TrialRecord:
             case "started":
                 self.attempt = event["attempt"]
                 self.started_at = event["time"]
-                self.workers.append(event["worker"])
+                self.workers += (event["worker"],)
             case "reported":
                 self._apply_report(event, order)
             case "retried":
-                self.retries.append(Retry(event.get("kind", "worker"), event["reason"]))
+                self.retries += (Retry(event.get("kind", "worker"), event["reason"]),)
             case "finished":
                 self.reason = event["reason"]
             case "stopped":
@@ -164,8 +182,12 @@ class TrialRecord:
         if self.ended:
             self.ended_at = event["time"]
 
+    def forget_best(self) -> None:
+        """Have `best` be worked out anew where it is asked for again: it takes 1 KB for 8 tasks."""
+        self._best = None
+
     def _apply_report(self, event: Event, order: int) -> None:
-        scores = {sys.intern(task): _number(score) for task, score in event["scores"].items()}
+        scores = PerTask(event["scores"])
         average = _number(event["average"])
         report = Report(
             epoch=event["epoch"],
@@ -173,7 +195,7 @@ class TrialRecord:
             value=self.objective.of_epoch(average, scores),
             scores=scores,
             loss=_number(event["loss"]),
-            losses={sys.intern(task): _number(loss) for task, loss in event["losses"].items()},
+            losses=PerTask(event["losses"]),
             tokens_per_second=_number(event["tokens_per_second"]),
             seconds=_number(event["seconds"]),
             time=event["time"],
@@ -183,7 +205,7 @@ class TrialRecord:
         self.reports = [old for old in self.reports if old.epoch < report.epoch] + [report]
         first = self.arrivals.get(report.epoch)
         self.arrivals[report.epoch] = Arrival(first.order if first else order, report.value)
-        self._best = None
+        self._best = self._leader = None
 
     def _objectives(self, report: Report) -> Iterator[tuple[str, float]]:
         if not math.isnan(report.average):

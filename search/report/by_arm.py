@@ -60,7 +60,7 @@ class Arm:
         """The epoch that its trial is judged by in the search, which has the curves."""
         if self.trial is None or not self.n_runs:
             return self.epoch
-        best = self.trial.best.get(self.trial.objective.name)
+        best = self.trial.leader
         return best.epoch if best else None
 
     @property

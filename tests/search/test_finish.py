@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from search import best_models, scored, study_files
 from search import finish as module
 from search.finish import finish
 from search.journal import read_events
+from search.per_task import PerTask
 from search.record import StudyRecord
 from search.space import Space, parse_space
 
@@ -268,12 +269,10 @@ def test_new_leader_replaces_the_exported_model(setting: Setting) -> None:
     first = json.loads((setting.folder / "best/average/config.json").read_text())["about"]
     setting.record.append("continued")
     setting.run_trial("stack_pooling")
-    report = setting.record.trials["t0002"].reports[-1]
-    perfect = dict.fromkeys(WORDS, 1.0)
-    report.scores.update(perfect)
-    object.__setattr__(report, "average", 1.1)
     better = setting.record.trials["t0002"]
-    better._best = None
+    perfect = {"scores": PerTask(dict.fromkeys(WORDS, 1.0)), "average": 1.1, "value": 1.1}
+    better.reports[-1] = replace(better.reports[-1], **perfect)
+    better._best = better._leader = None
     setting.record._let_lead(better, setting.record._leaders_of_ended)
 
     setting.finish()

@@ -75,7 +75,7 @@ Growth
     ../benchmarks/test_trial_overhead.py::test_a_thousand_trials_that_train_nothing_cost_little
   the driver grows by 39 KB a trial: seen, ray#64231, #12208
     test_memory_and_open_files_of_a_long_search_hardly_grow
-    test_callback.py::test_ended_trials_are_taken_from_tunes_list_and_emptied
+    test_callback.py::test_ended_trials_are_taken_from_tunes_list
     ../benchmarks/test_soak.py::test_a_search_of_small_trials_does_not_grow
   too many open files: ray#12227
     test_memory_and_open_files_of_a_long_search_hardly_grow

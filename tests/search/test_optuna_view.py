@@ -136,6 +136,13 @@ def test_stopped_trial_is_pruned_with_its_steps(space: Space, tmp_path: Path) ->
     assert trial.value is None
 
 
+def test_a_trial_stopped_without_any_score_has_failed(space: Space, tmp_path: Path) -> None:
+    Maker(space).trial(STOPPED, (None, None)).write(tmp_path / "optuna.db")
+
+    with opened(tmp_path / "optuna.db") as study:
+        assert study.trials[0].state == optuna.trial.TrialState.FAIL
+
+
 def test_nothing_is_left_running(space: Space, tmp_path: Path) -> None:
     maker = Maker(space).trial(FINISHED).trial(FAILED, ()).trial(None).trial(None, ())
     maker.write(tmp_path / "optuna.db")

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from controllers import Controller
 from ray._private.dict import flatten_dict
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
@@ -145,8 +146,8 @@ def test_the_last_result_is_written_once_at_the_end(record: StudyRecord) -> None
     scheduler = JournalScheduler(record, THREE)
     trial = start(record, 1)
     scheduler.on_trial_result(None, trial, result(1, 0.5))
-    scheduler.on_trial_complete(None, trial, result(2, 0.6))
-    scheduler.on_trial_complete(None, trial, result(2, 0.6))
+    scheduler.on_trial_complete(Controller(), trial, result(2, 0.6))
+    scheduler.on_trial_complete(Controller(), trial, result(2, 0.6))
 
     assert [report.epoch for report in record.trials["t0001"].reports] == [1, 2]
     assert scheduler.asha is not None
@@ -156,7 +157,7 @@ def test_the_last_result_is_written_once_at_the_end(record: StudyRecord) -> None
 def test_the_last_result_of_a_second_attempt_is_written_too(record: StudyRecord) -> None:
     scheduler = JournalScheduler(record, THREE)
     scheduler.on_trial_result(None, start(record, 1), result(1, 0.5))
-    scheduler.on_trial_complete(None, start(record, 1), result(1, 0.6))
+    scheduler.on_trial_complete(Controller(), start(record, 1), result(1, 0.6))
 
     assert [(r.attempt, r.average) for r in record.trials["t0001"].reports] == [(2, 0.6)]
 
@@ -165,7 +166,7 @@ def test_the_last_result_of_a_second_attempt_is_written_too(record: StudyRecord)
 def test_a_trial_that_ends_before_its_first_epoch_reports_nothing(
     record: StudyRecord, last: dict[str, Any]
 ) -> None:
-    JournalScheduler(record, THREE).on_trial_complete(None, start(record, 1), last)
+    JournalScheduler(record, THREE).on_trial_complete(Controller(), start(record, 1), last)
 
     assert record.trials["t0001"].reports == []
 
@@ -175,10 +176,20 @@ def test_the_end_of_a_stopped_trial_adds_nothing(record: StudyRecord) -> None:
     for number, score in [(1, 0.9), (2, 0.8), (3, 0.7)]:
         trial = start(record, number)
         scheduler.on_trial_result(None, trial, result(2, score))
-    scheduler.on_trial_complete(None, trial, result(2, 0.7))
+    scheduler.on_trial_complete(Controller(), trial, result(2, 0.7))
 
     assert record.trials["t0003"].state == "stopped"
     assert len(record.trials["t0003"].reports) == 1
+
+
+def test_tune_keeps_none_of_the_trials_that_have_left_its_list(record: StudyRecord) -> None:
+    going_on, ended = Trial("trial", stub=True), Trial("trial", stub=True)
+    tune = Controller((going_on,), (ended,))
+
+    JournalScheduler(record, THREE).on_trial_complete(tune, start(record, 1), result(1, 0.5))
+
+    assert tune._live_trials == tune._trials_to_cache == {going_on}
+    assert tune._stopped_trials == tune._failed_trials == set()
 
 
 def test_rungs_rebuilt_at_any_event_decide_as_the_undisturbed_ones(tmp_path: Path) -> None:
@@ -223,7 +234,7 @@ def test_trials_are_started_in_their_order_and_again_after_a_lost_worker(
     scheduler.on_trial_remove(None, first)
     assert scheduler.choose_trial_to_run(None) is second
     assert scheduler.choose_trial_to_run(None) is None  # Tune has seen to the third as well
-    scheduler.on_trial_error(None, third)
+    scheduler.on_trial_error(Controller(), third)
     scheduler.on_trial_add(None, third)
     assert scheduler.choose_trial_to_run(None) is third
     second.status = Trial.RUNNING

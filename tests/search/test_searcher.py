@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from controllers import Controller
 from ray.tune.search import Searcher
 
 from search.journal import Journal, read_events
@@ -77,7 +78,7 @@ class TuneInSmall:
             if decision == "STOP":
                 break
             self.searcher.on_trial_result(name, last)
-        self.scheduler.on_trial_complete(None, trial, last)
+        self.scheduler.on_trial_complete(Controller(), trial, last)
         self.searcher.on_trial_complete(name, result=last)
         if self.record.trials[ours].state == "running":
             self.record.append("finished", trial=ours, epochs=epoch, reason="epochs")

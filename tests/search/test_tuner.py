@@ -3,6 +3,7 @@
 One cluster serves all tests of this file but the last, which start their own in other processes.
 """
 
+import gc
 import json
 import os
 import signal
@@ -16,12 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ray.tune import Trainable
+from ray.tune.experiment import Trial
 
 from mtl_core.data.encoded import EncodedCorpus, encode
 from mtl_core.data.readers import read_corpus
 from mtl_core.errors import ConfigError
 from search.cluster import joined
 from search.journal import read_events
+from search.progress import Progress
 from search.record import FORMAT, StudyRecord
 from search.space import Space, load_space
 from search.trial import SearchTrial
@@ -98,6 +102,36 @@ def test_a_crashing_trial_is_recorded_and_the_search_goes_on(
     assert len(record.ended()) == 4
     assert count(folder)["failed"] == 1
     assert count(folder)["retried"] == 0
+
+
+@pytest.mark.usefixtures("cluster")
+def test_tune_holds_on_to_no_trial_that_has_ended(tmp_path: Path, encoded: EncodedCorpus) -> None:
+    class Short(Trainable):
+        def reset_config(self, new_config: dict[str, Any]) -> bool:  # noqa: ARG002
+            return True
+
+        def step(self) -> dict[str, Any]:
+            return {
+                "epoch": 1, "average": 0.5, "scores": {}, "loss": 1.0, "losses": {},
+                "tokens_per_second": 1.0, "seconds": 0.0, "ended": "epochs", "done": True,
+            }  # fmt: skip
+
+    class Counting(Progress):
+        held = 0
+
+        def trial_ended(self, trial: str) -> None:  # noqa: ARG002
+            gc.collect()
+            self.held = sum(type(found) is Trial for found in gc.get_objects())
+
+    space, record, folder = open_study(
+        tmp_path, "search.trials=30", "search.sampler=random", "search.lanes=1",
+        "training.learning_rate={float: [1e-4, 1e-2]}",
+    )  # fmt: skip
+    counting = Counting()
+    run_trials(space, encoded.path, record, folder, trainable=Short, progress=counting)
+
+    assert len(record.finished()) == 30
+    assert 0 < counting.held <= 8  # two at a time, those that wait, and the last to end
 
 
 @pytest.mark.usefixtures("cluster")

@@ -3,6 +3,7 @@
 import pytest
 
 from mtl_core.training.config import TrialConfig
+from search.kept_configs import KeptConfigs
 from search.report.statistics import Difference
 from search.report.wording import (
     code,
@@ -26,8 +27,8 @@ def make_trial(structure: str, depth: object = None, n_layers: int = 4) -> Trial
     sharing = {"structure": structure, "divergence_depth": depth}
     config = TrialConfig.from_dict({"sharing": sharing, "encoder": {"n_layers": n_layers}})
     return TrialRecord(
-        id="t0001", number=1, values={}, config=config.as_dict(), seed=0, source="tpe",
-        proposed_at=0.0,
+        id="t0001", number=1, values={}, kept=KeptConfigs().keep(config.as_dict()), seed=0,
+        source="tpe", proposed_at=0.0,
     )  # fmt: skip
 
 
