@@ -36,6 +36,7 @@ class SearchTrial(Trainable):
         """Forget the last configuration; a lane for the new one is opened in the first step."""
         self._proposal = new_config
         self._engine: Any = None
+        self._last: dict[str, Any] = {}
         return True
 
     def step(self) -> dict[str, Any]:
@@ -57,11 +58,12 @@ class SearchTrial(Trainable):
                 self._engine = self._look_up(name)
                 # An engine that is still being started is waited for.
                 ray.get(self._engine.open.remote(proposal["lane"], proposal))
-            return self._next_result(proposal["lane"], proposal["hang_seconds"])
+            self._last = self._next_result(proposal["lane"], proposal["hang_seconds"])
         except EngineLost:  # the engine's own too, which come as a RayError besides
             raise
         except RayError as error:
             raise EngineLost(in_one_line(cause_of(error, self._engine))) from None
+        return self._last
 
     def _look_up(self, name: str) -> Any:
         try:
@@ -76,7 +78,8 @@ class SearchTrial(Trainable):
             EngineLost: The engine takes no step for so long, or for half of it at least. A lane may
                 wait for longer than that while others go on.
         """
-        answer, before = self._engine.epoch.remote(lane), None
+        shown = in_a_dashboard(self._proposal["trial"], self._last)
+        answer, before = self._engine.epoch.options(name=shown).remote(lane), None
         while not ray.wait([answer], timeout=seconds / 2)[0]:
             try:
                 pulse = ray.get(self._engine.pulse.remote(), timeout=ANSWER_SECONDS)
@@ -92,6 +95,13 @@ class SearchTrial(Trainable):
 def actor_name(study: str, engine: str) -> str:
     """Return what Ray calls an engine, as its dashboard shows it."""
     return f"{study} {engine}"
+
+
+def in_a_dashboard(trial: str, last: dict[str, Any]) -> str:
+    """Return what Ray's dashboard calls the training of an epoch: "t0012 at 84.2, epoch 5"."""
+    score = last.get("average")
+    at = "" if score is None else f" at {100 * score:.1f}"
+    return f"{trial}{at}, epoch {last.get('epoch', 0) + 1}"
 
 
 def cause_of(error: Exception, engine: Any) -> Exception:

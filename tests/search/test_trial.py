@@ -17,6 +17,11 @@ class FakeMethod:
 
     def __init__(self, function: Any) -> None:
         self.remote = function
+        self.names: list[str] = []
+
+    def options(self, name: str) -> "FakeMethod":
+        self.names.append(name)
+        return self
 
 
 class FakeEngine:
@@ -27,7 +32,8 @@ class FakeEngine:
 
     def _epoch(self, lane: str) -> dict[str, Any]:
         self.calls.append(("epoch", lane))
-        return {"epoch": len(self.calls) - 1, "done": False}
+        epoch = len(self.calls) - 1
+        return {"epoch": epoch, "average": 0.8 + epoch / 100, "done": False}
 
 
 @pytest.fixture
@@ -54,6 +60,15 @@ def test_a_trial_opens_its_lane_once_and_then_asks_for_epochs(engine: FakeEngine
 
     assert [result["epoch"] for result in results] == [1, 2]
     assert engine.calls == [("t0001.1", "t0001"), ("epoch", "t0001.1"), ("epoch", "t0001.1")]
+
+
+def test_epochs_carry_the_name_of_their_trial_and_its_score(engine: FakeEngine) -> None:
+    trial = make_trial()
+    trial.step(), trial.step()
+    trial.reset_config(trial._proposal | {"trial": "t0002"})
+    trial.step()
+
+    assert engine.epoch.names == ["t0001, epoch 1", "t0001 at 81.0, epoch 2", "t0002, epoch 1"]
 
 
 def test_a_warm_client_opens_a_lane_for_the_next_trial(engine: FakeEngine) -> None:

@@ -1,6 +1,7 @@
 """Two studies of one name on one cluster at the same time: neither touches what is the other's."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 import ray
 from journals import reports
 from machines import machines
-from ray.util.state import list_actors
+from ray.util.state import list_actors, list_tasks
 
 from search.record import StudyRecord
 
@@ -55,7 +56,9 @@ def test_studies_of_one_name_side_by_side_are_what_they_are_alone_and_one_outliv
         ):
             assert time.monotonic() < deadline, engines
             time.sleep(0.5)
+        shown = {task.name for task in list_tasks(address=cluster.address, limit=1000)}
 
+    assert any(re.fullmatch(r"t0001 at \d+\.\d, epoch 2", name) for name in shown), shown
     records = [
         StudyRecord.load(tmp_path / name / "sanity" / "journal.jsonl") for name in ("one", "other")
     ]
