@@ -113,6 +113,12 @@ class Bucket:
         else:
             self._fetch_later(found, path)
 
+    def content(self, path: Path) -> bytes:
+        """Return what is in the store; raises `OSError` if that cannot be read."""
+        with self._store.open_input_stream(self._there(path)) as file:
+            found: bytes = file.read()
+        return found
+
     def remove(self, path: Path) -> None:
         """Delete a file there; nothing happens where there is none."""
         with suppress(FileNotFoundError):
@@ -146,7 +152,7 @@ class Bucket:
 
     def _fetch_journal(self, found: "FileInfo", path: Path) -> None:
         """Take what is longer of both: this machine's copy may be ahead, but not another story."""
-        there = self._read(found)
+        there = self.content(path)
         here = path.read_bytes() if path.exists() else b""
         if not (there.startswith(here) or here.startswith(there)):
             raise ConfigError(
@@ -159,17 +165,12 @@ class Bucket:
     def _fetch_later(self, found: "FileInfo", path: Path) -> None:
         """Fetch what is later than this machine's copy, or has none."""
         if not path.exists() or path.stat().st_mtime_ns < found.mtime_ns:
-            self._keep(self._read(found), found, path)
+            self._keep(self.content(path), found, path)
 
     def _keep(self, content: bytes, found: "FileInfo", path: Path) -> None:
         with replacing(path) as beside:
             beside.write_bytes(content)
         os.utime(path, ns=(found.mtime_ns, found.mtime_ns))
-
-    def _read(self, found: "FileInfo") -> bytes:
-        with self._store.open_input_stream(found.path) as file:
-            content: bytes = file.read()
-        return content
 
     def _write(self, there: str, path: Path) -> None:
         with self._store.open_output_stream(there) as file:

@@ -78,7 +78,7 @@ class Place:
         is_new = not (self.folder / JOURNAL).exists()
         is_only = not self.folder.parent.exists()
         self.folder.mkdir(parents=True, exist_ok=True)
-        with handed_on(self.folder, say), StudyLock(self.folder, say):
+        with StudyLock(self.folder, say), handed_on(self.folder, say):
             record = StudyRecord.open(self.folder / JOURNAL)
             if record.dropped_lines:
                 say(f"{self.folder / JOURNAL}: its last line was half written, and is dropped")

@@ -4,6 +4,9 @@ The journal itself is locked by the system (`journal.py`), which forgets no dead
 not reach from one machine to another on every shared disk. So `<study>/lock.json` says besides
 which process of which host is at work. It is touched every few seconds; one of another host that
 nobody has touched for two minutes, or of a process of this host that is gone, is taken over.
+
+An object store knows no "only if there is none yet": of two drivers that begin at once on machines
+that share such a store alone, the one whose lock is there a second later goes on.
 """
 
 import json
@@ -19,11 +22,13 @@ from types import TracebackType
 from mtl_core.errors import ConfigError
 from mtl_core.files import write_text
 from mtl_core.foreign import read_object
+from search.bucket import bucket_of, fetch, remove
 from search.progress_view import duration
 
 LOCK = "lock.json"
 TOUCH_SECONDS = 10.0
 STALE_SECONDS = 120.0
+SETTLED_SECONDS = 1.0  # after which a store has the lock of whoever wrote last
 
 
 @dataclass(frozen=True)
@@ -98,11 +103,13 @@ class StudyLock:
         return holder
 
     def __enter__(self) -> "StudyLock":
+        fetch(self.path.parent, self.path)
         former = self.check()
         if former is not None:
             self._say(f"its last driver was cut off ({former.in_words(self._clock())}): going on")
         mine = Holder(socket.gethostname(), os.getpid(), self._clock(), _born(os.getpid()))
         write_text(self.path, json.dumps(asdict(mine)) + "\n")
+        self._settle()
         threading.Thread(target=self._keep_fresh, name="lock", daemon=True).start()
         return self
 
@@ -113,7 +120,23 @@ class StudyLock:
         where: TracebackType | None,
     ) -> None:
         self._released.set()
-        self.path.unlink(missing_ok=True)
+        remove(self.path.parent, self.path)
+
+    def _settle(self) -> None:
+        """Where the lock lies in a store, make sure that no other driver has written over it."""
+        bucket = bucket_of(self.path.parent)
+        if bucket is None:
+            return
+        mine = self.path.read_bytes()
+        try:
+            bucket.push(self.path)
+            time.sleep(SETTLED_SECONDS)
+            there = bucket.content(self.path)
+        except OSError as error:
+            raise bucket.fault(error) from None
+        if there != mine:
+            self.path.write_bytes(there)
+            self.check()
 
     def _keep_fresh(self) -> None:
         while not self._released.wait(TOUCH_SECONDS):

@@ -78,7 +78,7 @@ class SearchTrial(Trainable):
             EngineLost: The engine takes no step for so long, or for half of it at least. A lane may
                 wait for longer than that while others go on.
         """
-        shown = in_a_dashboard(self._proposal["trial"], self._last)
+        shown = in_a_dashboard(self._proposal, self._last)
         answer, before = self._engine.epoch.options(name=shown).remote(lane), None
         while not ray.wait([answer], timeout=seconds / 2)[0]:
             try:
@@ -97,11 +97,14 @@ def actor_name(study: str, engine: str) -> str:
     return f"{study} {engine}"
 
 
-def in_a_dashboard(trial: str, last: dict[str, Any]) -> str:
-    """Return what Ray's dashboard calls the training of an epoch: "t0012 at 84.2, epoch 5"."""
+def in_a_dashboard(proposal: dict[str, Any], last: dict[str, Any]) -> str:
+    """Return what Ray calls the training of an epoch: "engine1: t0012 at 84.2, epoch 5".
+
+    Its dashboard shows that, and so does the title of the engine's process.
+    """
     score = last.get("average")
     at = "" if score is None else f" at {100 * score:.1f}"
-    return f"{trial}{at}, epoch {last.get('epoch', 0) + 1}"
+    return f"{proposal['engine']}: {proposal['trial']}{at}, epoch {last.get('epoch', 0) + 1}"
 
 
 def cause_of(error: Exception, engine: Any) -> Exception:

@@ -68,13 +68,14 @@ def search_footprints(
 
     Args:
         command: What starts the driver.
-        kinds: Part of the command line of such a process, by kind; all others are "other".
+        kinds: Part of the command line of such a process, in lower case, by kind; all others are
+            "other".
     """
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as driver:
         largest: dict[tuple[str, int], Footprint] = {}
         while driver.poll() is None:
             for pid, line in with_descendants(driver.pid):
-                kind = next((kind for kind, part in kinds.items() if part in line), "other")
+                kind = next((kind for kind, part in kinds.items() if part in line.lower()), "other")
                 kind = "driver" if pid == driver.pid else kind
                 try:
                     found = footprint(pid)

@@ -31,7 +31,7 @@ NODES_GB = (24, 128, 512)
 FILLED = 0.8  # of a node's memory
 LANES_OF_ENGINE = 64
 SEARCHED = {"trials": "8", "lanes": "4", "workers": "4", "epochs": "3", "sampler": "random"}
-KINDS = {"client": "SearchTrial", "engine": "EngineActor"}
+KINDS = {"client": "ray::searchtrial", "engine": "ray::engine"}  # its class, or itself
 
 Engines = dict[int, tuple[int, Footprint]]  # by lanes asked for: lanes there was room for, memory
 

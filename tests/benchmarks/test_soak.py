@@ -25,7 +25,7 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 5.0  # between two looks
 SETTLING = 0.1  # part of the time that does not count
-KINDS = {"engine": "EngineActor", "clients": "SearchTrial"}
+KINDS = {"engine": "ray::engine", "clients": "ray::searchtrial"}  # by class, or by name
 SPACE = """
 name: soak
 data: {builtin: {n_tasks: 4, rows: 200, dev_rows: 20, test_rows: 20}}
@@ -76,7 +76,7 @@ def _look(driver: int, study: Path, seconds: float) -> Look:
     memory = dict.fromkeys(("driver", *KINDS, "ray"), 0)
     processes = 0
     for pid, line in with_descendants(driver):
-        kind = next((kind for kind, part in KINDS.items() if part in line), "ray")
+        kind = next((kind for kind, part in KINDS.items() if part in line.lower()), "ray")
         try:
             memory["driver" if pid == driver else kind] += footprint(pid).private
         except (OSError, KeyError):  # it has just ended

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -145,7 +146,7 @@ def test_the_longer_journal_is_gone_on_with_and_another_story_is_refused(
 
 def test_the_lock_of_a_driver_elsewhere_is_seen(machine: Any, address: str) -> None:
     study = begin(address)
-    with handed_on(study, say), StudyLock(study):
+    with StudyLock(study), handed_on(study, say):
         lock = json.loads((study / "lock.json").read_text())
         (study / "lock.json").write_text(json.dumps(lock | {"host": "elsewhere"}))
         bucket = bucket_module.bucket_of(study)
@@ -158,6 +159,40 @@ def test_the_lock_of_a_driver_elsewhere_is_seen(machine: Any, address: str) -> N
         with pytest.raises(ConfigError, match=r"another driver is writing this study .*elsewhere"):
             StudyLock(there).check()
     machine("first")
+
+
+@pytest.mark.usefixtures("machine")
+def test_of_two_drivers_that_begin_at_once_on_two_machines_one_goes_on(address: str) -> None:
+    study = begin(address)
+    bucket = bucket_module.bucket_of(study)
+    assert bucket is not None
+    lock = StudyLock(study)
+    other = {"host": "elsewhere", "pid": 1, "began": time.time(), "born": None}
+
+    def overtake() -> None:
+        while not bucket.files(study):
+            time.sleep(0.01)
+        copy_of(address).joinpath("study", "other.json").write_text(json.dumps(other))
+        bucket._write(bucket._there(lock.path), study / "other.json")
+
+    thread = threading.Thread(target=overtake)
+    thread.start()
+    with pytest.raises(ConfigError, match=r"another driver .*process 1 on elsewhere"):
+        lock.__enter__()
+    thread.join()
+
+    assert json.loads(bucket.content(lock.path)) == other
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_lock_is_gone_from_the_store_when_it_is_released(address: str) -> None:
+    study = begin(address)
+    bucket = bucket_module.bucket_of(study)
+    assert bucket is not None
+    with StudyLock(study):
+        assert set(bucket.files(study)) == {study / "lock.json"}
+
+    assert not bucket.files(study)
 
 
 def test_addresses_with_a_login_and_unknown_ones_are_refused() -> None:
@@ -296,7 +331,7 @@ def engines_of(caches: Path) -> list[int]:
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            is_engine = (path / "cmdline").read_bytes().startswith(b"ray::EngineActor")
+            is_engine = (path / "cmdline").read_bytes().lower().startswith(b"ray::engine")
             is_ours = str(caches).encode() in (path / "environ").read_bytes()
             found += [int(path.name)] if is_engine and is_ours else []
     return found

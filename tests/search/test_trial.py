@@ -68,7 +68,9 @@ def test_epochs_carry_the_name_of_their_trial_and_its_score(engine: FakeEngine) 
     trial.reset_config(trial._proposal | {"trial": "t0002"})
     trial.step()
 
-    assert engine.epoch.names == ["t0001, epoch 1", "t0001 at 81.0, epoch 2", "t0002, epoch 1"]
+    assert engine.epoch.names == [
+        "engine1: t0001, epoch 1", "engine1: t0001 at 81.0, epoch 2", "engine1: t0002, epoch 1",
+    ]  # fmt: skip
 
 
 def test_a_warm_client_opens_a_lane_for_the_next_trial(engine: FakeEngine) -> None:

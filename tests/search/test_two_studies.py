@@ -58,7 +58,7 @@ def test_studies_of_one_name_side_by_side_are_what_they_are_alone_and_one_outliv
             time.sleep(0.5)
         shown = {task.name for task in list_tasks(address=cluster.address, limit=1000)}
 
-    assert any(re.fullmatch(r"t0001 at \d+\.\d, epoch 2", name) for name in shown), shown
+    assert any(re.fullmatch(r"engine1: t0001 at \d+\.\d, epoch 2", name) for name in shown), shown
     records = [
         StudyRecord.load(tmp_path / name / "sanity" / "journal.jsonl") for name in ("one", "other")
     ]
