@@ -170,7 +170,7 @@ def _forget_ended(tune_controller: Any) -> None:
     """Drop the trials that `callback.py` has taken from Tune's list; each would stay with 40 KB."""
     left = set(tune_controller.get_trials())
     for name in ("_live_trials", "_stopped_trials", "_failed_trials", "_trials_to_cache"):
-        held: set[Trial] = getattr(tune_controller, name)
+        held: set[Trial] = getattr(tune_controller, name, set())  # another Tune may have others
         held &= left
 
 
