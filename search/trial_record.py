@@ -143,10 +143,11 @@ class TrialRecord:
     @property
     def leader(self) -> Leader | None:
         """The best epoch under the study's objective; the earliest of equal ones."""
-        valued = [report for report in self.reports if not math.isnan(report.value)]
-        if self._leader is None and valued:
-            report = max(valued, key=lambda report: report.value)
-            self._leader = Leader(self.id, report.epoch, report.value)
+        if self._leader is None:
+            valued = [report for report in self.reports if not math.isnan(report.value)]
+            if valued:
+                best = max(valued, key=lambda report: report.value)
+                self._leader = Leader(self.id, best.epoch, best.value)
         return self._leader
 
     @property
