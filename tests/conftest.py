@@ -12,6 +12,10 @@ import torch
 sys.path.append(str(Path(__file__).with_name("support")))
 pytest.register_assert_rewrite("agreement", "schedules")
 
+# A search that a failed test leaves in a thread would join another test's cluster by its next call,
+# and Ray ends a process whose cluster has been gone for a minute: all tests of it.
+os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
+
 # Triton reads it when it is first imported, by whatever part; only tests of kernels make use of it.
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
