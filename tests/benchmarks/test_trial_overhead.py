@@ -7,7 +7,7 @@ runs trials of one epoch that train nothing through the whole search (proposals,
 stopping, display switched off) and prints the figures, the report among them. Trials that end
 before all clients are up, which keeps two cores busy for a while, are not counted. `--profile` says
 where the driver's time goes. Wanted: 40 trials a second with random proposals and 30 with TPE, 64
-at a time, and 5 KB of the driver a trial, which is not reached.
+at a time, and at most 5 KB of the driver a trial.
 """
 
 import argparse
