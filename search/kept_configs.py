@@ -16,16 +16,17 @@ class KeptConfigs:
 
     def __init__(self) -> None:
         self._first: Config = {}
-        self._leaves: dict[Path, Any] = {}
+        self._texts: dict[Path, str] = {}  # of its values, where 1 and 1.0 differ
 
     def keep(self, config: Config) -> "KeptConfig":
         """Take one in; one with other keys than the first is the first of those after it."""
         leaves = dict(_leaves(config))
-        if leaves.keys() != self._leaves.keys():
-            self._first, self._leaves = config, leaves
+        texts = {path: repr(value) for path, value in leaves.items()}
+        if texts.keys() != self._texts.keys():
+            self._first, self._texts = config, texts
         differ: list[Any] = []
-        for path, value in self._leaves.items():
-            if repr(leaves[path]) != repr(value):  # in which 1, 1.0 and True are not the same
+        for path, text in self._texts.items():
+            if texts[path] != text:
                 differ += path, leaves[path]
         return KeptConfig(self._first, tuple(differ))
 

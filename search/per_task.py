@@ -17,7 +17,7 @@ class PerTask(Mapping[str, float]):
 
     def __init__(self, numbers: Mapping[str, float | None]) -> None:
         self._places = _places(tuple(numbers))
-        self._numbers = array("d", [math.nan if x is None else x for x in numbers.values()])
+        self._numbers = array("d", [number(value) for value in numbers.values()])
 
     def __getitem__(self, task: str) -> float:
         return self._numbers[self._places[task]]
@@ -30,6 +30,11 @@ class PerTask(Mapping[str, float]):
 
     def __repr__(self) -> str:
         return repr(dict(self))
+
+
+def number(value: float | None) -> float:
+    """Return a number of the journal, which has null for NaN."""
+    return math.nan if value is None else float(value)
 
 
 @lru_cache

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from search.journal import Event
 from search.kept_configs import KeptConfig
 from search.objectives import AVERAGE, TASK, Objective, objective_of
-from search.per_task import PerTask
+from search.per_task import PerTask, number
 
 State = Literal["proposed", "running", "finished", "stopped", "failed"]
 
@@ -189,16 +189,16 @@ class TrialRecord:
 
     def _apply_report(self, event: Event, order: int) -> None:
         scores = PerTask(event["scores"])
-        average = _number(event["average"])
+        average = number(event["average"])
         report = Report(
             epoch=event["epoch"],
             average=average,
             value=self.objective.of_epoch(average, scores),
             scores=scores,
-            loss=_number(event["loss"]),
+            loss=number(event["loss"]),
             losses=PerTask(event["losses"]),
-            tokens_per_second=_number(event["tokens_per_second"]),
-            seconds=_number(event["seconds"]),
+            tokens_per_second=number(event["tokens_per_second"]),
+            seconds=number(event["seconds"]),
             time=event["time"],
             attempt=self.attempt,
             rows=event.get("rows"),
@@ -218,7 +218,3 @@ class TrialRecord:
         for task, score in report.scores.items():
             if not math.isnan(score):
                 yield sys.intern(TASK + task), score
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)

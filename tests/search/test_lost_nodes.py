@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import ray
 import torch
+from journals import events
 from machines import free_port, machines
 from ray.cluster_utils import Cluster
 
@@ -25,7 +26,7 @@ from mtl_core.training.device_memory import memory_of
 from search import engine_pool
 from search.engines import EngineActor
 from search.gauges import _DESCRIPTIONS
-from search.journal import Event, read_events
+from search.journal import Event
 from search.record import FORMAT, StudyRecord
 from search.report.account import retries_in_words
 from search.space import Space, load_space
@@ -83,7 +84,7 @@ class Study:
             raise
 
     def events(self, kind: str) -> list[Event]:
-        return [e for e in read_events(self.record.journal.path) if e["event"] == kind]  # type: ignore[union-attr]
+        return [event for event in events(self.folder) if event["event"] == kind]
 
     def notes(self) -> list[str]:
         return [event["text"] for event in self.events("noted")]
@@ -141,7 +142,7 @@ def test_all_trials_finish_whatever_is_killed_and_a_machine_that_joins_is_used(
     assert [trial.state for trial in trials] == ["finished"] * N_TRIALS
     assert all([r.epoch for r in t.reports] == list(range(1, EPOCHS + 1)) for t in trials)
     kinds = Counter(retry.kind for trial in trials for retry in trial.retries)
-    repeated = repeated_epochs(read_events(study.folder / "journal.jsonl"))
+    repeated = repeated_epochs(events(study.folder))
     print(f"retries {dict(kinds)}, epochs trained again {repeated}, filled in {seconds:.1f} s")
     assert kinds["worker"] >= 2
     assert kinds["node"] >= 1
