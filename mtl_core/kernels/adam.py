@@ -124,10 +124,13 @@ def _adam_move(
     tile = tiles + tl.program_id(0) * 2
     table = tl.load(tile)
     own, size = addresses + table * 7, sizes + table * 4
-    places = tl.load(tile + 1) + tl.arange(0, BLOCK)
+    # A tile's first row and column by one division of 64 bits, all others by 32, which are quicker.
+    first, width = tl.load(tile + 1), tl.load(size + 1)
+    first_row, before = first // width, (first % width).to(tl.int32)
+    numbers, width = before + tl.arange(0, BLOCK), width.to(tl.int32)
+    places = first + tl.arange(0, BLOCK)
     there = places < tl.load(size)
-    width = tl.load(size + 1)
-    row, column = places // width, places % width
+    row, column = first_row + numbers // width, numbers % width
     at = _row_at(addresses, table, row, there) * width + column
     values_at = tl.load(own).to(tl.pointer_type(tl.float32)) + at
     means_at = tl.load(own + 1).to(tl.pointer_type(tl.float32)) + at

@@ -5,7 +5,7 @@ Shapes: P places, R runs, D width.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import torch
 import triton
@@ -19,69 +19,72 @@ from mtl_core.kernels.tiles import aligned_like, tiles_of
 _ROWS = 32  # of a program
 
 
-def finish(
-    product: Tensor,
-    biases: Tensor,
-    spans: Sequence[Dropped],
-    *,
-    relu: bool = False,
-    added_to: Tensor | None = None,
-) -> Tensor:
+class Finish(NamedTuple):
+    """What is to follow a product.
+
+    Args:
+        tiles, table: Of the runs, and what of each is dropped.
+        relu: Not where something is added besides: the gradient of a ReLU is known by where the
+            result is 0.
+        drops: Whether anything is dropped.
+    """
+
+    tiles: Tensor
+    table: Tensor
+    relu: bool
+    drops: bool
+
+    @property
+    def only_bias(self) -> bool:
+        return not (self.relu or self.drops)
+
+
+def plan_finish(spans: Sequence[Dropped], device: torch.device, *, relu: bool) -> Finish:
+    """Return what is to follow a product of these runs."""
+    tiles = tiles_of(tuple((span.start, span.end) for span in spans), _ROWS, device)
+    drops = any(span.share for span in spans)
+    return Finish(tiles, span_table(spans, device), relu, drops)
+
+
+def finish(product: Tensor, biases: Tensor, todo: Finish, added_to: Tensor | None) -> Tensor:
     """Return `added_to` + dropout(activation(product + bias)), (P, D).
 
     Args:
-        product: (P, D); rows may stand apart.
-        biases: Of each run, (R, D) float32.
-        spans: The runs.
-        added_to: (P, D); the result has its type, else that of the product. Not after a ReLU, whose
-            gradient is known by where the result is 0.
+        product: (P, D), rows may stand apart; overwritten by the result where nothing is added.
+        biases: Of each run, (R, D) float32, rows without gaps.
+        added_to: (P, D), rows without gaps; the result has its type, else that of the product.
     """
-    assert not (relu and added_to is not None)
-    return _Finish.apply(product, biases, added_to, spans, relu)
+    assert not (todo.relu and added_to is not None)
+    width = product.shape[1]
+    out = product if added_to is None else torch.empty_like(added_to)
+    _finish[(len(todo.tiles), triton.cdiv(width, BLOCK))](
+        product, biases, product if added_to is None else added_to, out, todo.tiles, todo.table,
+        product.stride(0), out.stride(0), width,
+        RELU=todo.relu, DROPS=todo.drops, ADDS=added_to is not None, ROWS=_ROWS, BLOCK=BLOCK,
+    )  # fmt: skip
+    return out
 
 
-class _Finish(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        product: Tensor,
-        biases: Tensor,
-        added_to: Tensor | None,
-        spans: Sequence[Dropped],
-        relu: bool,
-    ) -> Tensor:
-        width = product.shape[1]
-        tiles = tiles_of(tuple((s.start, s.end) for s in spans), _ROWS, product.device)
-        table, drops = span_table(spans, product.device), any(span.share for span in spans)
-        biases = biases.contiguous()
-        if added_to is None:
-            out = aligned_like(product, product.dtype)
-        else:
-            added_to = added_to.contiguous()
-            out = torch.empty_like(added_to)
-        _finish[(len(tiles), triton.cdiv(width, BLOCK))](
-            product, biases, product if added_to is None else added_to, out, tiles, table,
-            product.stride(0), out.stride(0), width,
-            RELU=relu, DROPS=drops, ADDS=added_to is not None, ROWS=_ROWS, BLOCK=BLOCK,
-        )  # fmt: skip
-        ctx.save_for_backward(out if relu else None, biases, tiles, table)
-        ctx.relu, ctx.drops, ctx.dtype = relu, drops, product.dtype
-        ctx.adds = added_to is not None
-        return out
+def finish_backward(
+    gradient: Tensor, out: Tensor | None, biases: Tensor, todo: Finish, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Return the gradients of the product, as `dtype`, and of the biases.
 
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        out, biases, tiles, table = ctx.saved_tensors
-        gradient, width = gradients[0], biases.shape[1]
-        gradient = gradient if gradient.stride(1) == 1 else gradient.contiguous()
-        of_product = aligned_like(gradient, ctx.dtype)
-        of_biases = torch.zeros_like(biases)
-        _finish_backward[(len(tiles), triton.cdiv(width, BLOCK))](
-            gradient, gradient if out is None else out, of_product, of_biases, tiles, table,
-            gradient.stride(0), 0 if out is None else out.stride(0), of_product.stride(0), width,
-            RELU=ctx.relu, DROPS=ctx.drops, ROWS=_ROWS, BLOCK=BLOCK,
-        )  # fmt: skip
-        return of_product, of_biases, gradient if ctx.adds else None, None, None
+    Args:
+        out: The result, after a ReLU.
+    """
+    width = gradient.shape[1]
+    gradient = gradient if gradient.stride(1) == 1 else gradient.contiguous()
+    # That of a product to which nothing but a bias was added is the one that is given.
+    same = todo.only_bias and gradient.dtype is dtype
+    of_product = gradient if same else aligned_like(gradient, dtype)
+    of_biases = torch.zeros_like(biases)
+    _finish_backward[(len(todo.tiles), triton.cdiv(width, BLOCK))](
+        gradient, gradient if out is None else out, of_product, of_biases, todo.tiles, todo.table,
+        gradient.stride(0), 0 if out is None else out.stride(0), of_product.stride(0), width,
+        RELU=todo.relu, DROPS=todo.drops, STORES=not same, ROWS=_ROWS, BLOCK=BLOCK,
+    )  # fmt: skip
+    return of_product, of_biases
 
 
 @triton.jit
@@ -117,7 +120,8 @@ def _finish(
 @triton.jit
 def _finish_backward(
     gradient, out, to_product, to_biases, tiles, table, of_gradient, of_out, of_product, width,
-    RELU: tl.constexpr, DROPS: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
+    RELU: tl.constexpr, DROPS: tl.constexpr, STORES: tl.constexpr,
+    ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     tile = tiles + tl.program_id(0) * 3
     run = tl.load(tile)
@@ -138,5 +142,6 @@ def _finish_backward(
         number = (rows - tl.load(span))[:, None] * width + columns[None, :]
         kept = is_kept(number, tl.load(span + 1), tl.load(span + 2), tl.load(span + 3))
         values = tl.where(kept, values, 0.0)
-    tl.store(to_product + places * of_product + columns[None, :], values, mask=inside)
+    if STORES:
+        tl.store(to_product + places * of_product + columns[None, :], values, mask=inside)
     tl.atomic_add(to_biases + run * width + columns, tl.sum(values, 0), mask=there)

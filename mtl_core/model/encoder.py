@@ -200,12 +200,18 @@ class MultiTaskEncoder(nn.Module):
         words = batch.words
         if self.plan.tokens is Tokens.CLS_WORD and not self.config.brings_cls:
             words = F.pad(words, (1, 0), value=CLS_ID)
-        rows = self._word_row_on_cpu if words.device.type == "cpu" else self.word_row
         banks = [self.plan.groups[0][task] for task in batch.tasks]
+        if words.device.type == "cpu":  # NumPy takes a tenth of the time for a few thousand words
+            rows, ids, sizes = self._word_row_on_cpu.numpy(), words.numpy(), batch.sizes
+            if len(set(banks)) == 1:
+                return torch.from_numpy(rows[banks[0]][ids])
+            of_texts = np.repeat(banks, sizes)
+            return torch.from_numpy(rows[of_texts[:, None], ids])
         if len(set(banks)) == 1:
-            return rows[banks[0]][words]
+            return self.word_row[banks[0]][words]
         parts = torch.split(words, list(batch.sizes))
-        return torch.cat([rows[bank][part] for bank, part in zip(banks, parts, strict=True)])
+        pairs = zip(banks, parts, strict=True)
+        return torch.cat([self.word_row[bank][part] for bank, part in pairs])
 
     def wide_lookup(self, batch: Minibatch) -> WideLookup:
         """Return the rows of the table of n-grams that the texts sum."""

@@ -6,7 +6,7 @@ Shapes: P positions, R runs, K inner and F outer width.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,9 @@ from mtl_core.kernels.usable import usable
 from mtl_core.model.banks import Tables
 from mtl_core.model.dropout import Span, drop, dropped
 from mtl_core.model.grouped import grouped_linear, one_outer, one_product
+
+if TYPE_CHECKING:
+    from mtl_core.kernels.dropout import Dropped  # which imports triton
 
 
 def linear(
@@ -56,36 +59,57 @@ def _by_kernels(
     activation: str | None,
     added_to: Tensor | None,
 ) -> Tensor:
-    from mtl_core.kernels.finish import finish
-
-    if isinstance(weights, Tensor) and isinstance(biases, Tensor):
-        product = _Product.apply(x, weights, bounds)  # type: ignore[no-untyped-call]
-    else:  # one run
-        product, biases = x @ weights[0].to(x.dtype), biases[0][None]
+    tables = [weights, biases] if isinstance(weights, Tensor) else [weights[0][None], biases[0][None]]
     if activation == "gelu":
-        inner = finish(product, biases, dropped((), bounds))
+        inner = _Linear.apply(x, *tables, None, bounds, dropped((), bounds), False)  # type: ignore[no-untyped-call]
         return drop(F.gelu(inner), spans)
     runs, relu = dropped(spans, bounds), activation == "relu"
-    return finish(product, biases, runs, relu=relu, added_to=added_to)
+    return _Linear.apply(x, *tables, added_to, bounds, runs, relu)  # type: ignore[no-untyped-call]
 
 
-class _Product(torch.autograd.Function):
-    """One product over all runs; weights are (R, K, F)."""
+class _Linear(torch.autograd.Function):
+    """The product and what follows it; weights are (R, K, F), biases (R, F)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weights: Tensor, bounds: Bounds) -> Tensor:
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weights: Tensor,
+        biases: Tensor,
+        added_to: Tensor | None,
+        bounds: Bounds,
+        runs: "Sequence[Dropped]",
+        relu: bool,
+    ) -> Tensor:
+        from mtl_core.kernels.finish import finish, plan_finish
+
         used = aligned_like(weights, x.dtype).copy_(weights)
-        ctx.save_for_backward(x, used)
-        ctx.bounds, ctx.dtype = bounds, weights.dtype
-        return one_product(x, used, bounds)
+        biases = biases.contiguous()
+        ctx.todo = plan_finish(runs, x.device, relu=relu)
+        added_to = None if added_to is None else added_to.contiguous()
+        out = finish(_product(x, used, bounds), biases, ctx.todo, added_to)
+        ctx.save_for_backward(x, used, biases, out if relu else None)
+        ctx.bounds, ctx.dtype, ctx.adds = bounds, weights.dtype, added_to is not None
+        return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        from mtl_core.kernels.finish import finish_backward
+
+        x, weights, biases, out = ctx.saved_tensors
         (gradient,) = gradients
-        x, weights = ctx.saved_tensors
+        given, of_biases = finish_backward(gradient, out, biases, ctx.todo, x.dtype)
         of_x = of_weights = None
         if ctx.needs_input_grad[0]:
-            of_x = one_product(gradient, weights.transpose(1, 2), ctx.bounds)
+            of_x = _product(given, weights.transpose(1, 2), ctx.bounds)
         if ctx.needs_input_grad[1]:  # else they are frozen
-            of_weights = one_outer(x, gradient, ctx.bounds).to(ctx.dtype)
-        return of_x, of_weights, None
+            of_weights = _outer(x, given, ctx.bounds).to(ctx.dtype)
+        return of_x, of_weights, of_biases, gradient if ctx.adds else None, None, None, None
+
+
+def _product(x: Tensor, weights: Tensor, bounds: Bounds) -> Tensor:
+    return x @ weights[0] if len(bounds) == 1 else one_product(x, weights, bounds)
+
+
+def _outer(x: Tensor, y: Tensor, bounds: Bounds) -> Tensor:
+    return (x.t() @ y)[None] if len(bounds) == 1 else one_outer(x, y, bounds)
