@@ -58,9 +58,10 @@ class Minibatch:
     """The texts of a step as tensors; those of one row stand together, rows in the step's order.
 
     Args:
-        words: Word ids, 0 where a text has ended, (N, T) int64.
-        lengths: Words of each text, at least 1, (N,) int64; always on the CPU, since they say how
-            the texts are laid out.
+        words: Word ids, 0 where a text has ended, (N, T) int64; always on the CPU, where it is
+            decided which rows of which table they are.
+        lengths: Words of each text, at least 1, (N,) int64; on the CPU too, since they say how the
+            texts are laid out.
         labels: Targets of the texts, those of a text together (`targets.py`), (M,): classes as
             int64, where M is N; float32 where a task of the step has others.
         tasks: Task of each row.
@@ -90,7 +91,6 @@ class Minibatch:
     def to(self, device: str | torch.device) -> "Minibatch":
         return replace(
             self,
-            words=self.words.to(device, non_blocking=True),
             labels=self.labels.to(device, non_blocking=True),
             wide=None if self.wide is None else self.wide.to(device),
         )

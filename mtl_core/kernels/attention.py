@@ -34,7 +34,7 @@ class Texts(NamedTuple):
         first_query: That of their first query.
         width: Keys of each text, and queries where these are not `one_query` each.
         valid: How many of the keys of each are no padding, at least 1; these come first, (texts,).
-        share: Of the weights that is dropped, by two `keys` of 32 bits.
+        share: Of the weights that is dropped.
     """
 
     first_key: int
@@ -43,49 +43,64 @@ class Texts(NamedTuple):
     valid: np.ndarray
     one_query: bool
     share: float = 0.0
-    keys: tuple[int, int] = (0, 0)
 
 
 class Layout(NamedTuple):
-    """Where the texts are, and which of their tiles a program takes.
+    """Where the texts are, and which of their tiles a program takes; the same for many layers.
 
     Args:
-        texts: (N, 10) int32.
+        texts: (N, 10) int32, without keys; on the CPU.
+        sizes: Texts of each group.
         of_queries, of_keys: Text and first row of each tile, (tiles, 2) int32.
-        drops: Whether any weight is dropped.
+        drops: Of each group, whether any of its weights are dropped.
         queries: Rows of a tile of queries.
     """
 
-    texts: Tensor
+    texts: np.ndarray
+    sizes: tuple[int, ...]
     of_queries: Tensor
     of_keys: Tensor
-    drops: bool
+    drops: tuple[bool, ...]
     queries: int
 
 
 def lay_out(groups: Sequence[Texts], device: torch.device) -> Layout:
     """Return the layout of the texts of a pass."""
-    table = np.concatenate([_table(group) for group in groups])
-    queries = _LEAST if table[:, 1].max() == 1 else _QUERIES
-    drops = any(group.share for group in groups)
-    tiles = (_tiles(table[:, 1], queries), _tiles(table[:, 4], _KEYS))
+    sizes = [len(group.valid) for group in groups]
+    of, number = numbered(np.array(sizes))
+    widths, firsts, queries = (
+        np.array(column)
+        for column in zip(
+            *((g.width, g.first_key, 1 if g.one_query else g.width) for g in groups), strict=True
+        )
+    )
+    shares = np.array([group.share for group in groups])
+    table = np.zeros((len(of), _COLUMNS), dtype=np.int32)
+    table[:, 0] = np.array([group.first_query for group in groups])[of] + queries[of] * number
+    table[:, 1] = queries[of]
+    table[:, 2], table[:, 3] = firsts[of] + widths[of] * number, _together(groups)
+    table[:, 4], table[:, 5] = widths[of], number
+    table[:, 8], table[:, 9] = thresholds(shares)[of], scale_as_words(1 / (1 - shares))[of]
+    rows = _LEAST if queries.max() == 1 else _QUERIES
     # Each a tensor of its own: a kernel is compiled anew for addresses that are aligned otherwise.
-    texts, of_queries, of_keys = (to_device(part, device) for part in (table, *tiles))
-    return Layout(texts, of_queries, of_keys, drops, queries)
+    tiles = (_tiles(table[:, 1], rows), _tiles(table[:, 4], _KEYS))
+    of_queries, of_keys = (to_device(part, device) for part in tiles)
+    drops = tuple((shares > 0).tolist())
+    return Layout(table, tuple(sizes), of_queries, of_keys, drops, rows)
 
 
-def _table(group: Texts) -> np.ndarray:
+def _together(groups: Sequence[Texts]) -> np.ndarray:
+    return np.concatenate([group.valid for group in groups])
+
+
+def _with_keys(layout: Layout, keys: Sequence[tuple[int, int]], device: torch.device) -> Tensor:
     """Return of each text: first query, queries, first key, valid keys, all keys, its number among
-    its lane's, both keys of its dropout, threshold and scale, (texts, 10)."""
-    number = np.arange(len(group.valid))
-    table = np.empty((len(number), _COLUMNS), dtype=np.int64)
-    n_queries = 1 if group.one_query else group.width
-    table[:, 0], table[:, 1] = group.first_query + n_queries * number, n_queries
-    table[:, 2], table[:, 3] = group.first_key + group.width * number, group.valid
-    table[:, 4], table[:, 5] = group.width, number
-    table[:, 6:8] = as_words(group.keys)
-    table[:, 8], table[:, 9] = thresholds([group.share]), scale_as_words([1 / (1 - group.share)])
-    return table
+    its group's, both keys of its dropout, threshold and scale, (N, 10)."""
+    table = layout.texts
+    if any(layout.drops):
+        table = table.copy()
+        table[:, 6:8] = np.repeat(as_words(keys), layout.sizes, axis=0)
+    return to_device(table, device)
 
 
 def _tiles(counts: np.ndarray, rows: int) -> np.ndarray:
@@ -93,37 +108,50 @@ def _tiles(counts: np.ndarray, rows: int) -> np.ndarray:
     return np.stack([text, number * rows], axis=1)
 
 
-def attend_all(packed: Tensor, apart: Tensor | None, layout: Layout, n_heads: int) -> Tensor:
+def attend_all(
+    packed: Tensor,
+    apart: Tensor | None,
+    layout: Layout,
+    n_heads: int,
+    keys: Sequence[tuple[int, int]] = (),
+) -> Tensor:
     """Return what each query gathers, (queries, D).
 
     Args:
         packed: Queries, keys and values, (P, 3 D), or keys and values, (P, 2 D); rows may stand
             apart.
         apart: The queries of one position of each text, (N, D).
+        keys: Two of 32 bits for each group, by which its weights are dropped, if any are.
     """
-    return _Attention.apply(packed, apart, layout, n_heads)
+    texts = _with_keys(layout, keys, packed.device)
+    return _Attention.apply(packed, apart, layout, texts, n_heads)
 
 
 class _Attention(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, packed: Tensor, apart: Tensor | None, layout: Layout, n_heads: int
+        ctx: Any,
+        packed: Tensor,
+        apart: Tensor | None,
+        layout: Layout,
+        texts: Tensor,
+        n_heads: int,
     ) -> Tensor:
         query, key, value = _parts(packed, apart)
         out = aligned_like(query, query.dtype)
         sums = query.new_empty(len(query), n_heads, dtype=torch.float32)
         _attention[(len(layout.of_queries), n_heads)](
-            query, key, value, out, sums, layout.texts, layout.of_queries,
+            query, key, value, out, sums, texts, layout.of_queries,
             query.stride(0), key.stride(0), out.stride(0), *_sizes(query, n_heads),
-            M=layout.queries, N=_KEYS, DROPS=layout.drops, **_manner(query, n_heads),
+            M=layout.queries, N=_KEYS, DROPS=any(layout.drops), **_manner(query, n_heads),
         )  # fmt: skip
-        ctx.save_for_backward(packed, apart, out, sums)
+        ctx.save_for_backward(packed, apart, out, sums, texts)
         ctx.layout, ctx.n_heads = layout, n_heads
         return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        packed, apart, out, sums = ctx.saved_tensors
+        packed, apart, out, sums, texts = ctx.saved_tensors
         layout, n_heads, gradient = ctx.layout, ctx.n_heads, gradients[0]
         if gradient.stride() != out.stride():
             gradient = aligned_like(out, out.dtype).copy_(gradient)
@@ -131,9 +159,9 @@ class _Attention(torch.autograd.Function):
         of_apart = None if apart is None else aligned_like(apart, apart.dtype)
         query, key, value = _parts(packed, apart)
         to_query, to_key, to_value = _parts(of_packed, of_apart)
-        common = (query, key, value, out, sums, gradient, layout.texts)
+        common = (query, key, value, out, sums, gradient, texts)
         strides = (query.stride(0), key.stride(0), out.stride(0))
-        manner = {"N": _KEYS, "M": layout.queries, "DROPS": layout.drops}
+        manner = {"N": _KEYS, "M": layout.queries, "DROPS": any(layout.drops)}
         manner |= _manner(query, n_heads)
         _attention_of_queries[(len(layout.of_queries), n_heads)](
             *common, layout.of_queries, to_query, *strides, to_query.stride(0),
@@ -143,7 +171,7 @@ class _Attention(torch.autograd.Function):
             *common, layout.of_keys, to_key, to_value, *strides, to_key.stride(0),
             *_sizes(query, n_heads), **manner,
         )  # fmt: skip
-        return of_packed, of_apart, None, None
+        return of_packed, of_apart, None, None, None
 
 
 def _parts(packed: Tensor, apart: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:

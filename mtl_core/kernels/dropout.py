@@ -1,11 +1,10 @@
-"""Dropout of several spans at once, each by its own key and share (Srivastava et al., 2014).
+"""Dropout of several runs at once, each by its own key and share (Srivastava et al., 2014).
 
 The mask is made again in the backward pass (`random_bits.py`).
-Shapes: P places, S spans, D width.
+Shapes: P places, R runs, D width.
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,53 +13,40 @@ import triton.language as tl
 from torch import Tensor
 
 from mtl_core.kernels.random_bits import is_kept
-from mtl_core.kernels.tiles import as_words, scale_as_words, tiles_of, to_device
+from mtl_core.kernels.tiles import Bounds, as_words, scale_as_words, tiles_of
 
 _ROWS, BLOCK = 32, 128  # places and numbers of each, of a program
 _WHOLE = 1 << 32
 
 
-class Dropped(NamedTuple):
-    """Places start to end, of which a share is dropped by two keys of 32 bits.
+def dropout(x: Tensor, bounds: Bounds, table: Tensor) -> Tensor:
+    """Return x with a share of each run 0 and the rest scaled up, (P, D).
 
     Args:
-        first: From which place units are counted: where a lane begins.
+        x: (P, D).
+        bounds: The runs, which are all of it, in order.
+        table: `span_table` with two keys of each run.
     """
-
-    start: int
-    end: int
-    first: int
-    share: float
-    keys: tuple[int, int]
+    return _Dropout.apply(x, tiles_of(bounds, _ROWS, x.device), table)
 
 
-def dropout(x: Tensor, spans: Sequence[Dropped]) -> Tensor:
-    """Return x with a share of each span 0 and the rest scaled up, (P, D).
-
-    Args:
-        x: (P, D); the spans are all of it, in order.
-    """
-    bounds = tuple((span.start, span.end) for span in spans)
-    tiles = tiles_of(bounds, _ROWS, x.device)
-    return _Dropout.apply(x, tiles, span_table(spans, x.device))
-
-
-def thresholds(shares: Sequence[float]) -> np.ndarray:
+def thresholds(shares: np.ndarray) -> np.ndarray:
     """Return below which of 2^32 numbers a unit is dropped, as int32 with the bits of these."""
-    return as_words([min(round(share * _WHOLE), _WHOLE - 1) for share in shares])
+    return as_words(np.minimum(np.rint(shares * _WHOLE), _WHOLE - 1).astype(np.uint32))
 
 
-def span_table(spans: Sequence[Dropped], device: torch.device) -> Tensor:
-    """Return first place, keys, threshold and scale of each span, (S, 5) int32."""
-    shares = [span.share for span in spans]
-    columns = [
-        np.array([span.first for span in spans]),
-        as_words([span.keys[0] for span in spans]),
-        as_words([span.keys[1] for span in spans]),
-        thresholds(shares),
-        scale_as_words([1 / (1 - share) for share in shares]),
-    ]
-    return to_device(np.stack(columns, axis=1), device)
+def span_table(firsts: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Return from which place units are counted, two keys to be filled in, threshold and scale of
+    each run, (R, 5) int32.
+
+    Args:
+        firsts: Where the lane of each run begins.
+        shares: What is dropped of it.
+    """
+    table = np.zeros((len(firsts), 5), dtype=np.int32)
+    table[:, 0], table[:, 3] = firsts, thresholds(shares)
+    table[:, 4] = scale_as_words(1 / (1 - shares))
+    return table
 
 
 class _Dropout(torch.autograd.Function):

@@ -4,7 +4,6 @@ On a GPU each of them alone takes as long as it takes to read and write all numb
 Shapes: P places, R runs, D width.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,9 +11,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from mtl_core.kernels.dropout import BLOCK, Dropped, span_table
+from mtl_core.kernels.dropout import BLOCK
 from mtl_core.kernels.random_bits import is_kept
-from mtl_core.kernels.tiles import aligned_like, tiles_of
+from mtl_core.kernels.tiles import Bounds, aligned_like, tiles_of
 
 _ROWS = 32  # of a program
 
@@ -23,27 +22,24 @@ class Finish(NamedTuple):
     """What is to follow a product.
 
     Args:
-        tiles, table: Of the runs, and what of each is dropped.
+        tiles: Of the runs.
+        table: What is dropped of each; None: nothing.
         relu: Not where something is added besides: the gradient of a ReLU is known by where the
             result is 0.
-        drops: Whether anything is dropped.
     """
 
     tiles: Tensor
-    table: Tensor
+    table: Tensor | None
     relu: bool
-    drops: bool
-
-    @property
-    def only_bias(self) -> bool:
-        return not (self.relu or self.drops)
 
 
-def plan_finish(spans: Sequence[Dropped], device: torch.device, *, relu: bool) -> Finish:
-    """Return what is to follow a product of these runs."""
-    tiles = tiles_of(tuple((span.start, span.end) for span in spans), _ROWS, device)
-    drops = any(span.share for span in spans)
-    return Finish(tiles, span_table(spans, device), relu, drops)
+def plan_finish(bounds: Bounds, table: Tensor | None, device: torch.device, relu: bool) -> Finish:
+    """Return what is to follow a product of these runs.
+
+    Args:
+        table: What is dropped of each (`dropout.span_table`); None: nothing.
+    """
+    return Finish(tiles_of(bounds, _ROWS, device), table, relu)
 
 
 def finish(product: Tensor, biases: Tensor, todo: Finish, added_to: Tensor | None) -> Tensor:
@@ -58,9 +54,10 @@ def finish(product: Tensor, biases: Tensor, todo: Finish, added_to: Tensor | Non
     width = product.shape[1]
     out = product if added_to is None else torch.empty_like(added_to)
     _finish[(len(todo.tiles), triton.cdiv(width, BLOCK))](
-        product, biases, product if added_to is None else added_to, out, todo.tiles, todo.table,
+        product, biases, product if added_to is None else added_to, out, todo.tiles,
+        todo.tiles if todo.table is None else todo.table,
         product.stride(0), out.stride(0), width,
-        RELU=todo.relu, DROPS=todo.drops, ADDS=added_to is not None, ROWS=_ROWS, BLOCK=BLOCK,
+        RELU=todo.relu, DROPS=todo.table is not None, ADDS=added_to is not None, ROWS=_ROWS, BLOCK=BLOCK,
     )  # fmt: skip
     return out
 
@@ -76,13 +73,14 @@ def finish_backward(
     width = gradient.shape[1]
     gradient = gradient if gradient.stride(1) == 1 else gradient.contiguous()
     # That of a product to which nothing but a bias was added is the one that is given.
-    same = todo.only_bias and gradient.dtype is dtype
+    same = todo.table is None and not todo.relu and gradient.dtype is dtype
     of_product = gradient if same else aligned_like(gradient, dtype)
     of_biases = torch.zeros_like(biases)
     _finish_backward[(len(todo.tiles), triton.cdiv(width, BLOCK))](
-        gradient, gradient if out is None else out, of_product, of_biases, todo.tiles, todo.table,
+        gradient, gradient if out is None else out, of_product, of_biases, todo.tiles,
+        todo.tiles if todo.table is None else todo.table,
         gradient.stride(0), 0 if out is None else out.stride(0), of_product.stride(0), width,
-        RELU=todo.relu, DROPS=todo.drops, STORES=not same, ROWS=_ROWS, BLOCK=BLOCK,
+        RELU=todo.relu, DROPS=todo.table is not None, STORES=not same, ROWS=_ROWS, BLOCK=BLOCK,
     )  # fmt: skip
     return of_product, of_biases
 

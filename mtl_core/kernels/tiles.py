@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+_STAGED = 1 << 16  # bytes; the driver copies more than that only when all work before is done
 ALIGNMENT = 8  # numbers; a grouped product on a GPU wants rows that are multiples of 16 bytes
 Bounds = tuple[tuple[int, int], ...]  # of each run: its first place, and the one after its last
 
@@ -30,7 +31,16 @@ def numbered(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def to_device(numbers: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(numbers.astype(np.int32)).to(device, non_blocking=True)
+    """Return the numbers as int32 on the device."""
+    return send(numbers.astype(np.int32), device)
+
+
+def send(numbers: np.ndarray, device: torch.device) -> Tensor:
+    """Return the same numbers on the device, without waiting for it."""
+    tensor = torch.from_numpy(numbers)
+    if device.type == "cuda" and tensor.nbytes > _STAGED:
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def aligned_like(x: Tensor, dtype: torch.dtype) -> Tensor:
@@ -43,11 +53,11 @@ def aligned_like(x: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.empty(*rows, whole, dtype=dtype, device=x.device)[..., :width]
 
 
-def as_words(values: Sequence[int] | np.ndarray) -> np.ndarray:
+def as_words(values: Sequence[object] | np.ndarray) -> np.ndarray:
     """Return numbers of 32 bits as int32 with the same bits."""
     return np.asarray(values, dtype=np.uint32).view(np.int32)
 
 
-def scale_as_words(values: Sequence[float]) -> np.ndarray:
+def scale_as_words(values: np.ndarray) -> np.ndarray:
     """Return float32 numbers as int32 with the same bits."""
     return np.asarray(values, dtype=np.float32).view(np.int32)

@@ -9,6 +9,7 @@ Shapes: P positions, N texts, T positions of a text, H heads, D width, d = D / H
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,7 +18,10 @@ from torch import Tensor
 
 from mtl_core.kernels.usable import usable
 from mtl_core.model.attention_by_heads import attend_by_heads
-from mtl_core.model.segment import Segment, with_first
+from mtl_core.model.segment import Segment, Segmented, with_first
+
+if TYPE_CHECKING:
+    from mtl_core.kernels.attention import Layout  # which imports triton
 
 
 def attend(qkv: Tensor, segments: Sequence[Segment], n_heads: int) -> Tensor:
@@ -26,7 +30,7 @@ def attend(qkv: Tensor, segments: Sequence[Segment], n_heads: int) -> Tensor:
     Args:
         qkv: Queries, keys and values, (P, 3 D).
     """
-    return _attend(qkv, None, tuple(segments), n_heads)
+    return _attend(qkv, None, segments, n_heads)
 
 
 def attend_from(
@@ -38,7 +42,7 @@ def attend_from(
         query: (N, D).
         key_value: Keys and values, (P, 2 D).
     """
-    return _attend(key_value, query, tuple(segments), n_heads)
+    return _attend(key_value, query, segments, n_heads)
 
 
 def attention_of_first(qkv: Tensor, segment: Segment, n_heads: int, n_first: int) -> Tensor:
@@ -55,14 +59,14 @@ def attention_of_first(qkv: Tensor, segment: Segment, n_heads: int, n_first: int
 
 
 def _attend(
-    packed: Tensor, apart: Tensor | None, segments: tuple[Segment, ...], n_heads: int
+    packed: Tensor, apart: Tensor | None, segments: Sequence[Segment], n_heads: int
 ) -> Tensor:
     """The same for both; the arguments are those of `attend_by_heads`."""
     if all(segment.valid is not None for segment in segments):
         return _in_one_call(packed, apart, segments, n_heads)
     slow = [_fused_is_slow(packed, segment) for segment in segments]
     if all(slow):
-        return attend_by_heads(packed, apart, segments, n_heads)
+        return attend_by_heads(packed, apart, tuple(segments), n_heads)
     if len(segments) == 1:  # a split would copy all gradients
         return _fused(packed, apart, segments[0], n_heads)
     parts = torch.split(packed, [segment.texts * segment.width for segment in segments])
@@ -89,21 +93,33 @@ def has_kernel(device: torch.device, dtype: torch.dtype) -> bool:
 def _in_one_call(
     packed: Tensor, apart: Tensor | None, segments: Sequence[Segment], n_heads: int
 ) -> Tensor:
-    from mtl_core.kernels.attention import Texts, attend_all, lay_out
+    from mtl_core.kernels.attention import attend_all
 
-    groups = [
-        Texts(
-            first_key=segment.start,
-            first_query=segment.start if apart is None else segment.first_text,
-            width=segment.width,
-            valid=np.asarray(segment.valid),
-            one_query=apart is not None,
-            share=segment.share if segment.noise else 0.0,
-            keys=segment.noise.keys() if segment.noise else (0, 0),
-        )
-        for segment in segments
-    ]
-    return attend_all(packed, apart, lay_out(groups, packed.device), n_heads)
+    layout = _layout(segments, apart is not None, packed.device)
+    pairs = zip(segments, layout.drops, strict=True)
+    keys = [of.noise.keys() if of.noise and drops else (0, 0) for of, drops in pairs]
+    return attend_all(packed, apart, layout, n_heads, keys)
+
+
+def _layout(segments: Sequence[Segment], one_query: bool, device: torch.device) -> "Layout":
+    """Return where the kernel finds the texts; of segments that come again it is kept."""
+    from mtl_core.kernels.attention import Texts, lay_out
+
+    kept = segments.layouts if isinstance(segments, Segmented) else {}
+    if one_query not in kept:
+        groups = [
+            Texts(
+                first_key=segment.start,
+                first_query=segment.first_text if one_query else segment.start,
+                width=segment.width,
+                valid=np.asarray(segment.valid),
+                one_query=one_query,
+                share=segment.share if segment.noise else 0.0,
+            )
+            for segment in segments
+        ]
+        kept[one_query] = lay_out(groups, device)
+    return kept[one_query]
 
 
 def _fused_is_slow(x: Tensor, segment: Segment) -> bool:

@@ -8,10 +8,10 @@ Shapes: G banks of a group, S numbers of a bank, R runs.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -29,10 +29,13 @@ class Narrowed:
         used: Bank or row numbers in use of each group, sorted, int64.
         tables: A leaf for each group: its used banks, (used, S), or words, (used, E), or n-grams,
             (used, C). It is a view of the model's own where the used ones stand together, so
-            writing to it writes to the model; else a copy.
-        places: Place of each used bank in `tables`, by group (not for words and n-grams).
-        word_places: Row of `tables["words"]` for each word of the minibatch, (N, T).
+            writing to it writes to the model; else a copy. Where several models have leaves in
+            common (`narrow_as_one.py`), those of others too.
+        places: Place of each used bank among the model's own, by group (not for words and n-grams).
+        word_places: Row of `tables["words"]` for each word of the minibatch, (N, T), on the CPU.
         wide: Rows of `tables["wide"]` for the n-grams of the minibatch, if the model has any.
+        own: Which rows of a leaf are the model's own, from and to, by group; those that are not
+            named are so whole.
     """
 
     used: Mapping[str, Tensor]
@@ -40,6 +43,39 @@ class Narrowed:
     places: Mapping[str, Mapping[int, int]]
     word_places: Tensor
     wide: "WideLookup | None" = None
+    own: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    def gradients(self) -> dict[str, Tensor]:
+        """Return the gradients of the model's own rows, by group, of leaves that have one."""
+        found = {}
+        for group, leaf in self.tables.items():
+            if leaf.grad is not None:
+                own = self.own.get(group)
+                found[group] = leaf.grad if own is None else leaf.grad[own[0] : own[1]]
+        return found
+
+    def first(self, group: str) -> int:
+        """Return the first row of a leaf that is the model's own."""
+        return self.own[group][0] if group in self.own else 0
+
+
+class Use(NamedTuple):
+    """What the minibatches of one update use of a model.
+
+    Args:
+        banks: Numbers of the used banks of each group, sorted.
+        places: Place of each used bank among them.
+        used: `banks` as tensors.
+        words: Numbers of the used words' rows, sorted; None: word vectors that stay as they are.
+        word_places: Place of each word of each minibatch among these, or in the whole table,
+            (N, T), on the CPU.
+    """
+
+    banks: Mapping[str, tuple[int, ...]]
+    places: Mapping[str, Mapping[int, int]]
+    used: Mapping[str, Tensor]
+    words: np.ndarray | None
+    word_places: list[Tensor]
 
 
 @dataclass(frozen=True)
@@ -48,14 +84,16 @@ class Banks:
 
     Args:
         rows: By group, (banks, S).
-        places: Place of each bank in `rows`, by group; None: its number.
+        narrowed: Says where each bank stands in `rows`; None: at its number.
     """
 
     rows: Mapping[str, Tensor]
-    places: Mapping[str, Mapping[int, int]] | None = None
+    narrowed: Narrowed | None = None
 
     def place(self, group: str, bank: int) -> int:
-        return bank if self.places is None else self.places[group][bank]
+        if self.narrowed is None:
+            return bank
+        return self.narrowed.first(group) + self.narrowed.places[group][bank]
 
 
 Shapes = tuple[tuple[int, ...], ...]  # of the tables that stand side by side in a bank
@@ -95,6 +133,9 @@ def stack_rows(chosen: Chosen) -> Tensor:
             pieces[-1] = (table, pieces[-1][1], row + 1)
         else:
             pieces.append((table, row, row + 1))
+    if len(pieces) > 1 and all(table is chosen[0][0] for table, _ in chosen):
+        numbers = torch.tensor([row for _, row in chosen])
+        return chosen[0][0].index_select(0, numbers.to(chosen[0][0].device, non_blocking=True))
     taken = [
         table if stop - start == len(table) else table[start:stop] for table, start, stop in pieces
     ]
@@ -134,19 +175,24 @@ def narrow_rows(rows: Tensor, numbers: Sequence[int], used: Tensor) -> Tensor:
     return part.requires_grad_()
 
 
-def narrow_words(table: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return which rows of the word table are used, sorted, them as a new leaf, and new places.
+def used_words(count: int, places: Sequence[Tensor]) -> tuple[np.ndarray, list[Tensor]]:
+    """Return which rows of a table of words are used, sorted, and the new place of each word.
 
     Args:
-        places: Row of the table of each word, any shape, on the CPU.
+        count: Rows of the table.
+        places: Row of each word, of any shape, on the CPU.
     """
-    numbers = places.numpy()
-    is_used = np.zeros(len(table), dtype=np.bool_)
-    is_used[numbers] = True  # by a mark for each row: sorting takes several times as long
+    is_used = np.zeros(count, dtype=np.bool_)
+    for part in places:
+        is_used[part.numpy()] = True  # by a mark for each row: sorting takes several times as long
     rows = np.flatnonzero(is_used)
-    new = np.empty(len(table), dtype=np.int64)
+    new = np.empty(count, dtype=np.int64)
     new[rows] = np.arange(len(rows))
-    found = (torch.from_numpy(side) for side in (rows, new[numbers]))
-    used, new_places = (side.to(table.device, non_blocking=True) for side in found)
+    return rows, [torch.from_numpy(new[part.numpy()]) for part in places]
+
+
+def take_words(table: Tensor, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Return the numbers of these rows on the table's device, and them as a new leaf."""
+    used = torch.from_numpy(rows).to(table.device, non_blocking=True)
     part = table.detach() if len(rows) == len(table) else table.detach().index_select(0, used)
-    return used, part.requires_grad_(), new_places
+    return used, part.requires_grad_()

@@ -13,20 +13,19 @@ there are: so a lane's masks follow from its seed and step alone.
 
 import math
 from collections.abc import Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mtl_core.kernels.tiles import Bounds, as_words, send
 from mtl_core.kernels.usable import usable
 
-if TYPE_CHECKING:
-    from mtl_core.kernels.dropout import Dropped  # which imports triton
-
 _COARSE_ENOUGH = 0.02  # largest relative error of a share in 1/256 that 16 bits would mend
-_64_BITS = (1 << 64) - 1
+_32_BITS = np.uint64((1 << 32) - 1)
+_KEYS_AT_ONCE = 32
 _LARGEST_DRAW = 1 << 18  # bytes, so that they are still in the cache when they are used
 _LEAST_DRAW = 1 << 14  # so that a small model draws once and not at every place of dropout
 
@@ -40,7 +39,7 @@ class Noise:
 
     def __init__(self, device: torch.device, seed: int | None = None) -> None:
         self._device, self._seed = device, seed
-        self._n_keys = 0
+        self._n_keys, self._keys = 0, list[tuple[int, int]]()
         self._bytes = torch.empty(0, dtype=torch.int8)
 
     def mask(self, shape: Sequence[int], share: float, dtype: torch.dtype) -> Tensor:
@@ -51,8 +50,13 @@ class Noise:
 
     def keys(self) -> tuple[int, int]:
         """Return the keys of the next draw of a kernel, 32 bits each."""
+        if self._n_keys % _KEYS_AT_ONCE == 0:
+            numbers = 1 + self._n_keys + np.arange(_KEYS_AT_ONCE, dtype=np.uint64)
+            bits = split_mix(self._known_seed, numbers)
+            pairs = zip((bits >> np.uint64(32)).tolist(), (bits & _32_BITS).tolist(), strict=True)
+            self._keys = list(pairs)
         self._n_keys += 1
-        return divmod(split_mix(self._known_seed, self._n_keys), 1 << 32)
+        return self._keys[(self._n_keys - 1) % _KEYS_AT_ONCE]
 
     def write(self, share: float, *, out: Tensor) -> None:
         """Write such a mask to `out`, which is contiguous."""
@@ -104,12 +108,13 @@ class Span(NamedTuple):
 
 def drop(x: Tensor, spans: Sequence[Span]) -> Tensor:
     """Return x with a share of each span dropped, (places, width)."""
-    if not any(span.noise and span.share for span in spans):
+    if not drops(spans):
         return x
     if usable(x.device, x.dtype):
         from mtl_core.kernels.dropout import dropout
 
-        return dropout(x, dropped(spans, tuple((span.start, span.end) for span in spans)))
+        bounds = tuple((span.start, span.end) for span in spans)
+        return dropout(x, bounds, table_of(tuple(spans), bounds, x.device))
     mask = drop_mask(spans, x.shape[1], x.dtype, x.device)
     return x if mask is None else x * mask
 
@@ -118,7 +123,7 @@ def drop_mask(
     spans: Sequence[Span], width: int, dtype: torch.dtype, device: torch.device
 ) -> Tensor | None:
     """Return the mask of all places, (places, width); None where no part drops anything."""
-    if not any(span.noise and span.share for span in spans):
+    if not drops(spans):
         return None
     if usable(device, dtype):
         return drop(torch.ones(spans[-1].end, width, dtype=dtype, device=device), spans)
@@ -131,27 +136,54 @@ def drop_mask(
     return mask
 
 
-def dropped(spans: Sequence[Span], bounds: Sequence[tuple[int, int]]) -> "list[Dropped]":
-    """Return what a kernel is to drop of each of these runs, each of which is in one span."""
-    from mtl_core.kernels.dropout import Dropped
+def table_of(spans: Sequence[Span], bounds: Bounds, device: torch.device) -> Tensor:
+    """Return what a kernel is to drop of each run, (R, 5) int32 (`kernels/dropout.py`).
 
-    found, at = [], -1
-    share, keys, first, last = 0.0, (0, 0), 0, 0
-    for start, end in bounds:
-        if start >= last and at + 1 < len(spans):
-            at += 1
-            first, last, noise, share = spans[at]
-            keys, share = (noise.keys(), share) if noise and share else ((0, 0), 0.0)
-        found.append(Dropped(start, end, first, share, keys))
-    return found
+    Args:
+        spans: Each run is in one of them.
+    """
+    table, noises = _without_keys(tuple(spans), bounds)
+    table = table.copy()
+    if noises:
+        keys = as_words([noise.keys() if noise else (0, 0) for noise, _ in noises])
+        table[:, 1:3] = np.repeat(keys, [count for _, count in noises], axis=0)
+    return send(table, device)
 
 
-def split_mix(seed: int, number: int) -> int:
-    """Return the number-th 64 bits that follow from the seed (Steele, Lea and Flood, 2014)."""
-    bits = (seed + number * 0x9E3779B97F4A7C15) & _64_BITS
-    bits = ((bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9) & _64_BITS
-    bits = ((bits ^ (bits >> 27)) * 0x94D049BB133111EB) & _64_BITS
-    return bits ^ (bits >> 31)
+def drops(spans: Sequence[Span]) -> bool:
+    """Whether any of it is dropped."""
+    return any(span.noise and span.share for span in spans)
+
+
+@lru_cache(maxsize=64)  # the layers of a pass mostly have the same runs
+def _without_keys(
+    spans: tuple[Span, ...], bounds: Bounds
+) -> tuple[np.ndarray, list[tuple[Noise | None, int]]]:
+    """Return the table without keys, and whose these are to be for how many runs each; none where
+    nothing is dropped."""
+    from mtl_core.kernels.dropout import span_table
+
+    if not drops(spans):
+        return np.zeros((len(bounds), 5), dtype=np.int32), []
+    of_run = np.searchsorted([of.end for of in spans], [start for start, _ in bounds], side="right")
+    shares = np.array([of.share if of.noise else 0.0 for of in spans])
+    table = span_table(np.array([of.start for of in spans])[of_run], shares[of_run])
+    counts = np.bincount(of_run, minlength=len(spans)).tolist()
+    # One that drops nothing draws no keys, whatever others do.
+    noises = [of.noise if of.share else None for of in spans]
+    return table, list(zip(noises, counts, strict=True))
+
+
+def split_mix(seed: int, numbers: np.ndarray) -> np.ndarray:
+    """Return the so-manieth 64 bits that follow from the seed (Steele, Lea and Flood, 2014).
+
+    Args:
+        numbers: uint64, as is the result.
+    """
+    bits = np.uint64(seed) + numbers * np.uint64(0x9E3779B97F4A7C15)  # whatever overflows is left
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
 
 
 def draw_seed() -> int:

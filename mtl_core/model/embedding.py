@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mtl_core.kernels.tiles import send
 from mtl_core.kernels.usable import as_on_gpu
 from mtl_core.model.embedding_as_one import EmbeddedPart, embed_as_one, enter_as_one, flat_places
 from mtl_core.model.layout import Block, n_positions
@@ -51,7 +52,7 @@ class _Embed(torch.autograd.Function):
         out = tables[0].new_empty(last.end, tables[0].shape[1])
         places = []
         for part, words, positions in zip(parts, tables[::2], tables[1::2], strict=True):
-            flat = flat_places(part)
+            flat = send(flat_places(part), words.device)
             places.append(flat)
             start, end = part.blocks[0].start, part.blocks[-1].end
             torch.index_select(words, 0, flat, out=out[start:end])

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mtl_core.kernels.tiles import send
 from mtl_core.model.layout import Block, n_positions
 
 
@@ -20,7 +21,7 @@ class EmbeddedPart(NamedTuple):
 
     Args:
         blocks: Its blocks; they stand together.
-        places: Row of the word table of each word, (N, T).
+        places: Row of the word table of each word, (N, T), on the CPU.
         words: Word table, (U, E).
         positions: The positions' vectors of its banks, (banks, longest, E).
         of_block: Bank of each block.
@@ -33,33 +34,45 @@ class EmbeddedPart(NamedTuple):
     of_block: Sequence[int]
 
 
-def flat_places(part: EmbeddedPart) -> Tensor:
+def flat_places(part: EmbeddedPart) -> np.ndarray:
     """Return the row of the word table at each position of the part."""
+    places = part.places.numpy()
     rows = [
-        part.places[block.first_text : block.first_text + block.texts, : block.width].reshape(-1)
+        places[block.first_text : block.first_text + block.texts, : block.width].reshape(-1)
         for block in part.blocks
     ]
-    return torch.cat(rows) if len(rows) > 1 else rows[0]
+    return np.concatenate(rows) if len(rows) > 1 else rows[0]
 
 
 def embed_as_one(parts: Sequence[EmbeddedPart]) -> Tensor:
     """Return the word's and the position's vector, summed, of each position, (P, E)."""
     parts = sorted(parts, key=lambda part: part.blocks[0].start)
-    x = _look_up([part.words for part in parts], [flat_places(part) for part in parts])
-    positions = [part.positions.flatten(0, 1) for part in parts]
-    sizes = [sum(block.end - block.start for block in part.blocks) for part in parts]
-    rows = torch.split(_position_rows(parts, len(x), x.device), sizes)
-    return x.add_(_look_up(positions, rows))
+    device = parts[0].words.device
+    places = [flat_places(part) for part in parts]
+    counts = [len(of_part) for of_part in places]
+    words = send(np.concatenate(places, dtype=np.int32), device)
+    x = _look_up([part.words for part in parts], words, counts)
+    rows = _position_rows(parts, sum(counts), device)
+    return x.add_(_look_up([part.positions for part in parts], rows, counts))
 
 
-def _look_up(tables: Sequence[Tensor], rows: Sequence[Tensor]) -> Tensor:
-    """Return the rows of each table, one below the other, (P, E)."""
-    sizes = [len(table) for table in tables]
-    if sum(sizes) > sum(map(len, rows)):  # whole tables, as in evaluation
-        pairs = zip(tables, rows, strict=True)
-        return torch.cat([table.index_select(0, of_table) for table, of_table in pairs])
-    before = _spread(_starts(sizes), [len(of_table) for of_table in rows], rows[0].device)
-    return torch.cat(list(tables)).index_select(0, torch.cat(list(rows)) + before)
+def _look_up(tables: Sequence[Tensor], rows: Tensor, counts: Sequence[int]) -> Tensor:
+    """Return rows of each table, so many, one below the other, (P, E).
+
+    Args:
+        tables: (..., E); often one and the same for all.
+        rows: (P,).
+    """
+    flat = {table: table.flatten(0, -2) for table in dict.fromkeys(tables)}
+    if len(flat) == 1:
+        return flat[tables[0]].index_select(0, rows)
+    sizes = [len(table) for table in flat.values()]
+    if sum(sizes) > len(rows):  # whole tables, as in evaluation, of which no copy is made
+        pairs = zip(tables, torch.split(rows, counts), strict=True)
+        return torch.cat([flat[table].index_select(0, mine) for table, mine in pairs])
+    starts = dict(zip(flat, _starts(sizes), strict=True))
+    before = _spread(np.array([starts[table] for table in tables]), counts, rows.device)
+    return torch.cat(list(flat.values())).index_select(0, rows + before)
 
 
 def _position_rows(parts: Sequence[EmbeddedPart], count: int, device: torch.device) -> Tensor:
@@ -86,7 +99,7 @@ def enter_as_one(
     widths = np.repeat([block.width for block in before], texts)
     of_words = _counted(len(x), x.device) + _spread(moved, widths, x.device)
     of_tokens, rows = _token_places(starts, np.repeat(new, texts), texts, new)
-    to, which = (torch.from_numpy(a).to(x.device, non_blocking=True) for a in (of_tokens, rows))
+    to, which = (send(numbers, x.device) for numbers in (of_tokens, rows))
     places = _Places(of_words, to, which, n_positions(after))
     return _Enter.apply(x, torch.cat(list(tokens)), mask, places)  # type: ignore[no-untyped-call]
 
@@ -151,5 +164,5 @@ def _counted(count: int, device: torch.device) -> Tensor:
 
 def _spread(values: np.ndarray, counts: Sequence[int] | np.ndarray, device: torch.device) -> Tensor:
     """Return each value so many times; nothing waits for the device."""
-    both = torch.from_numpy(np.stack([values, counts])).to(device, non_blocking=True)
+    both = send(np.stack([values, counts]), device)
     return both[0].repeat_interleave(both[1], output_size=int(np.sum(counts)))

@@ -16,7 +16,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtl_core.data.minibatch import Minibatch
-from mtl_core.model.banks import Banks, Narrowed, narrow_rows, narrow_words, side_by_side
+from mtl_core.model.banks import (
+    Banks,
+    Narrowed,
+    Use,
+    narrow_rows,
+    side_by_side,
+    take_words,
+    used_words,
+)
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.dropout import draw_seed
 from mtl_core.model.forward import Part, compute_logits
@@ -47,7 +55,6 @@ class MultiTaskEncoder(nn.Module):
         wide: Where the weights of n-grams stand, if `config.wide`.
     """
 
-    word_row: Tensor
     wide_row: Tensor
     wide_factor: Tensor
     class_mask: Tensor
@@ -83,9 +90,7 @@ class MultiTaskEncoder(nn.Module):
         words = initial_words(ids, config.d_word, streams, vectors, found)
         self.words = nn.Parameter(words, requires_grad=not config.freeze_words)
         n_words = vocabulary_of_tasks.shape[1]
-        rows = torch.from_numpy(word_rows(ids, n_words, all_known=all_known))
-        self.register_buffer("word_row", rows, persistent=False)
-        self._word_row_on_cpu = rows
+        self.word_rows = word_rows(ids, n_words, all_known=all_known)  # (banks, V)
         self._add_wide(wide)
         for table in list_tables(
             plan,
@@ -129,6 +134,26 @@ class MultiTaskEncoder(nn.Module):
 
     def narrow_all(self, batches: Sequence[Minibatch]) -> list[Narrowed]:
         """Return the same for each minibatch; the leaves are those of all of them together."""
+        use = self.use_of(batches)
+        leaves = {
+            group: narrow_rows(self.rows[group], numbers, use.used[group]).requires_grad_(
+                group not in self.frozen
+            )
+            for group, numbers in use.banks.items()
+        }
+        used = dict(use.used)
+        if use.words is not None:
+            used["words"], leaves["words"] = take_words(self.words, use.words)
+        lookups: Sequence[WideLookup | None] = [None] * len(batches)
+        if self.wide_layout is not None:
+            used["wide"], leaves["wide"], lookups = self.narrow_wide(batches)
+        return [
+            Narrowed(used, leaves, use.places, places, lookup)
+            for places, lookup in zip(use.word_places, lookups, strict=True)
+        ]
+
+    def use_of(self, batches: Sequence[Minibatch]) -> Use:
+        """Return what these minibatches, of one update, use of the model."""
         tasks = batches[0].tasks
         if len(batches) > 1:
             tasks = tuple(sorted({task for batch in batches for task in batch.tasks}))
@@ -137,31 +162,10 @@ class MultiTaskEncoder(nn.Module):
                 self._used.clear()
             self._used[tasks] = self._used_banks(tasks)
         banks, places, used = self._used[tasks]
-        rows = {
-            group: narrow_rows(self.rows[group], numbers, used[group]).requires_grad_(
-                group not in self.frozen
-            )
-            for group, numbers in banks.items()
-        }
-        of_words = [self.word_places(batch) for batch in batches]
-        joined = torch.cat([of.flatten() for of in of_words]) if len(of_words) > 1 else of_words[0]
+        of_words, words = [self.word_places(batch) for batch in batches], None
         if self.words.requires_grad:
-            used_words, rows["words"], joined = narrow_words(self.words, joined)
-        else:
-            used_words, device = torch.unique(joined).long(), self.words.device
-            used_words, joined = (t.to(device, non_blocking=True) for t in (used_words, joined))
-        used = used | {"words": used_words}
-        lookups: Sequence[WideLookup | None] = [None] * len(batches)
-        if self.wide_layout is not None:
-            used["wide"], rows["wide"], lookups = self._narrow_wide(batches)
-        parts = [joined]
-        if len(batches) > 1:
-            split = torch.split(joined, [of.numel() for of in of_words])
-            parts = [part.view(of.shape) for part, of in zip(split, of_words, strict=True)]
-        return [
-            Narrowed(used, rows, places, part, lookup)
-            for part, lookup in zip(parts, lookups, strict=True)
-        ]
+            words, of_words = used_words(len(self.words), of_words)
+        return Use(banks, places, used, words, of_words)
 
     def banks(self) -> Banks:
         """Return all banks; where gradients are taken, of the parameters."""
@@ -196,42 +200,35 @@ class MultiTaskEncoder(nn.Module):
         )
 
     def word_places(self, batch: Minibatch) -> Tensor:
-        """Return the row of the word table of each word, (N, T), the <cls> word's put first."""
+        """Return the row of the word table of each word, (N, T), the <cls> word's put first.
+
+        On the CPU, by NumPy, which for some thousand words takes a tenth of the time of torch.
+        """
         words = batch.words
         if self.plan.tokens is Tokens.CLS_WORD and not self.config.brings_cls:
             words = F.pad(words, (1, 0), value=CLS_ID)
         banks = [self.plan.groups[0][task] for task in batch.tasks]
-        if words.device.type == "cpu":  # NumPy takes a tenth of the time for a few thousand words
-            rows, ids, sizes = self._word_row_on_cpu.numpy(), words.numpy(), batch.sizes
-            if len(set(banks)) == 1:
-                return torch.from_numpy(rows[banks[0]][ids])
-            of_texts = np.repeat(banks, sizes)
-            return torch.from_numpy(rows[of_texts[:, None], ids])
         if len(set(banks)) == 1:
-            return self.word_row[banks[0]][words]
-        parts = torch.split(words, list(batch.sizes))
-        pairs = zip(banks, parts, strict=True)
-        return torch.cat([self.word_row[bank][part] for bank, part in pairs])
+            return torch.from_numpy(self.word_rows[banks[0]][words.numpy()])
+        of_texts = np.repeat(banks, batch.sizes)
+        return torch.from_numpy(self.word_rows[of_texts[:, None], words.numpy()])
 
     def wide_lookup(self, batch: Minibatch) -> WideLookup:
         """Return the rows of the table of n-grams that the texts sum."""
         assert self.wide_layout is not None
-        on_cpu = batch.words.device.type == "cpu"
+        assert batch.wide is not None
+        on_cpu = batch.wide.ngrams.device.type == "cpu"
         layout = self.wide_layout
         of_layout = (layout.row_of, layout.factors) if on_cpu else (self.wide_row, self.wide_factor)
         return look_up(layout, *of_layout, batch)
 
-    def _narrow_wide(self, batches: Sequence[Minibatch]) -> tuple[Tensor, Tensor, list[WideLookup]]:
+    def narrow_wide(self, batches: Sequence[Minibatch]) -> tuple[Tensor, Tensor, list[WideLookup]]:
         """Return which rows of n-grams are used, them as a leaf, and the lookups in it."""
         lookups = [self.wide_lookup(batch) for batch in batches]
-        used, leaf, places = narrow_words(self.wide, torch.cat([of.rows for of in lookups]))
-        parts = torch.split(places, [len(of.rows) for of in lookups])
-        device = self.wide.device
-        return (
-            used,
-            leaf,
-            [replace(of.to(device), rows=part) for of, part in zip(lookups, parts, strict=True)],
-        )
+        rows, places = used_words(len(self.wide), [of.rows for of in lookups])
+        used, leaf = take_words(self.wide, rows)
+        pairs = zip(lookups, places, strict=True)
+        return used, leaf, [replace(of, rows=rows).to(self.wide.device) for of, rows in pairs]
 
     def _add_wide(self, layout: WideLayout | None) -> None:
         assert (layout is not None) == self.config.wide
@@ -263,8 +260,6 @@ class MultiTaskEncoder(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "MultiTaskEncoder":
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        if self.word_row.device.type in ("cpu", "meta"):
-            self._word_row_on_cpu = self.word_row
         self._used.clear()
         self._tie()
         return self

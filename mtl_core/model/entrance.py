@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mtl_core.kernels.tiles import send
 from mtl_core.model.banks import Shapes, unpack
 from mtl_core.model.dropout import drop, drop_mask
 from mtl_core.model.embedding import embed, enter_tokens
@@ -30,34 +31,42 @@ def embed_texts(company: Company, blocks: tuple[Block, ...]) -> Stretch:
     group, width = layer_group(0), company.config.d_word
     shapes = tuple(embedding_shapes(company.config).values())[-2:]  # of the projection, or norm
     n_last, n_types = sum(prod(shape) for shape in shapes), company.config.n_types
+    mine: dict[int, list[Block]] = {}
+    for block in blocks:
+        mine.setdefault(block.part, []).append(block)
     parts, types, last = [], [], {}
+    cut: dict[Tensor, tuple[Tensor, Tensor | None, Tensor]] = {}  # tables that parts have in common
     for number, work in enumerate(company.works):
         rows = work.banks.rows[group]
-        sizes = [rows.shape[1] - n_types * width - n_last, n_types * width, n_last]
-        positions, of_types, last[number] = torch.split(rows, sizes, 1)
-        mine = [block for block in blocks if block.part == number]
-        banks = [work.banks.place(group, work.plan.groups[0][block.task]) for block in mine]
-        positions = positions.view(len(rows), -1, width)
-        if n_types:
-            types.append(of_types.view(len(rows), n_types, width))
-            positions = with_first_type(positions, types[-1])
+        if rows not in cut:
+            sizes = [rows.shape[1] - n_types * width - n_last, n_types * width, n_last]
+            positions, flat, of_last = torch.split(rows, sizes, 1)
+            positions = positions.view(len(rows), -1, width)
+            of_types = None
+            if n_types:
+                of_types = flat.view(len(rows), n_types, width)
+                positions = with_first_type(positions, of_types)
+            cut[rows] = positions, of_types, of_last
+        positions, of_types, last[number] = cut[rows]
+        types.append(of_types)
+        banks = [work.banks.place(group, work.plan.groups[0][b.task]) for b in mine[number]]
         words = work.banks.rows["words"]
-        parts.append(EmbeddedPart(mine, work.word_places, words, positions, banks))
+        parts.append(EmbeddedPart(mine[number], work.word_places, words, positions, banks))
     x = embed(parts)
-    for work, part, table in zip(company.works, parts, types, strict=False):
-        if (of_words := _types(work)) is not None:
+    for work, part, table in zip(company.works, parts, types, strict=True):
+        if table is not None and (of_words := _types(work, x.device)) is not None:
             x = add_other_types(x, table, of_words, part.blocks, part.of_block)
     return Stretch(blocks, _bring_in(company, x, blocks, last, shapes))
 
 
-def _types(work: Work) -> Tensor | None:
+def _types(work: Work, device: torch.device) -> Tensor | None:
     """Return 1 for the words of the second text of a pair, else 0, (N, T); None: all are 0."""
     seconds, places = work.batch.seconds, work.word_places
     if work.config.n_types < 2 or seconds is None:
         return None
     starts = seconds[:, None] + work.word_offset
     types = np.arange(places.shape[1]) >= starts
-    return torch.from_numpy(types.astype(np.int64)).to(places.device, non_blocking=True)
+    return send(types.astype(np.int64), device)
 
 
 def _bring_in(
@@ -98,7 +107,7 @@ def bring_tokens(company: Company, layer: int, now: Stretch) -> Stretch:
     ]
     after = place(blocks)
     entering = [block for block, count in zip(after, enters, strict=True) if count]
-    tokens = [_tokens(company, block) for block in entering]
+    tokens = _all_tokens(company, entering)
     mask = _token_mask(company, entering)
     return Stretch(after, enter_tokens(now.x, now.blocks, after, tokens, mask))
 
@@ -109,15 +118,34 @@ def _n_entering(company: Company, layer: int, block: Block) -> int:
     return len(plan.tokens_of(block.task)) if enters else 0
 
 
-def _tokens(company: Company, block: Block) -> Tensor:
-    """Return the tokens that enter before the words of a block's texts, (S, D)."""
+def _all_tokens(company: Company, blocks: Sequence[Block]) -> list[Tensor]:
+    """Return the tokens that enter before the words of each block's texts, (S, D); where all are
+    of one table, one below the other in one tensor."""
+    numbers = [_token_rows(company, block) for block in blocks]
+    tables = dict.fromkeys(company.works[block.part].banks.rows["tokens"] for block in blocks)
+    if len(blocks) > 1 and len(tables) == 1 and None not in numbers and as_one(company.device, 2):
+        (table,) = tables
+        return [_rows_of(table, [row for mine in numbers for row in mine or ()])]
+    return [
+        _own_among_detached(company, block)
+        if rows is None
+        else _rows_of(company.works[block.part].banks.rows["tokens"], rows)
+        for block, rows in zip(blocks, numbers, strict=True)
+    ]
+
+
+def _token_rows(company: Company, block: Block) -> list[int] | None:
+    """Return the rows of the table of tokens; None where not all get a gradient from it."""
     work = company.works[block.part]
     if work.plan.other_tokens is OtherTokens.DETACHED:
-        return _own_among_detached(company, block)
-    tokens = work.plan.tokens_of(block.task)
-    numbers = [work.banks.place("tokens", token) for token in tokens]
-    table = work.banks.rows["tokens"]
-    return table if numbers == list(range(len(table))) else table[numbers]
+        return None
+    return [work.banks.place("tokens", token) for token in work.plan.tokens_of(block.task)]
+
+
+def _rows_of(table: Tensor, numbers: list[int]) -> Tensor:
+    if numbers == list(range(len(table))):
+        return table
+    return table.index_select(0, send(np.array(numbers), table.device))
 
 
 def _own_among_detached(company: Company, block: Block) -> Tensor:

@@ -48,7 +48,7 @@ def compute_logits(parts: Sequence[Part]) -> list[Tensor]:
     Logits of classes that a text's task does not have are -inf. The models are of one family, and
     the largest number of classes is the same in all of them, as in models of one corpus.
     """
-    config, device = parts[0].model.config, parts[0].batch.words.device
+    config, device = parts[0].model.config, parts[0].model.words.device
     works = [work_of(part) for part in parts]
     deep = head_outputs(works, sentence_vectors(works, products_dtype(config, device)))
     of_parts = zip(deep, parts, works, strict=True)
@@ -62,12 +62,12 @@ def family(config: EncoderConfig) -> tuple[int | float | str, ...]:
 
 
 def work_of(part: Part) -> Work:
-    model, device = part.model, part.batch.words.device
+    model, device = part.model, part.model.words.device
     if part.narrowed is None:
         banks, places = model.banks(), model.word_places(part.batch)
     else:
-        rows = model.unmoved() | part.narrowed.tables
-        banks, places = Banks(rows, part.narrowed.places), part.narrowed.word_places
+        banks = Banks(model.unmoved() | part.narrowed.tables, part.narrowed)
+        places = part.narrowed.word_places
     return Work(
         plan=model.plan,
         config=model.config,

@@ -6,7 +6,7 @@ Shapes: P positions, R runs, K inner and F outer width.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,11 +15,8 @@ from torch import Tensor
 from mtl_core.kernels.tiles import Bounds, aligned_like
 from mtl_core.kernels.usable import usable
 from mtl_core.model.banks import Tables
-from mtl_core.model.dropout import Span, drop, dropped
+from mtl_core.model.dropout import Span, drop, drops, table_of
 from mtl_core.model.grouped import grouped_linear, one_outer, one_product
-
-if TYPE_CHECKING:
-    from mtl_core.kernels.dropout import Dropped  # which imports triton
 
 
 def linear(
@@ -61,10 +58,11 @@ def _by_kernels(
 ) -> Tensor:
     tables = [weights, biases] if isinstance(weights, Tensor) else [weights[0][None], biases[0][None]]
     if activation == "gelu":
-        inner = _Linear.apply(x, *tables, None, bounds, dropped((), bounds), False)  # type: ignore[no-untyped-call]
+        inner = _Linear.apply(x, *tables, None, bounds, None, False)  # type: ignore[no-untyped-call]
         return drop(F.gelu(inner), spans)
-    runs, relu = dropped(spans, bounds), activation == "relu"
-    return _Linear.apply(x, *tables, added_to, bounds, runs, relu)  # type: ignore[no-untyped-call]
+    table = table_of(spans, bounds, x.device) if drops(spans) else None
+    relu = activation == "relu"
+    return _Linear.apply(x, *tables, added_to, bounds, table, relu)  # type: ignore[no-untyped-call]
 
 
 class _Linear(torch.autograd.Function):
@@ -78,14 +76,14 @@ class _Linear(torch.autograd.Function):
         biases: Tensor,
         added_to: Tensor | None,
         bounds: Bounds,
-        runs: "Sequence[Dropped]",
+        dropped: Tensor | None,
         relu: bool,
     ) -> Tensor:
         from mtl_core.kernels.finish import finish, plan_finish
 
         used = aligned_like(weights, x.dtype).copy_(weights)
         biases = biases.contiguous()
-        ctx.todo = plan_finish(runs, x.device, relu=relu)
+        ctx.todo = plan_finish(bounds, dropped, x.device, relu)
         added_to = None if added_to is None else added_to.contiguous()
         out = finish(_product(x, used, bounds), biases, ctx.todo, added_to)
         ctx.save_for_backward(x, used, biases, out if relu else None)

@@ -4,13 +4,17 @@
 Shapes: T positions of a text, S tokens before the words.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
 from mtl_core.model.dropout import Noise
+
+if TYPE_CHECKING:
+    from mtl_core.kernels.attention import Layout  # which imports triton
 
 
 class Segment(NamedTuple):
@@ -38,6 +42,18 @@ class Segment(NamedTuple):
     hidden: Tensor | None = None
     gates: Tensor | None = None
     valid: np.ndarray | None = None
+
+
+class Segmented(tuple[Segment, ...]):
+    """The segments of a pass; those of the next layers are often the same ones.
+
+    Attributes:
+        layouts: What the kernel of a GPU makes of them, with one query of each text or all.
+    """
+
+    def __init__(self, segments: Iterable[Segment] = ()) -> None:
+        del segments  # which the tuple holds
+        self.layouts: dict[bool, Layout] = {}
 
 
 def with_first(bias: Tensor | None, first: Tensor | None, width: int) -> Tensor | None:

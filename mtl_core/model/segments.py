@@ -12,7 +12,7 @@ from torch import Tensor
 from mtl_core.model.attention import has_kernel
 from mtl_core.model.layout import Block, runs
 from mtl_core.model.reads import TokenAttention
-from mtl_core.model.segment import Segment
+from mtl_core.model.segment import Segment, Segmented
 from mtl_core.model.token_access import gate_scores, is_hidden
 from mtl_core.model.work import Company
 
@@ -25,10 +25,16 @@ class Segments:
         self._biases: dict[tuple[tuple[tuple[int, int], ...], int], Tensor | None] = {}
         self._hidden: dict[tuple[tuple[int, int], ...], Tensor] = {}
         self._gates: dict[tuple[int, int], Tensor] = {}  # of a part and a task
+        self._latest: tuple[tuple[Block, ...], Segmented] | None = None
         self._has_kernel = has_kernel(company.device, company.type)
 
-    def of(self, blocks: Sequence[Block]) -> list[Segment]:
+    def of(self, blocks: tuple[Block, ...]) -> Segmented:
         """Return the texts by width; with dropout those of one part, so that it draws its own."""
+        if self._latest is None or self._latest[0] is not blocks:
+            self._latest = blocks, Segmented(self._made(blocks))
+        return self._latest[1]
+
+    def _made(self, blocks: Sequence[Block]) -> list[Segment]:
 
         def alike(block: Block) -> tuple[int, int, int | None, bool, bool]:
             work = self._works[block.part]

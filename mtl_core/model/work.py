@@ -26,7 +26,8 @@ class Work:
     """What one part brings to a pass, its weights at hand.
 
     Args:
-        word_places: Row of the word table of each word, the <cls> word's put first, (N, T).
+        word_places: Row of the word table of each word, the <cls> word's put first, (N, T), on
+            the CPU.
         lengths: The batch's, as a list.
         noise: Source of dropout; None: no dropout.
         reads: What the head of each task reads.
@@ -70,7 +71,7 @@ class Company:
         double = words.dtype is torch.float64  # a model that was made double stays so
         self.type = torch.float64 if double else dtype  # of the products
         self.stream = torch.float64 if double else torch.float32  # of a text on its way up
-        self.device = works[0].batch.words.device
+        self.device = words.device
         self.config = works[0].config  # in its sizes and manners that of all
 
     def runs(
@@ -131,7 +132,8 @@ def first_blocks(works: Sequence[Work]) -> tuple[Block, ...]:
 
 def _cuts(work: Work, first: int, size: int, width: int) -> list[tuple[int, int, int]]:
     """Return the parts of a row, and the words to which the texts of each are padded."""
-    if work.batch.words.device.type != "cpu" or work.config.mean_over_padding:
+    on_cpu = work.banks.rows["words"].device.type == "cpu"
+    if not on_cpu or work.config.mean_over_padding:
         return [(0, size, width)]
     return cut_by_width(work.lengths[first : first + size], width, work.config.d_model)
 

@@ -44,7 +44,8 @@ def row_losses(
     losses = []
     for of_part, batch in zip(outputs, batches, strict=True):
         sizes = _n_items(batch, tasks)
-        items, targets = torch.split(of_part, sizes), torch.split(batch.labels, _n_targets(batch))
+        of_rows = _together([batch.labels], of_part.device)
+        items, targets = torch.split(of_part, sizes), torch.split(of_rows, _n_targets(batch))
         losses += [
             _loss(row, labels, tasks[task])
             for task, row, labels in zip(batch.tasks, items, targets, strict=True)
@@ -54,14 +55,14 @@ def row_losses(
 
 def _class_losses(logits: Sequence[Tensor], batches: Sequence[Minibatch]) -> Tensor:
     """Return the mean cross-entropy of each row, all in one go."""
-    labels = [batch.labels for batch in batches]
+    labels = _together([batch.labels for batch in batches], logits[0].device)
     alone = len(batches) == 1
     all_labelled = all(batch.all_labelled for batch in batches)
     if alone and len(batches[0].tasks) == 1 and all_labelled:
-        return F.cross_entropy(logits[0], labels[0]).reshape(1)
+        return F.cross_entropy(logits[0], labels).reshape(1)
     per_item = F.cross_entropy(
         logits[0] if alone else torch.cat(list(logits)),
-        labels[0] if alone else torch.cat(labels),
+        labels,
         reduction="none",
         ignore_index=_NO_CLASS,
     )
@@ -70,12 +71,18 @@ def _class_losses(logits: Sequence[Tensor], batches: Sequence[Minibatch]) -> Ten
     if all_labelled:
         # `unsafe` leaves out a check of the sizes, for which a GPU would have to be waited for.
         return torch.segment_reduce(per_item, "mean", lengths=sizes, unsafe=True)
-    given = (labels[0] if alone else torch.cat(labels)) != _NO_CLASS
+    given = labels != _NO_CLASS
     sums, counts = (
         torch.segment_reduce(values, "sum", lengths=sizes, unsafe=True)
         for values in (per_item, given.to(per_item.dtype))
     )
     return sums / counts.clamp(min=1)
+
+
+def _together(labels: Sequence[Tensor], device: torch.device) -> Tensor:
+    """Return all labels, one after the other, on the device of the outputs."""
+    joined = torch.cat(list(labels)) if len(labels) > 1 else labels[0]
+    return joined.to(device, non_blocking=True)
 
 
 def _loss(outputs: Tensor, targets: Tensor, task: TaskInfo) -> Tensor:
@@ -124,7 +131,8 @@ def shared_gradients(
     leaves, shared = [], []
     for group, leaf in narrowed.tables.items():
         used = narrowed.places.get(group, {})  # the words have none
-        places = [place for bank, place in used.items() if users[group, bank] > 1]
+        first = narrowed.first(group)
+        places = [first + place for bank, place in used.items() if users[group, bank] > 1]
         if places and leaf.requires_grad:
             leaves.append(leaf)
             shared.append(places)

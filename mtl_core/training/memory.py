@@ -95,7 +95,7 @@ class LaneMemory:
             numbers += layout.n_rows * (3 * max(self.corpus.n_classes) + 1) + layout.row_of.numel()
         moving = not encoder.freeze_words and WORDS not in frozen
         numbers += words * encoder.d_word * (3 if moving else 1) + words * moving
-        return _NUMBER * (numbers + plan.n_banks(0) * self.corpus.vocabulary_size)
+        return _NUMBER * numbers
 
     def _estimate_pass(self, config: TrialConfig) -> int:
         """Return roughly what a step keeps until its backward pass, and its gradients."""

@@ -18,11 +18,13 @@ import torch
 from torch import Tensor
 
 from mtl_core.data.encoded import EncodedCorpus
-from mtl_core.data.minibatch import Step, collate
+from mtl_core.data.minibatch import Minibatch, Step, collate
 from mtl_core.data.wide import WideFeatures, wide_features
 from mtl_core.kernels.usable import as_on_gpu
+from mtl_core.model.banks import Narrowed
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.forward import Part, compute_logits
+from mtl_core.model.narrow_as_one import narrow_as_one
 from mtl_core.seeding import derive_seed
 from mtl_core.training.checkpoint import pack, unpack
 from mtl_core.training.config import TrainingConfig, TrialConfig
@@ -94,19 +96,25 @@ class Updater:
 
     def prepare(self, steps: Sequence[Step]) -> list[Part]:
         """Return what this model brings to the forward passes of its next steps."""
+        batches = self.collate(steps)
+        return self.parts(batches, self.model.narrow_all(batches))
+
+    def collate(self, steps: Sequence[Step]) -> list[Minibatch]:
+        """Return the texts of the next steps."""
+        return [collate(self.corpus, "train", step, self.wide) for step in steps]
+
+    def parts(self, batches: Sequence[Minibatch], narrowed: Sequence[Narrowed]) -> list[Part]:
+        """Return what this model brings to the forward passes of these minibatches."""
         for parameter in self._learned.values():
             parameter.grad = None  # of a pass that broke off
-        batches = [collate(self.corpus, "train", step, self.wide) for step in steps]
         return [
             Part(
                 model=self.model,
-                batch=batch.to(self.device),
-                narrowed=narrowed,
+                batch=batch,
+                narrowed=of_batch,
                 seed=derive_seed(self.seed, "step", self.steps_done + number),
             )
-            for number, (batch, narrowed) in enumerate(
-                zip(batches, self.model.narrow_all(batches), strict=True)
-            )
+            for number, (batch, of_batch) in enumerate(zip(batches, narrowed, strict=True))
         ]
 
     def combine(self, losses: Tensor, number: int, part: Part) -> Tensor:
@@ -123,8 +131,7 @@ class Updater:
         """Return what is to move by the gradients of these passes."""
         narrowed = parts[0].narrowed
         assert narrowed is not None
-        given = {name: leaf.grad for name, leaf in narrowed.tables.items()}
-        gradients = {name: gradient for name, gradient in given.items() if gradient is not None}
+        gradients = narrowed.gradients()
         banks: dict[str, Sequence[int] | Tensor] = {
             group: tuple(places) for group, places in narrowed.places.items()
         }
@@ -222,7 +229,7 @@ def take_together(updates: Sequence[Update]) -> None:
     exception is raised, and those that are neither `done` nor have an `error` by then are as they
     were: they can take their update again.
     """
-    of_updates = [update.updater.prepare(update.steps) for update in updates]
+    of_updates = _prepare(updates)
     pairs = list(zip(updates, of_updates, strict=True))
     for number in range(max(map(len, of_updates))):
         _pass(number, [(u, parts[number]) for u, parts in pairs if number < len(parts) and u.going])
@@ -236,6 +243,16 @@ def take_together(updates: Sequence[Update]) -> None:
     _look_for_room(ready, as_one, device)
     for together in [ready] if as_one else [[one] for one in ready]:
         _move(together, as_one)
+
+
+def _prepare(updates: Sequence[Update]) -> list[list[Part]]:
+    """Return what each brings to its passes."""
+    if len(updates) == 1 or not as_on_gpu(updates[0].updater.device):
+        return [update.updater.prepare(update.steps) for update in updates]
+    batches = [update.updater.collate(update.steps) for update in updates]
+    narrowed = narrow_as_one([update.updater.model for update in updates], batches)
+    triples = zip(updates, batches, narrowed, strict=True)
+    return [update.updater.parts(mine, of_update) for update, mine, of_update in triples]
 
 
 def _pass(number: int, pairs: Sequence[tuple[Update, Part]]) -> None:

@@ -47,14 +47,16 @@ def test_each_text_attends_to_its_own_words(one_query: bool, device: torch.devic
 def test_dropped_weights_have_the_gradient_of_what_was_computed(device: torch.device) -> None:
     from mtl_core.kernels.attention import Texts, attend_all, lay_out
 
-    groups = [Texts(0, 0, 9, np.array([9, 4]), False, 0.4, (7, 8))]
+    groups = [Texts(0, 0, 9, np.array([9, 4]), False, 0.4)]
     packed = torch.randn(18, 3 * D, device=device, requires_grad=True)
     layout, given = lay_out(groups, device), torch.randn(18, D, device=device)
     step = 1e-2 * torch.randn_like(packed)
 
-    out = attend_all(packed, None, layout, H)
+    out = attend_all(packed, None, layout, H, [(7, 8)])
     (gradient,) = torch.autograd.grad(out, packed, given)
-    ahead, behind = (attend_all(packed + sign * step, None, layout, H) for sign in (1, -1))
+    ahead, behind = (
+        attend_all(packed + sign * step, None, layout, H, [(7, 8)]) for sign in (1, -1)
+    )
 
     change = ((ahead - behind) / 2 * given).sum()
     torch.testing.assert_close(change, (gradient * step).sum(), atol=1e-3, rtol=1e-2)
@@ -65,14 +67,14 @@ def test_of_the_weights_a_share_is_dropped_by_the_keys_of_a_lane(device: torch.d
 
     packed = torch.zeros(3 * 64, 3 * D, device=device)  # so that all weights are 1 / 64
     packed[:, 2 * D :] = 1.0
-    lane = Texts(0, 0, 64, np.array([64]), False, 0.25, (3, 4))
+    lane = Texts(0, 0, 64, np.array([64]), False, 0.25)
     company = [
-        Texts(0, 0, 64, np.array([64, 64]), False, 0.5, (9, 9)),
+        Texts(0, 0, 64, np.array([64, 64]), False, 0.5),
         lane._replace(first_key=128, first_query=128),
     ]
 
-    alone = attend_all(packed[:64], None, lay_out([lane], device), H)
-    among = attend_all(packed, None, lay_out(company, device), H)
+    alone = attend_all(packed[:64], None, lay_out([lane], device), H, [(3, 4)])
+    among = attend_all(packed, None, lay_out(company, device), H, [(9, 9), (3, 4)])
 
     assert torch.equal(among[128:], alone)
     kept = alone.mean() * (1 - 0.25)  # of 64 x 64 weights of two heads

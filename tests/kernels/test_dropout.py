@@ -3,17 +3,15 @@
 import torch
 
 from mtl_core.kernels.usable import usable
-from mtl_core.model.dropout import Noise
+from mtl_core.model.dropout import Noise, Span, drop
 
 SHARE = 0.3
 
 
 def test_a_span_loses_its_share_and_keeps_its_mean(device: torch.device) -> None:
-    from mtl_core.kernels.dropout import Dropped, dropout
-
     x = torch.ones(300, 40, device=device)
 
-    y = dropout(x, [Dropped(0, 200, 0, SHARE, (1, 2)), Dropped(200, 300, 200, 0.0, (0, 0))])
+    y = drop(x, [Span(0, 200, Noise(device, 1), SHARE), Span(200, 300, None, SHARE)])
 
     kept = y[:200] != 0
     assert abs(kept.float().mean().item() - (1 - SHARE)) < 0.02  # 4 standard errors
@@ -22,28 +20,23 @@ def test_a_span_loses_its_share_and_keeps_its_mean(device: torch.device) -> None
 
 
 def test_the_gradient_goes_where_the_number_went(device: torch.device) -> None:
-    from mtl_core.kernels.dropout import Dropped, dropout
-
     x = torch.randn(50, 9, device=device, requires_grad=True)
 
-    y = dropout(x, [Dropped(0, 50, 0, SHARE, (3, 4))])
+    y = drop(x, [Span(0, 50, Noise(device, 3), SHARE)])
     y.sum().backward()
 
     assert x.grad is not None
     torch.testing.assert_close(x.grad * x, y)
 
 
-def test_a_mask_follows_from_the_keys_alone(device: torch.device) -> None:
-    from mtl_core.kernels.dropout import Dropped, dropout
-
+def test_a_mask_follows_from_the_seed_and_the_number_of_the_draw(device: torch.device) -> None:
     x = torch.ones(60, 30, device=device)
 
     source = Noise(device, seed=3)
-    keys = [source.keys() for _ in range(6)]
 
-    alone = dropout(x[:20], [Dropped(0, 20, 0, SHARE, keys[0])])
-    among = dropout(x, [Dropped(0, 40, 0, 0.5, keys[1]), Dropped(40, 60, 40, SHARE, keys[0])])
-    other_keys = [dropout(x[:20], [Dropped(0, 20, 0, SHARE, other)]) for other in keys[1:]]
+    alone = drop(x[:20], [Span(0, 20, Noise(device, 3), SHARE)])
+    among = drop(x, [Span(0, 40, Noise(device, 4), 0.5), Span(40, 60, source, SHARE)])
+    other_keys = [drop(x[:20], [Span(0, 20, source, SHARE)]) for _ in range(40)]
 
     assert torch.equal(among[40:], alone)
     for other in other_keys:  # two masks agree by chance

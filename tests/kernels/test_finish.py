@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mtl_core.model.dropout import Noise, Span
+from mtl_core.model.dropout import Noise, Span, drop
 from mtl_core.model.linear import linear
 
 RUNS = ((0, 7), (7, 8), (8, 40))
@@ -16,8 +16,6 @@ INNER, WIDTH = 12, 20
 def test_product_bias_activation_dropout_and_sum(
     relu: bool, adds: bool, share: float, runs: tuple[tuple[int, int], ...], device: torch.device
 ) -> None:
-    from mtl_core.kernels.dropout import Dropped, dropout
-
     start, end = runs[0][0], runs[-1][1]
     runs = tuple((s - start, e - start) for s, e in runs)
     count = end - start
@@ -37,10 +35,9 @@ def test_product_bias_activation_dropout_and_sum(
         added_to=stream if adds else None,
     )
 
-    dropped = [Dropped(s, e, 0, share, Noise(device, seed=3).keys()) for s, e in runs]
     parts = zip(runs, weights, biases, strict=True)
     wanted = torch.cat([x[s:e] @ weight + bias for (s, e), weight, bias in parts])
-    wanted = dropout(wanted.relu() if relu else wanted, dropped)
+    wanted = drop(wanted.relu() if relu else wanted, [Span(0, count, Noise(device, seed=3), share)])
     wanted = stream + wanted if adds else wanted
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
     leaves = [x, weights, biases, stream] if adds else [x, weights, biases]

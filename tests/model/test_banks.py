@@ -10,8 +10,9 @@ from torch import Tensor
 from mtl_core.data.minibatch import Minibatch
 from mtl_core.model.banks import (
     narrow_rows,
-    narrow_words,
     stack_rows,
+    take_words,
+    used_words,
 )
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.plan import SharingPlan
@@ -72,8 +73,8 @@ def test_a_step_of_one_task_of_many_holds_its_banks_and_its_words_only(
         for group, used in narrowed.used.items()
         if group not in ("words", "tokens")
     )
-    rows = model.word_row[2][batch.words].unique().tolist()
-    cls = int(model.word_row[2][2])
+    rows = torch.from_numpy(model.word_rows)[2][batch.words].unique().tolist()
+    cls = int(model.word_rows[2][2])
     assert narrowed.used["words"].tolist() == sorted({*rows, cls})
     assert torch.equal(narrowed.tables["words"], model.words[narrowed.used["words"]])
 
@@ -120,9 +121,10 @@ def test_chosen_rows_are_put_together_without_a_copy_where_they_can_be() -> None
 def test_words_in_use_are_found_and_numbered() -> None:
     table, places = torch.nn.Parameter(torch.randn(9, 2)), torch.tensor([[7, 2, 7], [0, 2, 5]])
 
-    used, leaf, new = narrow_words(table, places)
+    rows, (new,) = used_words(len(table), [places])
+    used, leaf = take_words(table, rows)
 
-    assert used.tolist() == [0, 2, 5, 7]
+    assert used.tolist() == rows.tolist() == [0, 2, 5, 7]
     assert torch.equal(leaf[new], table[places])
     assert leaf.requires_grad
 
@@ -134,7 +136,7 @@ def test_a_model_that_is_elsewhere_finds_its_words_on_the_cpu(
     wanted = model.narrow(batch)
 
     narrowed = model.to("meta")  # stands in for a GPU: nothing can be read back from it
-    narrowed._word_row_on_cpu = make_model(STRUCTURES["single_task"](K, L)).word_row
+
     found = narrowed.narrow(batch)
 
     assert found.word_places.shape == wanted.word_places.shape
