@@ -25,8 +25,8 @@ class Table(NamedTuple):
     """Rows of one table, float32; what they are to `row_adam.Pace`'s numbers.
 
     Args:
-        values, means, squares: (G, S) each, rows without gaps.
-        steps: (G, 1) or (G,).
+        addresses: Of the values, their means and squares, (G, S) each, rows without gaps, and of the
+            steps, (G, 1) or (G,).
         where: Which rows move, int64; None: all.
         gradient: (U, S), rows without gaps.
         scale: What the gradient is divided by, one number; None: 1.
@@ -34,10 +34,7 @@ class Table(NamedTuple):
         decay: Share of the rows that is added to the gradient (L2).
     """
 
-    values: Tensor
-    means: Tensor
-    squares: Tensor
-    steps: Tensor
+    addresses: tuple[int, ...]
     where: Tensor | None
     gradient: Tensor
     learning_rate: float
@@ -48,7 +45,7 @@ class Table(NamedTuple):
 
 def move(tables: Sequence[Table], beta1: float, beta2: float, eps: float) -> None:
     """Move the rows of all tables, each row once."""
-    device = tables[0].values.device
+    device = tables[0].gradient.device
     addresses = np.array([_addresses(table) for table in tables], dtype=np.int64)
     rows, widths = (np.array([table.gradient.shape[side] for table in tables]) for side in (0, 1))
     first_rows = np.cumsum(rows) - rows
@@ -65,9 +62,13 @@ def move(tables: Sequence[Table], beta1: float, beta2: float, eps: float) -> Non
 
 
 def _addresses(table: Table) -> tuple[int, ...]:
-    kinds = (table.values, table.means, table.squares, table.steps, table.gradient)
-    others = (0 if of is None else of.data_ptr() for of in (table.where, table.scale))
-    return *(kind.data_ptr() for kind in kinds), *others
+    where, scale = table.where, table.scale
+    return (
+        *table.addresses,
+        table.gradient.data_ptr(),
+        0 if where is None else where.data_ptr(),
+        0 if scale is None else scale.data_ptr(),
+    )
 
 
 def _tiles(counts: np.ndarray, size: int) -> np.ndarray:

@@ -15,20 +15,22 @@ from mtl_core.kernels.dropout import BLOCK
 from mtl_core.kernels.random_bits import is_kept
 from mtl_core.kernels.tiles import Bounds, aligned_like, tiles_of
 
-_ROWS = 32  # of a program
+_ROWS = 32  # of a program, at a time
+_TIMES_BACK = 4  # one after the other, whose sums are added at once
 
 
 class Finish(NamedTuple):
     """What is to follow a product.
 
     Args:
-        tiles: Of the runs.
+        tiles, tiles_back: Of the runs, there and back.
         table: What is dropped of each; None: nothing.
         relu: Not where something is added besides: the gradient of a ReLU is known by where the
             result is 0.
     """
 
     tiles: Tensor
+    tiles_back: Tensor
     table: Tensor | None
     relu: bool
 
@@ -39,7 +41,8 @@ def plan_finish(bounds: Bounds, table: Tensor | None, device: torch.device, relu
     Args:
         table: What is dropped of each (`dropout.span_table`); None: nothing.
     """
-    return Finish(tiles_of(bounds, _ROWS, device), table, relu)
+    tiles = (tiles_of(bounds, rows, device) for rows in (_ROWS, _ROWS * _TIMES_BACK))
+    return Finish(*tiles, table, relu)
 
 
 def finish(product: Tensor, biases: Tensor, todo: Finish, added_to: Tensor | None) -> Tensor:
@@ -76,11 +79,12 @@ def finish_backward(
     same = todo.table is None and not todo.relu and gradient.dtype is dtype
     of_product = gradient if same else aligned_like(gradient, dtype)
     of_biases = torch.zeros_like(biases)
-    _finish_backward[(len(todo.tiles), triton.cdiv(width, BLOCK))](
-        gradient, gradient if out is None else out, of_product, of_biases, todo.tiles,
+    _finish_backward[(len(todo.tiles_back), triton.cdiv(width, BLOCK))](
+        gradient, gradient if out is None else out, of_product, of_biases, todo.tiles_back,
         todo.tiles if todo.table is None else todo.table,
         gradient.stride(0), 0 if out is None else out.stride(0), of_product.stride(0), width,
-        RELU=todo.relu, DROPS=todo.table is not None, STORES=not same, ROWS=_ROWS, BLOCK=BLOCK,
+        RELU=todo.relu, DROPS=todo.table is not None, STORES=not same,
+        ROWS=_ROWS, TIMES=_TIMES_BACK, BLOCK=BLOCK,
     )  # fmt: skip
     return of_product, of_biases
 
@@ -119,27 +123,29 @@ def _finish(
 def _finish_backward(
     gradient, out, to_product, to_biases, tiles, table, of_gradient, of_out, of_product, width,
     RELU: tl.constexpr, DROPS: tl.constexpr, STORES: tl.constexpr,
-    ROWS: tl.constexpr, BLOCK: tl.constexpr,
+    ROWS: tl.constexpr, TIMES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     tile = tiles + tl.program_id(0) * 3
-    run = tl.load(tile)
-    rows = tl.load(tile + 1) + tl.arange(0, ROWS)
+    run, first, end = tl.load(tile), tl.load(tile + 1), tl.load(tile + 2)
     columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     there = columns < width
-    inside = (rows < tl.load(tile + 2))[:, None] & there[None, :]
-    places = rows.to(tl.int64)[:, None]
-    values = tl.load(gradient + places * of_gradient + columns[None, :], mask=inside, other=0.0)
-    values = values.to(tl.float32)
-    span = table + run * 5
-    if DROPS:
-        values *= tl.load(span + 4).to(tl.float32, bitcast=True)
-    if RELU:  # what was dropped is 0 too
-        came = tl.load(out + places * of_out + columns[None, :], mask=inside, other=0.0)
-        values = tl.where(came > 0, values, 0.0)
-    elif DROPS:
-        number = (rows - tl.load(span))[:, None] * width + columns[None, :]
-        kept = is_kept(number, tl.load(span + 1), tl.load(span + 2), tl.load(span + 3))
-        values = tl.where(kept, values, 0.0)
-    if STORES:
-        tl.store(to_product + places * of_product + columns[None, :], values, mask=inside)
-    tl.atomic_add(to_biases + run * width + columns, tl.sum(values, 0), mask=there)
+    span, bias = table + run * 5, tl.zeros([BLOCK], tl.float32)
+    for time in range(TIMES):
+        rows = first + time * ROWS + tl.arange(0, ROWS)
+        inside = (rows < end)[:, None] & there[None, :]
+        places = rows.to(tl.int64)[:, None]
+        given = gradient + places * of_gradient + columns[None, :]
+        values = tl.load(given, mask=inside, other=0.0).to(tl.float32)
+        if DROPS:
+            values *= tl.load(span + 4).to(tl.float32, bitcast=True)
+        if RELU:  # what was dropped is 0 too
+            came = tl.load(out + places * of_out + columns[None, :], mask=inside, other=0.0)
+            values = tl.where(came > 0, values, 0.0)
+        elif DROPS:
+            number = (rows - tl.load(span))[:, None] * width + columns[None, :]
+            kept = is_kept(number, tl.load(span + 1), tl.load(span + 2), tl.load(span + 3))
+            values = tl.where(kept, values, 0.0)
+        if STORES:
+            tl.store(to_product + places * of_product + columns[None, :], values, mask=inside)
+        bias += tl.sum(values, 0)
+    tl.atomic_add(to_biases + run * width + columns, bias, mask=there)

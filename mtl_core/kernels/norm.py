@@ -13,7 +13,7 @@ from torch import Tensor
 from mtl_core.kernels.tiles import Bounds, aligned_like, tiles_of
 
 _ROWS = 8  # of a program
-_ROWS_BACK = 16
+_ROWS_BACK, _TIMES_BACK = 16, 4  # at a time, one after the other: then their sums are added at once
 
 
 def norm_runs(
@@ -56,11 +56,11 @@ class _Norm(torch.autograd.Function):
         of_x = torch.empty_like(x)
         # Each a tensor of its own: a kernel is compiled anew for addresses aligned otherwise.
         of_weights, of_biases = torch.zeros_like(weights), torch.zeros_like(weights)
-        tiles, block = tiles_of(ctx.bounds, _ROWS_BACK, x.device), triton.next_power_of_2(width)
+        tiles = tiles_of(ctx.bounds, _ROWS_BACK * _TIMES_BACK, x.device)
         _norm_backward[(len(tiles),)](
             x, weights, gradient, of_x, of_weights, of_biases, tiles,
             gradient.stride(0), width, ctx.eps,
-            ROWS=_ROWS_BACK, BLOCK=block,
+            ROWS=_ROWS_BACK, TIMES=_TIMES_BACK, BLOCK=triton.next_power_of_2(width),
         )  # fmt: skip
         return of_x, of_weights, of_biases, None, None, None
 
@@ -95,23 +95,28 @@ def _norm(
 @triton.jit
 def _norm_backward(
     x, weights, gradient, of_x, of_weights, of_biases, tiles, of_gradient, width, eps,
-    ROWS: tl.constexpr, BLOCK: tl.constexpr,
+    ROWS: tl.constexpr, TIMES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     tile = tiles + tl.program_id(0) * 3
-    run = tl.load(tile)
-    places = tl.load(tile + 1).to(tl.int64) + tl.arange(0, ROWS)
+    run, first, end = tl.load(tile), tl.load(tile + 1).to(tl.int64), tl.load(tile + 2)
     columns = tl.arange(0, BLOCK)
     there = columns < width
-    inside = (places < tl.load(tile + 2))[:, None] & there[None, :]
-    at = places[:, None] * width + columns[None, :]
-    values = tl.load(x + at, mask=inside, other=0.0)
-    normed, inverse = _normed(values, there[None, :], width, eps)
-    given_at = places[:, None] * of_gradient + columns[None, :]
-    given = tl.load(gradient + given_at, mask=inside, other=0.0).to(tl.float32)
-    of_normed = given * tl.load(weights + run * width + columns, mask=there, other=0.0)[None, :]
-    mean = tl.sum(of_normed, 1) / width
-    along = tl.sum(of_normed * normed, 1) / width
-    found = (of_normed - mean[:, None] - normed * along[:, None]) * inverse[:, None]
-    tl.store(of_x + at, found, mask=inside)
-    tl.atomic_add(of_weights + run * width + columns, tl.sum(given * normed, 0), mask=there)
-    tl.atomic_add(of_biases + run * width + columns, tl.sum(given, 0), mask=there)
+    weight = tl.load(weights + run * width + columns, mask=there, other=0.0)
+    to_weights, to_biases = tl.zeros([BLOCK], tl.float32), tl.zeros([BLOCK], tl.float32)
+    for time in range(TIMES):
+        places = first + time * ROWS + tl.arange(0, ROWS)
+        inside = (places < end)[:, None] & there[None, :]
+        at = places[:, None] * width + columns[None, :]
+        values = tl.load(x + at, mask=inside, other=0.0)
+        normed, inverse = _normed(values, there[None, :], width, eps)
+        given_at = places[:, None] * of_gradient + columns[None, :]
+        given = tl.load(gradient + given_at, mask=inside, other=0.0).to(tl.float32)
+        of_normed = given * weight[None, :]
+        mean = tl.sum(of_normed, 1) / width
+        along = tl.sum(of_normed * normed, 1) / width
+        found = (of_normed - mean[:, None] - normed * along[:, None]) * inverse[:, None]
+        tl.store(of_x + at, found, mask=inside)
+        to_weights += tl.sum(given * normed, 0)
+        to_biases += tl.sum(given, 0)
+    tl.atomic_add(of_weights + run * width + columns, to_weights, mask=there)
+    tl.atomic_add(of_biases + run * width + columns, to_biases, mask=there)

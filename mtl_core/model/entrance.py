@@ -4,7 +4,6 @@ Shapes: P positions, S tokens before the words, D width.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -102,7 +101,7 @@ def bring_tokens(company: Company, layer: int, now: Stretch) -> Stretch:
     if not any(enters):
         return now
     blocks = [
-        replace(block, n_tokens=block.n_tokens + count)
+        block._replace(n_tokens=block.n_tokens + count)
         for block, count in zip(now.blocks, enters, strict=True)
     ]
     after = place(blocks)
@@ -157,7 +156,7 @@ def _own_among_detached(company: Company, block: Block) -> Tensor:
 
 def _token_mask(company: Company, blocks: Sequence[Block]) -> Tensor | None:
     """Return the dropout of the tokens that have entered, those of all texts in turn."""
-    alone = place([replace(block, n_words=0) for block in blocks])
+    alone = place([block._replace(n_words=0) for block in blocks])
     width = company.works[0].config.d_model
     spans = company.spans(alone, "dropout_embedding")
     return drop_mask(spans, width, company.stream, company.device)

@@ -8,7 +8,6 @@ Shapes: P positions of all blocks, N texts of them.
 """
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -30,8 +29,7 @@ class Run(NamedTuple, Generic[Key]):
     key: Key
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """Neighbouring texts of one row.
 
     Args:
@@ -66,7 +64,7 @@ def place(blocks: Sequence[Block]) -> tuple[Block, ...]:
     placed, start = [], 0
     for block in blocks:
         if block.start != start:
-            block = replace(block, start=start)
+            block = block._replace(start=start)
         placed.append(block)
         start = block.end
     return tuple(placed)
@@ -74,7 +72,7 @@ def place(blocks: Sequence[Block]) -> tuple[Block, ...]:
 
 def text_blocks(blocks: Sequence[Block]) -> tuple[Block, ...]:
     """Return the blocks with one position for each text."""
-    return place([replace(block, n_words=1, n_tokens=0) for block in blocks])
+    return place([block._replace(n_words=1, n_tokens=0) for block in blocks])
 
 
 def n_positions(blocks: Sequence[Block]) -> int:

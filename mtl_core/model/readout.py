@@ -6,7 +6,6 @@ Shapes: P positions, N texts, T positions of a text, D width.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -42,7 +41,7 @@ def _means(company: Company, part: Stretch) -> Stretch:
     """Return the mean over the words of each text; of a pair, one after the other."""
     pooled = [_pooled_spans(company, block) for block in part.blocks]
     blocks = [
-        replace(block, n_words=of_block.shape[1] // 2, n_tokens=0)
+        block._replace(n_words=of_block.shape[1] // 2, n_tokens=0)
         for block, of_block in zip(part.blocks, pooled, strict=True)
     ]
     return Stretch(place(blocks), mean_of_words(part.x, part.blocks, pooled))
@@ -57,7 +56,7 @@ def _words(company: Company, part: Stretch) -> Stretch:
         first = block.n_tokens + company.works[block.part].word_offset
         starts = block.start + first + block.width * np.arange(block.texts)
         places.append(spans(starts, lengths))
-        blocks.append(replace(block, texts=int(lengths.sum()), n_words=1, n_tokens=0))
+        blocks.append(block._replace(texts=int(lengths.sum()), n_words=1, n_tokens=0))
     chosen = torch.from_numpy(np.concatenate(places)).to(company.device, non_blocking=True)
     return Stretch(place(blocks), part.x.index_select(0, chosen))
 

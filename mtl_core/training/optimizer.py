@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from mtl_core.training import row_adam
-from mtl_core.training.row_adam import BETA1, BETA2, COPIES, EPS, Pace, Rows, State, move_rows
+from mtl_core.training.row_adam import BETA1, BETA2, COPIES, EPS, Pace, Place, Rows, State, move_rows
 
 _KEPT = 1024  # views of so many sets of banks; steps mostly ask for the same ones again
 
@@ -78,8 +78,8 @@ class BankAdam:
             for name, table in self.tables.items()
         }
         self._views: dict[tuple[str, tuple[int, ...]], _Slices] = {}
-        self._runs: dict[tuple[str, tuple[int, ...]], list[tuple[int, int, State]]] = {}
-        self._rows: dict[str, State] = {}
+        self._runs: dict[tuple[str, tuple[int, ...]], list[tuple[int, int, Place]]] = {}
+        self._rows: dict[str, Place] = {}
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return moments and step counts by name; the tensors are not copied."""
@@ -92,25 +92,26 @@ class BankAdam:
         for name, tensor in self.state_dict().items():
             tensor.copy_(state[name])
 
-    def rows_of(self, name: str) -> State:
+    def rows_of(self, name: str) -> Place:
         """Return a table and what is known of it as rows of numbers, which are views."""
         if name not in self._rows:
             kinds = (self.tables[name], self.means[name], self.squares[name], self.steps[name])
-            self._rows[name] = State(*(kind.view(len(kind), -1) for kind in kinds))
+            self._rows[name] = Place.of(State(*(kind.view(len(kind), -1) for kind in kinds)))
         return self._rows[name]
 
-    def runs_of(self, name: str, banks: tuple[int, ...]) -> list[tuple[int, int, State]]:
+    def runs_of(self, name: str, banks: tuple[int, ...]) -> list[tuple[int, int, Place]]:
         """Return these banks in runs of those that stand together: from and to among the banks, and
         their rows, which are views."""
         key = (name, banks)
         if key not in self._runs:
             if len(self._runs) == _KEPT:
                 self._runs.clear()
-            state = self.rows_of(name)
-            self._runs[key] = [
+            state = self.rows_of(name).state
+            states = [
                 (start, stop, State(*(kind[banks[start] : banks[stop - 1] + 1] for kind in state)))
                 for start, stop in _neighbours(banks)
             ]
+            self._runs[key] = [(start, stop, Place.of(of)) for start, stop, of in states]
         return self._runs[key]
 
     def slices_of(self, name: str, banks: tuple[int, ...]) -> _Slices:
@@ -210,7 +211,7 @@ def _rows(move: Move, name: str, scale: Tensor | None) -> list[Rows]:
     runs = optimizer.runs_of(name, tuple(banks))
     if len(runs) == 1:
         return [Rows(runs[0][2], None, gradient, pace)]
-    return [Rows(state, None, gradient[start:stop], pace) for start, stop, state in runs]
+    return [Rows(place, None, gradient[start:stop], pace) for start, stop, place in runs]
 
 
 def _neighbours(banks: tuple[int, ...]) -> list[tuple[int, int]]:

@@ -36,6 +36,17 @@ class State(NamedTuple):
     steps: Tensor
 
 
+class Place(NamedTuple):
+    """A table that an optimiser moves, and where the four parts of its state are in memory."""
+
+    state: State
+    addresses: tuple[int, ...]
+
+    @classmethod
+    def of(cls, state: State) -> "Place":
+        return cls(state, tuple(kind.data_ptr() for kind in state))
+
+
 class Pace(NamedTuple):
     """How rows move: numbers for all of them, or columns of a number for each, (R, 1).
 
@@ -60,7 +71,7 @@ class Rows(NamedTuple):
         pace: In numbers.
     """
 
-    state: State
+    place: Place
     where: Tensor | None
     gradient: Tensor
     pace: Pace
@@ -92,7 +103,7 @@ def _as_table(rows: Rows) -> "Table":
 
     rate, scale, shrink, decay = rows.pace
     gradient = rows.gradient.contiguous()
-    return Table(*rows.state, rows.where, gradient, rate, scale, shrink, decay)  # type: ignore[arg-type]
+    return Table(rows.place.addresses, rows.where, gradient, rate, scale, shrink, decay)  # type: ignore[arg-type]
 
 
 def _alike(rows: Sequence[Rows]) -> Iterator[list[Rows]]:
@@ -118,8 +129,8 @@ def _gather(rows: Sequence[Rows]) -> State:
 
 def _taken(rows: Rows) -> list[Tensor]:
     if rows.where is None:
-        return list(rows.state)
-    return [kind.index_select(0, rows.where) for kind in rows.state]
+        return list(rows.place.state)
+    return [kind.index_select(0, rows.where) for kind in rows.place.state]
 
 
 def _put(rows: Sequence[Rows], state: State) -> None:
@@ -132,10 +143,10 @@ def _put(rows: Sequence[Rows], state: State) -> None:
     new: list[Tensor] = []
     for of, part in zip(rows, parts, strict=True):
         if of.where is None:
-            places.extend(of.state)
+            places.extend(of.place.state)
             new.extend(part)
         else:
-            for kind, changed in zip(of.state, part, strict=True):
+            for kind, changed in zip(of.place.state, part, strict=True):
                 kind.index_copy_(0, of.where, changed)
     if places:
         torch._foreach_copy_(places, new)

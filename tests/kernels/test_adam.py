@@ -43,7 +43,9 @@ def test_rows_move_as_those_of_each_table_alone(scaled: bool, device: torch.devi
 
     move(
         [
-            Table(*table, where, gradient, pace[0], scale, *pace[1:])
+            Table(
+                tuple(kind.data_ptr() for kind in table), where, gradient, pace[0], scale, *pace[1:]
+            )
             for table, where, gradient, pace in zip(tables, rows, gradients, paces, strict=True)
         ],
         BETA1,
