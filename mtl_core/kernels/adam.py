@@ -25,8 +25,8 @@ class Table(NamedTuple):
     """Rows of one table, float32; what they are to `row_adam.Pace`'s numbers.
 
     Args:
-        addresses: Of the values, their means and squares, (G, S) each, rows without gaps, and of the
-            steps, (G, 1) or (G,).
+        addresses: Of the values, their means and squares, (G, S) each, rows without gaps, and of
+            the steps, (G, 1) or (G,).
         where: Which rows move, int64; None: all.
         gradient: (U, S), rows without gaps.
         scale: What the gradient is divided by, one number; None: 1.

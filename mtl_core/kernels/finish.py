@@ -41,8 +41,8 @@ def plan_finish(bounds: Bounds, table: Tensor | None, device: torch.device, relu
     Args:
         table: What is dropped of each (`dropout.span_table`); None: nothing.
     """
-    tiles = (tiles_of(bounds, rows, device) for rows in (_ROWS, _ROWS * _TIMES_BACK))
-    return Finish(*tiles, table, relu)
+    there = tiles_of(bounds, _ROWS, device)
+    return Finish(there, tiles_of(bounds, _ROWS * _TIMES_BACK, device), table, relu)
 
 
 def finish(product: Tensor, biases: Tensor, todo: Finish, added_to: Tensor | None) -> Tensor:
@@ -60,7 +60,8 @@ def finish(product: Tensor, biases: Tensor, todo: Finish, added_to: Tensor | Non
         product, biases, product if added_to is None else added_to, out, todo.tiles,
         todo.tiles if todo.table is None else todo.table,
         product.stride(0), out.stride(0), width,
-        RELU=todo.relu, DROPS=todo.table is not None, ADDS=added_to is not None, ROWS=_ROWS, BLOCK=BLOCK,
+        RELU=todo.relu, DROPS=todo.table is not None, ADDS=added_to is not None,
+        ROWS=_ROWS, BLOCK=BLOCK,
     )  # fmt: skip
     return out
 

@@ -68,7 +68,7 @@ def _look_up(tables: Sequence[Tensor], rows: Tensor, counts: Sequence[int]) -> T
         return flat[tables[0]].index_select(0, rows)
     sizes = [len(table) for table in flat.values()]
     if sum(sizes) > len(rows):  # whole tables, as in evaluation, of which no copy is made
-        pairs = zip(tables, torch.split(rows, counts), strict=True)
+        pairs = zip(tables, torch.split(rows, list(counts)), strict=True)
         return torch.cat([flat[table].index_select(0, mine) for table, mine in pairs])
     starts = dict(zip(flat, _starts(sizes), strict=True))
     before = _spread(np.array([starts[table] for table in tables]), counts, rows.device)

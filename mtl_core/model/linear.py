@@ -56,7 +56,9 @@ def _by_kernels(
     activation: str | None,
     added_to: Tensor | None,
 ) -> Tensor:
-    tables = [weights, biases] if isinstance(weights, Tensor) else [weights[0][None], biases[0][None]]
+    tables = (
+        [weights, biases] if isinstance(weights, Tensor) else [weights[0][None], biases[0][None]]
+    )
     if activation == "gelu":
         inner = _Linear.apply(x, *tables, None, bounds, None, False)  # type: ignore[no-untyped-call]
         return drop(F.gelu(inner), spans)

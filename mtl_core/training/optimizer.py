@@ -22,7 +22,17 @@ import torch
 from torch import Tensor
 
 from mtl_core.training import row_adam
-from mtl_core.training.row_adam import BETA1, BETA2, COPIES, EPS, Pace, Place, Rows, State, move_rows
+from mtl_core.training.row_adam import (
+    BETA1,
+    BETA2,
+    COPIES,
+    EPS,
+    Pace,
+    Place,
+    Rows,
+    State,
+    move_rows,
+)
 
 _KEPT = 1024  # views of so many sets of banks; steps mostly ask for the same ones again
 

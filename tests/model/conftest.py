@@ -156,7 +156,10 @@ def _text_logits(model: MultiTaskEncoder, words: Tensor, length: int, task: int)
     if plan.tokens is Tokens.CLS_WORD:
         words, length = torch.cat([torch.tensor([2]), words]), length + 1
     bank = plan.groups[0][task]
-    x = p["words"][torch.from_numpy(model.word_rows)[bank][words].long()] + p["positions"][bank][: len(words)]
+    x = (
+        p["words"][torch.from_numpy(model.word_rows)[bank][words].long()]
+        + p["positions"][bank][: len(words)]
+    )
     post, eps = model.config.norm == "post", model.config.norm_eps
     if model.config.n_types:
         x = x + p["types"][bank][0]
