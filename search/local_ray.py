@@ -30,7 +30,8 @@ def start_local(config: SearchConfig) -> Any:
         return init(
             address="local",
             num_cpus=cpus,
-            include_dashboard=with_dashboard,
+            # `True` would end the program where the packages of a dashboard are missing.
+            include_dashboard=None if with_dashboard else False,
             object_store_memory=OBJECT_STORE_BYTES,
         )
 

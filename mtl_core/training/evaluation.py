@@ -75,7 +75,7 @@ class TaskEvaluation:
 class SplitBatches:
     """The minibatches of a split, one task each, for every model that is evaluated on it.
 
-    They are kept on the device where they are small.
+    They are kept, n-grams and labels on the device, where they are small.
     """
 
     def __init__(

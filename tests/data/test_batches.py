@@ -232,11 +232,13 @@ def test_collate_pads_with_zero_and_keeps_the_order_of_the_rows(corpus: EncodedC
     assert {t.dtype for t in (batch.words, batch.lengths, batch.labels)} == {torch.int64}
 
 
-def test_a_minibatch_moves_to_a_device_but_for_its_lengths(corpus: EncodedCorpus) -> None:
+def test_a_minibatch_moves_to_a_device_but_for_what_lays_out_its_texts(
+    corpus: EncodedCorpus,
+) -> None:
     batch = collate(corpus, "dev", (Row(0, np.array([0, 1])),)).to("meta")
 
-    assert {t.device.type for t in (batch.words, batch.labels)} == {"meta"}
-    assert batch.lengths.device.type == "cpu"  # which say, there, how the texts are laid out
+    assert batch.labels.device.type == "meta"
+    assert {t.device.type for t in (batch.words, batch.lengths)} == {"cpu"}
     assert batch.sizes == (2,)
 
 

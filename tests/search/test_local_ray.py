@@ -1,4 +1,4 @@
-"""Ray on this machine alone: who could reach it."""
+"""Ray on this machine alone: who could reach it, and what it does without."""
 
 import os
 import socket
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import ray
 
+from search import local_ray
 from search.cluster import joined
 from search.config import SearchConfig
 
@@ -61,3 +62,15 @@ def test_nothing_of_a_local_search_listens_beyond_this_machine() -> None:
     assert len(pids) > 3
     assert found
     assert {address for address in found if not address.startswith(LOOPBACK)} == set()
+
+
+def test_where_packages_of_rays_dashboard_are_missing_there_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    missing = ModuleNotFoundError("No module named 'aiohttp_cors'")
+    monkeypatch.setattr("ray._private.utils.get_dashboard_dependency_error", lambda: missing)
+    monkeypatch.setattr(local_ray, "DASHBOARD_CPUS", 1)
+
+    with joined(None, SearchConfig()) as cluster:
+        assert cluster.dashboard is None
+        assert ray.get(ray.remote(num_cpus=0)(lambda: 5).remote()) == 5

@@ -213,7 +213,7 @@ def _copy(model: MultiTaskEncoder, key: Key, bank: nn.Module, way: Way) -> None:
     if kind == "wide":
         way(p["wide"][key[1]], bank.value)
     elif kind == "word":
-        row = int(model.word_row[key[1], key[2]])
+        row = int(model.word_rows[key[1], key[2]])
         way(p["words"][row], bank.value)
     elif kind == "token":
         way(p["tokens"][key[1]], bank.value)

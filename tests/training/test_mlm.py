@@ -108,7 +108,7 @@ def test_all_banks_of_a_plan_start_from_the_warm_up(
     has = warm[0].vocabulary_of_tasks()
     for task, bank in enumerate(model.plan.groups[0]):
         ids = np.flatnonzero(has[task])
-        torch.testing.assert_close(model.words[model.word_row[bank][ids].long()], start.words[ids])
+        torch.testing.assert_close(model.words[model.word_rows[bank][ids]], start.words[ids])
     if "tokens" in named:
         assert (named["tokens"] - start.tables["tokens"]).abs().max() < 6 * 0.02
 

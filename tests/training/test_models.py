@@ -146,11 +146,11 @@ def test_a_word_that_train_lacks_keeps_its_vector_until_the_end(
     table = load_with_transformers(folder).get_input_embeddings().weight
 
     for bank in range(2):
-        torch.testing.assert_close(model.words[model.word_row[bank].long()], table)
+        torch.testing.assert_close(model.words[model.word_rows[bank]], table)
 
     has = corpus.vocabulary_of_tasks()
     both = torch.from_numpy(has.all(0))
-    assert not (model.word_row[0] == model.word_row[1])[both].any()
+    assert not (model.word_rows[0] == model.word_rows[1])[both].any()
     assert len(model.words) == has.sum() + (~has.all(0)).sum()
 
 

@@ -65,7 +65,7 @@ def test_an_epoch_moves_every_table_and_no_word_that_train_lacks(
     after = parameters(trainer)
     assert [name for name in before if torch.equal(before[name], after[name])] == []
     table = load_with_transformers(folder).get_input_embeddings().weight
-    mine = after["words"][trainer.model.word_row[0].long()]
+    mine = after["words"][trainer.model.word_rows[0]]
     trained = torch.from_numpy(corpus.vocabulary_of_tasks().any(0))
     trained[:3] = False  # padding, unknown and first word, of which none but the last is used
     trained[2] = True
