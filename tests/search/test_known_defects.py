@@ -505,7 +505,8 @@ def test_memory_and_open_files_of_a_long_search_hardly_grow(tmp_path: Path) -> N
     write_optuna_view(tune.record, space, tmp_path / "optuna.db")
 
     assert grown < 10_000  # bytes a trial
-    assert len(os.listdir("/proc/self/fd")) <= open_files
+    # What else the process has at work may open some; one for each trial would be 200.
+    assert len(os.listdir("/proc/self/fd")) < open_files + 20
 
 
 @pytest.mark.cluster
