@@ -57,7 +57,8 @@ class SearchRun:
 def run_search(
     space: str, settings: Mapping[str, str], data: Path | None = None, source: Path = ROOT
 ) -> SearchRun:
-    """Run the search of `spaces/SPACE.yaml`, the settings changed, without a confirmation.
+    """Run the search of `spaces/SPACE.yaml`, the settings changed, without a confirmation and
+    without measuring how tasks relate.
 
     Raises `RuntimeError` where it fails.
 
@@ -67,7 +68,8 @@ def run_search(
     command = [sys.executable, "-m", "search.run"]
     command += [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     command += ["--data", str(data)] if data else []
-    command += ["--set", "confirm.seeds=0"] if source == ROOT else []
+    if source == ROOT:  # what former programs do not have
+        command += ["--set", "confirm.seeds=0", "--set", "search.affinity.epochs=0"]
     environment = {**os.environ, "PYTHONPATH": str(source)}
     with tempfile.TemporaryDirectory() as folder:
         path = _without_confirmation(space, Path(folder))
