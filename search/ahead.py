@@ -10,7 +10,13 @@ from importlib import import_module
 
 from mtl_core.baselines import Baseline
 
-_MODULES = ("search.finish", "search.optuna_view")
+MODULES = (
+    "search.finish",
+    "search.optuna_view",
+    "search.report.html.page",
+    "alembic.command",  # this and the next Optuna imports when they are first used
+    "optuna.importance",
+)
 
 
 class Ahead:
@@ -45,5 +51,5 @@ class Ahead:
 
 
 def _import() -> None:
-    for name in _MODULES:
+    for name in MODULES:
         import_module(name)

@@ -22,9 +22,9 @@ import ray
 from ray.exceptions import GetTimeoutError
 
 from search.config import SearchConfig
+from search.contact import actor_name, cause_of
 from search.engines import EngineActor, Workplace
 from search.lanes import Lanes, Place
-from search.trial import actor_name, cause_of
 
 REASON_CHARACTERS = 300
 ANSWER_SECONDS = 10.0

@@ -8,20 +8,19 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import ray
-from ray.tune import Stopper
-from ray.tune.experiment import Trial
+if TYPE_CHECKING:  # the switch is there while Ray starts, before Tune is imported
+    from ray.tune.experiment import Trial
 
 EXIT_INTERRUPTED = 130
 
 
-class StopSwitch(Stopper):
-    """Tells Tune, at each of its steps, whether all is to be stopped.
+class StopSwitch:
+    """Tells Tune, at each of its steps, whether all is to be stopped: one of its stoppers.
 
     Args:
         seconds: Time the search may take from now on; None: as long as it needs.
@@ -39,7 +38,7 @@ class StopSwitch(Stopper):
         self._deadline = None if seconds is None else clock() + seconds
         self._actors: list[Any] = []
 
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:  # noqa: ARG002
+    def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:  # noqa: ARG002
         return False
 
     def stop_all(self) -> bool:
@@ -64,7 +63,7 @@ class StopSwitch(Stopper):
     def interrupt(self) -> None:
         self.reason = self.reason or "interrupted"
 
-    def remember(self, trials: list[Trial]) -> None:
+    def remember(self, trials: "list[Trial]") -> None:
         """Note the clients of trials in training, which Tune forgets when it stops their trials."""
         actors = (trial.temporary_state.ray_actor for trial in trials)
         self._actors = [actor for actor in actors if actor is not None]
@@ -72,6 +71,8 @@ class StopSwitch(Stopper):
     def kill_remembered(self) -> None:
         """End the clients that wait for an epoch, for which Tune would wait ten seconds."""
         if self.reason is not None:
+            import ray
+
             for actor in self._actors:
                 ray.kill(actor)
             self._actors = []

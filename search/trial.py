@@ -10,19 +10,18 @@ traceback}}`. So Tune retries what was lost with its client or engine, and that 
 results mean is written down by `callback.py`.
 """
 
-import time
 from typing import Any
 
 import ray
-from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayError
+from ray.exceptions import GetTimeoutError, RayError
 from ray.tune import Trainable
 
+from search.contact import actor_name, cause_of
 from search.failure import GONE, HANGS, EngineLost, describe_failure
 
 MOST_HANGS = 2  # of engines that trained a trial, after which it is taken to be the reason
 HUNG_TOO_OFTEN = f"{MOST_HANGS} engines hung while they trained it (search.hang_minutes)"
 ANSWER_SECONDS = 60.0  # that an engine may take to say where it is
-CAUSE_SECONDS, ASK_AGAIN_SECONDS = 10.0, 0.5  # that Ray may take to find out what was lost
 MEMORY_BYTES = 130 * 2**20  # of one client, that no other process shares
 
 
@@ -92,11 +91,6 @@ class SearchTrial(Trainable):
         return result
 
 
-def actor_name(study: str, engine: str) -> str:
-    """Return what Ray calls an engine, as its dashboard shows it."""
-    return f"{study} {engine}"
-
-
 def in_a_dashboard(proposal: dict[str, Any], last: dict[str, Any]) -> str:
     """Return what Ray calls the training of an epoch: "engine1: t0012 at 84.2, epoch 5".
 
@@ -105,21 +99,6 @@ def in_a_dashboard(proposal: dict[str, Any], last: dict[str, Any]) -> str:
     score = last.get("average")
     at = "" if score is None else f" at {100 * score:.1f}"
     return f"{proposal['engine']}: {proposal['trial']}{at}, epoch {last.get('epoch', 0) + 1}"
-
-
-def cause_of(error: Exception, engine: Any) -> Exception:
-    """Return why an engine is lost: Ray learns that some seconds after it does not answer."""
-    asked = 0.0
-    while isinstance(error, ActorUnavailableError) and asked < CAUSE_SECONDS:
-        time.sleep(ASK_AGAIN_SECONDS)
-        asked += ASK_AGAIN_SECONDS
-        try:
-            ray.get(engine.pulse.remote(), timeout=CAUSE_SECONDS)
-        except RayError as cause:
-            error = cause
-        else:
-            break
-    return error
 
 
 def hang_in_words(seconds: float, at: str | None) -> str:

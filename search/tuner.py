@@ -2,10 +2,10 @@
 
 When they have ended, the shortlist is confirmed in the same engines (`confirm.py`).
 
-Tune starts clients, keeps them from trial to trial, retries a trial whose client or engine was
-lost, and passes results on; engines train (`engine_pool.py`). What is proposed, stopped early and
-remembered is ours, and rebuilt from the record at every start. Tune's own files go to a folder that
-is deleted at the end.
+Engines are started first, and import torch while Tune is imported here. Tune starts clients, keeps
+them from trial to trial, retries a trial whose client or engine was lost, and passes results on;
+engines train (`engine_pool.py`). What is proposed, stopped early and remembered is ours, and
+rebuilt from the record at every start. Tune's own files go to a folder that is deleted at the end.
 """
 
 import shutil
@@ -28,12 +28,12 @@ from search.proposer import Proposer, startup_trials
 from search.record import StudyRecord
 from search.shortlist import is_left, make_shortlist
 from search.space import Space
+from search.stop import StopSwitch
 from search.time_shares import confirm_seconds_left, search_seconds_left
 
 if TYPE_CHECKING:  # Ray is imported when a search begins
     from search.engine_pool import EnginePool
     from search.engines import Workplace
-    from search.stop import StopSwitch
 
 SCRATCH = ".tune"
 MEMORY_SHARE = 0.8  # of what is left to an engine
@@ -81,8 +81,6 @@ def run_trials(
     searched = _nothing_left(space, record)
     ending = _Ending(searched, record.confirmation.ended) if searched else None
     if ending is None or is_left(space, record):
-        from search.stop import StopSwitch
-
         stop = StopSwitch(search_seconds_left(space.search, record) if searched is None else None)
         with stop.on_signals(first=shown.stopping, second=shown.close), closing(shown):
             shown.say("starting Ray" if address is None else f"joining Ray at {address}")
@@ -140,7 +138,7 @@ class _Run:
     vectors: Path | None
     texts: Path | None
     progress: Progress
-    stop: "StopSwitch"
+    stop: StopSwitch
     trainable: type | None
     all_begun: Callable[[], None] | None
     before_confirming: Callable[[], None] | None
@@ -260,6 +258,7 @@ class _Run:
         from search.searcher import JournalSearcher
         from search.trial import MEMORY_BYTES, SearchTrial
 
+        tune.Stopper.register(StopSwitch)  # which is there before Tune is imported
         search = self.space.search
         callback = JournalCallback(
             self.record,

@@ -17,6 +17,7 @@ from the first layer on) is best. `planted_truth` says which tasks and cues thos
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ _LAST_PART = (3, 5)  # fewest and most words of the last part
 _CUES = (1, 2)  # fewest and most cues of a part
 _N_CUES = 40
 _N_FILLERS = 200
+_DRAWN = 4096  # random numbers at a time
 _GROUPS = ("alba", "bora", "cori", "dalu", "enka", "fimo", "gora", "hilu")
 
 
@@ -152,48 +154,53 @@ def _make_split(
     plan: _Plan, lexicon: _Lexicon, split: str, n_rows: int, config: CorpusConfig, seen: set[str]
 ) -> Split:
     """Labels alternate before the noise, so every split is balanced."""
-    rng = stream(config.seed, "corpus", plan.name, split)
+    draws = _draws(stream(config.seed, "corpus", plan.name, split))
     texts, labels = [], []
     for row in range(n_rows):
         label = row % 2
-        text = _make_text(plan, lexicon, label, rng)
+        text = _make_text(plan, lexicon, label, draws)
         while text in seen:
-            text = _make_text(plan, lexicon, label, rng)
+            text = _make_text(plan, lexicon, label, draws)
         seen.add(text)
         texts.append(text)
-        labels.append(LABELS[label ^ int(rng.random() < config.label_noise)])
+        labels.append(LABELS[label ^ int(next(draws) < config.label_noise)])
     return Split(texts=tuple(texts), labels=tuple(labels), source=f"builtin/{plan.name}/{split}")
 
 
-def _make_text(plan: _Plan, lexicon: _Lexicon, label: int, rng: np.random.Generator) -> str:
+def _make_text(plan: _Plan, lexicon: _Lexicon, label: int, draws: Iterator[float]) -> str:
     """Return a text whose part that the task reads leans to the label, the others either way."""
     words: list[str] = []
     for part in range(N_PARTS):
-        n_words = PART if part < N_PARTS - 1 else _between(_LAST_PART, rng)
-        side = 1 if rng.random() < 0.5 else -1
+        n_words = PART if part < N_PARTS - 1 else _between(_LAST_PART, draws)
+        side = 1 if next(draws) < 0.5 else -1
         side = 2 * label - 1 if part == plan.reads else side
-        words += _make_part(n_words, side, plan.group, lexicon, rng)
+        words += _make_part(n_words, side, plan.group, lexicon, draws)
     return " ".join(words)
 
 
 def _make_part(
-    n_words: int, side: int, group: int, lexicon: _Lexicon, rng: np.random.Generator
+    n_words: int, side: int, group: int, lexicon: _Lexicon, draws: Iterator[float]
 ) -> list[str]:
     """Fillers, frequent ones first as in any text, with cues in some places that lean to `side`."""
     # Squaring makes the first fillers the frequent ones, and is exact on every machine.
-    words = [
-        lexicon.fillers[int(x * x * len(lexicon.fillers))] for x in rng.random(n_words).tolist()
-    ]
-    order = rng.random(n_words).tolist()
+    fillers = lexicon.fillers
+    words = [fillers[int(x * x * len(fillers))] for x in islice(draws, n_words)]
+    order = list(islice(draws, n_words))
     places = sorted(range(n_words), key=order.__getitem__)
     lean, cues = lexicon.leanings[group], list[int]()
     while side * sum(lean[cue] for cue in cues) <= 0:
-        cues = [int(x * len(lean)) for x in rng.random(_between(_CUES, rng)).tolist()]
+        cues = [int(x * len(lean)) for x in islice(draws, _between(_CUES, draws))]
     for place, cue in zip(places, cues, strict=False):
         words[place] = lexicon.cues[cue]
     return words
 
 
-def _between(bounds: tuple[int, int], rng: np.random.Generator) -> int:
+def _between(bounds: tuple[int, int], draws: Iterator[float]) -> int:
     low, high = bounds
-    return low + int(rng.random() * (high - low + 1))
+    return low + int(next(draws) * (high - low + 1))
+
+
+def _draws(rng: np.random.Generator) -> Iterator[float]:
+    """Yield random numbers from 0 to 1 one by one, many at a time as far as NumPy is concerned."""
+    while True:
+        yield from rng.random(_DRAWN).tolist()

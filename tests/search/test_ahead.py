@@ -1,11 +1,13 @@
 """The baselines before they are asked for: once, in a thread, with their errors kept for later."""
 
+import subprocess
+import sys
 import threading
 
 import pytest
 
 from mtl_core.baselines import Baseline
-from search.ahead import Ahead
+from search.ahead import MODULES, Ahead
 
 
 def test_baselines_are_trained_when_asked_for_if_nobody_began_before() -> None:
@@ -45,7 +47,28 @@ def test_all_is_imported_before_anything_is_trained(monkeypatch: pytest.MonkeyPa
     ahead.wait_for_imports()
     list(ahead.baselines())
 
-    assert done == ["search.finish", "search.optuna_view", "training"]
+    assert done == [*MODULES, "training"]
+
+
+def test_next_to_nothing_is_left_to_import_at_the_end_of_a_study() -> None:
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from search.ahead import Ahead\n"
+        "ahead = Ahead(list)\n"
+        "ahead.begin()\n"
+        "ahead.wait_for_imports()\n"
+        "before = set(sys.modules)\n"
+        "import optuna, search.finish, search.views\n"
+        "optuna.storages.RDBStorage('sqlite://')\n"
+        "optuna.importance.PedAnovaImportanceEvaluator()\n"
+        "print(len(before), *sorted(set(sys.modules) - before))\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    n_before, *late = done.stdout.split()
+    assert len(late) < 0.02 * int(n_before), f"{len(late)} modules: {late}"
 
 
 def test_an_error_is_raised_where_the_baselines_are_needed() -> None:
