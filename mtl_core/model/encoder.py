@@ -9,6 +9,7 @@ Shapes: N texts, T positions, D width, E width of word vectors, K tasks, C class
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 import torch
@@ -253,10 +254,13 @@ class MultiTaskEncoder(nn.Module):
         """Put the tables of each group side by side; the parameters become views of them."""
         for group, names in self._tables_of.items():
             tables = [self.get_parameter(name) for name in names]
-            self.rows[group] = torch.cat([table.detach().flatten(1) for table in tables], dim=1)
-            views = side_by_side(self.rows[group], [tuple(table.shape[1:]) for table in tables])
-            for table, view in zip(tables, views, strict=True):
-                table.data = view
+            shapes = [tuple(table.shape[1:]) for table in tables]
+            # Not by `cat`: where tensors have no data (`Lane.release`) that imports torch's
+            # compiler, some 900 modules, in two seconds.
+            rows = tables[0].new_empty(len(tables[0]), sum(map(prod, shapes)), requires_grad=False)
+            for table, view in zip(tables, side_by_side(rows, shapes), strict=True):
+                table.data = view.copy_(table.detach())
+            self.rows[group] = rows
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "MultiTaskEncoder":
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]

@@ -1,6 +1,9 @@
 """The engine moves the right lanes, and what goes wrong with one lane is its own result."""
 
+import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -219,6 +222,35 @@ def test_a_lane_that_is_closed_leaves_its_place_and_its_results(
     assert done not in engine.lanes
     assert all(lane is not done for lane, _ in engine.results())
     engine.step()
+
+
+def test_a_lane_comes_and_goes_without_torch_s_compiler(
+    encoded: EncodedCorpus, make_config: Make
+) -> None:
+    """Its import takes two seconds of an engine with all its lanes, and 150 MB."""
+    configs = [config.as_dict() for config in mixed_trials(make_config)]
+    program = (
+        "import json, sys\n"
+        "from pathlib import Path\n"
+        "from mtl_core.data.encoded import open_encoded\n"
+        "from mtl_core.training.config import TrialConfig\n"
+        "from mtl_core.training.engine import Engine\n"
+        "engine = Engine(open_encoded(Path(sys.argv[1])))\n"
+        "configs = map(TrialConfig.from_dict, json.loads(sys.argv[2]))\n"
+        "lanes = [engine.open(config, 1) for config in configs]\n"
+        "engine.step()\n"
+        "saved = engine.checkpoint(lanes[0])\n"
+        "for lane in lanes:\n"
+        "    engine.close(lane)\n"
+        "engine.restore(saved)\n"
+        "engine.step()\n"
+        "print('torch._dynamo' in sys.modules)\n"
+    )
+    command = [sys.executable, "-c", program, str(encoded.path), json.dumps(configs)]
+
+    done = subprocess.run(command, capture_output=True, text=True)
+
+    assert (done.stdout, done.stderr) == ("False\n", "")
 
 
 def test_the_time_of_an_epoch_is_that_of_its_steps(
