@@ -24,25 +24,8 @@ if not torch.cuda.is_available():
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-WHOLE_PROGRAMS = (
-    "test_bucket.py", "test_no_rests.py", "test_signals.py", "test_storage.py",
-    "test_two_studies.py",
-)  # fmt: skip
-
 if "PYTEST_XDIST_WORKER" in os.environ:  # threads of several would wait for each other
     torch.set_num_threads(1)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have one process run all tests that start Ray, the others the rest meanwhile.
-
-    Whole programs start a Ray of their own each; their tests may run beside the others.
-    """
-    for item in items:
-        if item.get_closest_marker("cluster"):
-            programs = item.path.name in WHOLE_PROGRAMS
-            item.add_marker(pytest.mark.xdist_group("programs" if programs else "ray"))
 
 
 @pytest.fixture(autouse=True)

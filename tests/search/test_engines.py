@@ -240,7 +240,7 @@ def test_a_trial_that_hangs_is_given_up_and_its_neighbours_go_on(
     monkeypatch.setattr(engine_pool, "EngineActor", Hanging)
 
     record = search(
-        tmp_path, encoded, "search.trials=6", "search.lanes=2", "search.hang_minutes=0.25",
+        tmp_path, encoded, "search.trials=6", "search.lanes=2", "search.hang_minutes=0.15",
         "training.epochs=6",
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ from search.record import StudyRecord
 pytestmark = pytest.mark.cluster
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 120
+SECONDS = 400
 LONG = [
     sys.executable, "-m", "search.run", "--space", str(ROOT / "spaces" / "sanity.yaml"),
     "--set", "trials=2", "--set", "confirm.seeds=0", "--set", "search.early_stopping=null",
