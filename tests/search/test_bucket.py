@@ -292,6 +292,7 @@ def test_a_study_in_s3_is_gone_on_with_reported_and_used_on_another_machine(
 
 
 @pytest.mark.cluster
+@pytest.mark.fault
 def test_machines_that_share_a_store_alone_go_on_with_what_another_has_saved(
     s3: Store, tmp_path: Path
 ) -> None:
@@ -301,6 +302,7 @@ def test_machines_that_share_a_store_alone_go_on_with_what_another_has_saved(
         run = ["--space", str(SANITY), "--out", s3.address, "--address", cluster.address]
         run += ["--insecure", "--set", "search.early_stopping=null", "--set", "training.epochs=8"]
         run += ["--set", "data.builtin.rows=600", "--trials", "2", "--set", "confirm.seeds=0"]
+        run += ["--set", "search.affinity.epochs=0"]
         command = [sys.executable, "-m", "search.run", *run]
         environment = s3.environment | {"BRANCHPOINT_CACHE": str(tmp_path / "driver")}
         with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE) as driver:

@@ -195,6 +195,7 @@ def kill_everything(cluster: Cluster, encoded: EncodedCorpus, folder: Path) -> t
     return study, seconds
 
 
+@pytest.mark.fault
 def test_an_engine_that_the_memory_monitor_kills_is_replaced_and_the_study_ends(
     encoded: EncodedCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,7 +22,7 @@ SECONDS = 240
 AWAY_SECONDS = 5
 COMMAND = [
     sys.executable, "-m", "search.run", "--space", str(ROOT / "spaces" / "sanity.yaml"),
-    "--set", "confirm.seeds=0", "--set", "n_layers=1", "--out",
+    "--set", "confirm.seeds=0", "--set", "n_layers=1", "--set", "search.affinity.epochs=0", "--out",
 ]  # fmt: skip
 
 
@@ -71,6 +71,7 @@ def test_a_disk_that_fills_up_is_named_and_with_more_room_the_search_goes_on(
     assert (tmp_path / "kept-done" / "sanity" / "report.html").is_file()
 
 
+@pytest.mark.fault
 def test_a_disk_that_does_not_answer_for_a_while_delays_the_search(
     disk: Path, tmp_path: Path
 ) -> None:

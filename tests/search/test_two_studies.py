@@ -23,6 +23,7 @@ SECONDS = 120
 SEARCH = [
     sys.executable, "-m", "search.run", "--space", str(ROOT / "spaces" / "sanity.yaml"),
     "--insecure", "--set", "confirm.seeds=0", "--set", "workers=1", "--set", "lanes=1",
+    "--set", "search.affinity.epochs=0",
 ]  # fmt: skip
 
 
@@ -31,6 +32,7 @@ def begin(address: str, out: Path, *more: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, cwd=ROOT, text=True, stderr=subprocess.PIPE)
 
 
+@pytest.mark.fault
 def test_studies_of_one_name_side_by_side_are_what_they_are_alone_and_one_outlives_the_other(
     tmp_path: Path,
 ) -> None:
