@@ -53,7 +53,6 @@ def test_all_is_imported_before_anything_is_trained(monkeypatch: pytest.MonkeyPa
 def test_next_to_nothing_is_left_to_import_at_the_end_of_a_study() -> None:
     program = (
         "import sys\n"
-        "from pathlib import Path\n"
         "from search.ahead import Ahead\n"
         "ahead = Ahead(list)\n"
         "ahead.begin()\n"
@@ -65,7 +64,8 @@ def test_next_to_nothing_is_left_to_import_at_the_end_of_a_study() -> None:
         "print(len(before), *sorted(set(sys.modules) - before))\n"
     )
 
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
 
     n_before, *late = done.stdout.split()
     assert len(late) < 0.02 * int(n_before), f"{len(late)} modules: {late}"

@@ -21,8 +21,15 @@ ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 400  # after which a test that hangs is given up
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_no_process_of_a_search_is_left(number: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "agents"),
+    [
+        (signal.SIGINT, True),
+        (signal.SIGKILL, False),
+        pytest.param(signal.SIGKILL, True, marks=pytest.mark.fault),  # a minute more
+    ],
+)
+def test_no_process_of_a_search_is_left(number: int, agents: bool, tmp_path: Path) -> None:
     endless = ["training.epochs=100000", "search.early_stopping=null", "search.lanes=2"]
     settings = [word for one in endless for word in ("--set", one)]
     command = [sys.executable, "-m", "search.run", "--space", "spaces/sanity.yaml"]
@@ -34,7 +41,7 @@ def test_no_process_of_a_search_is_left(number: int, tmp_path: Path) -> None:
     )
     journal = tmp_path / "sanity" / "journal.jsonl"
     wait_until(lambda: count_reports(journal) > 3)
-    processes = {pid for pid in descendants(driver.pid) if not is_agent(pid)}
+    processes = {pid for pid in descendants(driver.pid) if agents or not is_agent(pid)}
     assert len(processes) >= 5  # Ray's own, engines and clients
 
     os.kill(driver.pid, number)
@@ -79,7 +86,7 @@ def is_agent(process: int) -> bool:
         command = Path(f"/proc/{process}/cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return False
-    return any(name in command for name in (b"Agent", b"agent.py", b"runtime_env/agent"))
+    return command.startswith((b"ray::DashboardAgent", b"ray::RuntimeEnvAgent"))
 
 
 def is_running(process: int) -> bool:
