@@ -258,7 +258,8 @@ def branchpoint(store: Store, cache: Path, *arguments: str, **more: Any) -> Any:
 def test_a_study_in_s3_is_gone_on_with_reported_and_used_on_another_machine(
     s3: Store, tmp_path: Path
 ) -> None:
-    run = ["run", "--space", str(SANITY), "--out", s3.address, "--set", "confirm.seeds=0"]
+    run = ["run", "--space", str(SANITY), "--out", s3.address]
+    run += ["--set", "confirm.seeds=0", "--set", "search.workers=1"]
     first = branchpoint(s3, tmp_path / "first", *run, "--trials", "3")
     assert first.returncode == 0, first.stderr
     assert f"report: {s3.address.replace('/team?', '/team/sanity/report.html?')}" in first.stdout

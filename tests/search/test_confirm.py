@@ -33,7 +33,7 @@ pytestmark = pytest.mark.cluster
 
 ROOT = Path(__file__).resolve().parents[2]
 SANITY = ROOT / "spaces" / "sanity.yaml"
-FEW = ("search.trials=3", "search.lanes=1", "search.early_stopping=null")
+FEW = ("search.trials=3", "search.workers=1", "search.early_stopping=null")
 TWICE = (*FEW, "confirm.seeds=2", "confirm.max_seeds=2")
 
 
@@ -151,7 +151,9 @@ def test_a_run_that_fails_is_recorded_and_the_others_go_on(
 def test_a_run_whose_engine_is_lost_begins_again_elsewhere_until_its_retries_are_used_up(
     study: Path, encoded: EncodedCorpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    space, record = open_study(study, *TWICE, "search.retries=1")
+    space, record = open_study(
+        study, *TWICE, "search.workers=null", "search.lanes=1", "search.retries=1"
+    )
     make_shortlist(record)
     trials = list(record.confirmation.shortlist)
     once, always = f"{trials[0]}c1", f"{trials[1]}c1"

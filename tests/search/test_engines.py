@@ -218,7 +218,7 @@ def test_a_client_is_small_and_knows_no_torch(tmp_path: Path, encoded: EncodedCo
             result["notes"] = [f"{private:.0f} MB, torch {'torch' in sys.modules}"]
             return result
 
-    search(tmp_path, encoded, "search.trials=4", trainable=Telling)
+    search(tmp_path, encoded, "search.trials=4", "search.workers=1", trainable=Telling)
 
     notes = [e["text"] for e in read_events(tmp_path / "journal.jsonl") if e["event"] == "noted"]
     assert len(notes) == 8

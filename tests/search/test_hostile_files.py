@@ -250,7 +250,7 @@ def test_secrets_of_the_environment_are_in_nothing_that_a_study_says_or_writes(
     tmp_path: Path,
 ) -> None:
     run = command(
-        tmp_path, "--trials", "3", "--set", "search.confirm.seeds=1",
+        tmp_path, "--trials", "3", "--set", "search.confirm.seeds=1", "--set", "search.workers=1",
         "--set", "training.learning_rate=1e30", **SECRETS,
     )  # fmt: skip
 

@@ -24,7 +24,9 @@ ROOT = Path(__file__).resolve().parents[2]
 RAY = Path(sys.executable).with_name("ray")
 SECONDS = 240
 SEARCH = (sys.executable, "-m", "search.run", "--space", "spaces/sanity.yaml")
-SMALL = ("search.trials=6", "search.confirm.seeds=0", "search.affinity.epochs=0")
+SMALL = (
+    "search.trials=6", "search.confirm.seeds=0", "search.affinity.epochs=0", "search.workers=1",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,8 @@ def test_a_machine_that_does_not_see_the_data_is_sent_them(tmp_path: Path) -> No
     cache.mkdir()
     environment = {"RAY_AUTH_MODE": "disabled", "BRANCHPOINT_CACHE": str(cache)}
     with head(**environment) as cluster, machine_without(cache, cluster):
-        joined = search(tmp_path / "out", cluster, "--insecure", "--lanes", "1")
+        all_of_them = ("--lanes", "1", "--set", "search.workers=null")
+        joined = search(tmp_path / "out", cluster, "--insecure", *all_of_them)
 
     assert joined.returncode == 0, joined.stderr
     trials = open_study(tmp_path / "out" / "sanity").record.trials.values()

@@ -514,6 +514,7 @@ def test_a_study_holds_neither_pickles_nor_files_of_single_trials(tmp_path: Path
     """ray#23451: five files a trial; Tune's state, CMA-ES and Optuna's snapshots are pickles."""
     space = ROOT / "spaces" / "sanity.yaml"
     quick = ["search.trials=6", "search.confirm.seeds=0", "search.affinity.epochs=0"]
+    quick += ["search.workers=1"]
     study = search.run_search(space, out=tmp_path, overrides=quick)
     files = {path for path in study.folder.rglob("*") if path.is_file()}
     weights = set((study.folder / "models").iterdir())

@@ -22,7 +22,8 @@ SECONDS = 240
 AWAY_SECONDS = 5
 COMMAND = [
     sys.executable, "-m", "search.run", "--space", str(ROOT / "spaces" / "sanity.yaml"),
-    "--set", "confirm.seeds=0", "--set", "n_layers=1", "--set", "search.affinity.epochs=0", "--out",
+    "--set", "confirm.seeds=0", "--set", "n_layers=1", "--set", "search.affinity.epochs=0",
+    "--set", "search.workers=1", "--out",
 ]  # fmt: skip
 
 

@@ -28,7 +28,8 @@ from search.study import Study, open_study
 pytestmark = pytest.mark.cluster
 
 SANITY = Path(__file__).resolve().parents[2] / "spaces" / "sanity.yaml"
-TRIALS = ["search.trials=4"]
+ONE = "search.workers=1"  # each is two processes that import for seconds
+TRIALS = [ONE, "search.trials=4"]
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +136,7 @@ def test_the_same_call_adds_nothing_and_more_trials_are_added_to_what_is_there(
 ) -> None:
     search.run_search(SANITY, out=out, overrides=TRIALS)
     again = count(study)
-    search.run_search(SANITY, out=out, overrides=["search.trials=5"])
+    search.run_search(SANITY, out=out, overrides=[ONE, "search.trials=5"])
     more = count(study)
 
     assert (again["proposed"], again["study"]) == (4, 1)
@@ -154,7 +155,7 @@ def test_a_search_with_and_without_a_warm_up_makes_one_for_each_choice_of_sizes(
     shape = ["structure=stack_cls", "method=equal", "points=[]", "divergence_depth=1"]
     grid = ["name=warm", "sampler=grid", "early_stopping=null", "epochs=1", "data.mlm={steps: 5}"]
 
-    found = search.run_search(SANITY, out=out, overrides=[*searched, *shape, *grid])
+    found = search.run_search(SANITY, out=out, overrides=[ONE, *searched, *shape, *grid])
 
     trials = found.record.trials.values()
     assert [trial.state for trial in trials] == ["finished"] * 4
@@ -166,7 +167,7 @@ def test_a_search_with_and_without_a_warm_up_makes_one_for_each_choice_of_sizes(
 @pytest.mark.usefixtures("study")  # its cluster
 def test_a_space_that_is_used_up_ends_the_search_and_is_said(out: Path) -> None:
     said = io.StringIO()
-    space = ["search.trials=40", "sharing.structure=single_task", "name=used_up", "epochs=1"]
+    space = [ONE, "search.trials=40", "sharing.structure=single_task", "name=used_up", "epochs=1"]
 
     found = search.run_search(
         SANITY, out=out, overrides=space, progress=live_progress(Console(file=said))
@@ -185,7 +186,7 @@ def test_a_comparison_gives_every_arm_as_many_whole_trainings_by_the_objective(
     out: Path,
 ) -> None:
     """The whole of it: space, engines, journal, selection, and going on with more trials."""
-    changes = ["mode=compare", "objective=worst_task", "name=compared"]
+    changes = [ONE, "mode=compare", "objective=worst_task", "name=compared"]
     first = search.run_search(SANITY, out=out, overrides=[*changes, "trials=3"])
     more = search.run_search(SANITY, out=out, overrides=[*changes, "trials=6"])
 

@@ -49,7 +49,8 @@ def encoded(tmp_path_factory: pytest.TempPathFactory) -> EncodedCorpus:
 
 
 def open_study(folder: Path, *overrides: str) -> tuple[Space, StudyRecord, Path]:
-    space = load_space(SANITY, ["confirm.seeds=0", *overrides])
+    # One worker where not two are what is tried: each is two processes that import for seconds.
+    space = load_space(SANITY, ["confirm.seeds=0", "search.workers=1", *overrides])
     record = StudyRecord.open(folder / "journal.jsonl")
     if record.header:
         record.append("continued")
@@ -77,7 +78,7 @@ class Counting(Progress):
 def test_a_search_runs_its_trials_and_keeps_the_weights_of_the_leaders(
     tmp_path: Path, encoded: EncodedCorpus
 ) -> None:
-    space, record, folder = open_study(tmp_path)
+    space, record, folder = open_study(tmp_path, "search.workers=null")
     counting = Counting()
 
     reason = run_trials(space, encoded.path, record, folder, progress=counting)
