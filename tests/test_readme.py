@@ -39,7 +39,7 @@ def test_no_file_of_the_tree_is_gone() -> None:
 
 
 def test_ci_runs_the_readme_s_test_command() -> None:
-    command = 'pip install -e ".[test]" && pytest -n 3 --dist loadgroup'
+    command = 'pip install -e ".[test]" && pytest -n 3 --dist loadfile'
 
     assert f"    {command}\n" in README
     assert f"\n{command}\n" in (ROOT / ".ci" / "run").read_text()
