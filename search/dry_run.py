@@ -31,7 +31,7 @@ from search.place import Existing, Place, study_folder
 from search.progress_view import duration
 from search.scheduler import Asha
 from search.space import Space, load_space
-from search.study import check_vectors
+from search.study import check_encoder, check_vectors
 
 SAMPLES = 300  # configurations drawn to see which plans there are
 PROBES = 3  # configurations that are timed
@@ -71,6 +71,7 @@ def show_plan(
     Place(study_folder(out, space.name), existing, space, corpus).check()
     encoded = encode(corpus, space.data)
     covered = check_vectors(space, encoded, vectors_path(corpus, encoded, space.data))
+    check_encoder(space, encoded)
     console = Console()
     for text in space.left_out:
         console.print(text, markup=False, highlight=False)

@@ -31,6 +31,7 @@ from search.environment import environment
 from search.journal import JOURNAL
 from search.objectives import WORST_TASK
 from search.place import SPACE, WRITTEN, Existing, Place, study_folder
+from search.pretrained import PRETRAINED, absolute
 from search.progress import Progress
 from search.record import StudyRecord
 from search.space import Space, load_space
@@ -179,6 +180,7 @@ def run_search(
         shown.say("training word vectors on the study's own texts, unless they are in the cache")
     vectors = vectors_path(corpus, encoded, asked.data)
     covered = check_vectors(asked, encoded, vectors)
+    check_encoder(asked, encoded)
     for text in (*asked.left_out, *([] if covered is None else [f"word vectors for {covered}"])):
         shown.say(text)
     with place.opened(shown.say) as record:
@@ -220,6 +222,15 @@ def check_vectors(space: Space, encoded: EncodedCorpus, path: Path | None) -> Co
             f"{', '.join(map(str, wrong))}; encoder.d_word: {matrix.shape[1]} would be right"
         )
     return coverage(encoded, found)
+
+
+def check_encoder(space: Space, encoded: EncodedCorpus) -> None:
+    """Raise `ConfigError` where models cannot start from the pretrained encoder of the space."""
+    chosen = combinations(space.conditional, (PRETRAINED,))
+    for name in {values.get(PRETRAINED) for values in chosen} - {None}:
+        from mtl_core.training.models import check_pretrained  # brings torch
+
+        check_pretrained(encoded, absolute(name))
 
 
 def _write_question(

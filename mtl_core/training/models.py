@@ -19,7 +19,7 @@ from mtl_core.errors import ConfigError
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.plan import SharingPlan
-from mtl_core.model.pretrained import WHERE, Pretrained, contradictions, describe
+from mtl_core.model.pretrained import WHERE, Pretrained, contradictions, describe, resolve
 from mtl_core.model.pretrained_weights import StartingWeights, read_weights
 from mtl_core.model.reads import Reads, reads_of
 from mtl_core.model.structures import build_plan
@@ -55,6 +55,19 @@ def build_model(
         words = start.words[: corpus.vocabulary_size].numpy()
         return _new_model(corpus, config, seed, (words, None), start.tables)
     return _new_model(corpus, config, seed, vectors or (None, None), None)
+
+
+def check_pretrained(corpus: EncodedCorpus, pretrained: str) -> None:
+    """Read all of a pretrained encoder, its weights too, and hold it against the corpus.
+
+    Args:
+        pretrained: Folder or hub name.
+
+    Raises:
+        ConfigError: Models could not start from it: a file is missing or broken, a weight has not
+            the shape that `config.json` says, or the texts were encoded with another vocabulary.
+    """
+    _starting_weights(corpus, resolve(pretrained=pretrained))
 
 
 def _new_model(

@@ -1,12 +1,17 @@
 """What a pretrained encoder decides in a space, and what a space must not say beside it."""
 
+import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pretrained_folders import make_folder
 
 from mtl_core.errors import ConfigError
+from search.dry_run import show_plan
 from search.space import Space, parse_space
+from search.study import run_search
 
 SPACE = """\
 encoder:
@@ -131,3 +136,39 @@ def test_a_space_can_ask_for_the_encoder() -> None:
 
 def test_null_is_no_pretrained_encoder() -> None:
     assert parse("null").data.tokenizer == "word"
+
+
+def change(folder: Path, **values: object) -> None:
+    """Change what `config.json` says."""
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def cut_off(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fault"),
+    [
+        (lambda folder: (folder / "model.safetensors").unlink(), r"safetensors: no such file"),
+        (cut_off, r"safetensors: cannot be read as weights"),
+        (lambda folder: change(folder, intermediate_size=24), r"\[20, 12\], \[24, 12\] would be"),
+        (lambda folder: change(folder, vocab_size=9), r"has ids up to 23, .* has 9 rows"),
+    ],
+)
+def test_an_encoder_that_no_model_can_start_from_is_refused_before_anything_is_written(
+    spoil: Callable[[Path], object], fault: str, folder: Path, tmp_path: Path
+) -> None:
+    there, out, space = tmp_path / "encoder", tmp_path / "out", tmp_path / "space.yaml"
+    shutil.copytree(folder, there)
+    spoil(there)
+    data = "data: {builtin: {n_tasks: 2, rows: 20, dev_rows: 10, test_rows: 10}, max_words: 8}\n"
+    space.write_text(SPACE.format(folder=there) + data)
+
+    for start in (run_search, show_plan):
+        with pytest.raises(ConfigError, match=fault):
+            start(str(space), out=str(out))
+
+    assert not out.exists()
