@@ -220,6 +220,13 @@ def _token_rule(key: str) -> Callable[[Resolved], str]:
     return rule
 
 
+def _frozen_rule(values: Resolved) -> str:
+    frozen, n_layers = values["training.frozen_layers"], values["encoder.n_layers"]
+    if frozen <= n_layers:
+        return ""
+    return f"found {frozen} where n_layers is {n_layers}, 0 to {n_layers} would be right"
+
+
 def _weights_rule(values: Resolved) -> str:
     if values["weighting.method"] == "static" and values["weighting.weights"] is None:
         return "found no weights where method is static, a weight by task name would be right"
@@ -231,5 +238,6 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[[Resolved], str]], ...] = (
     (("sharing.divergence_depth", "sharing.structure", "encoder.n_layers"), _depth_rule),
     (("sharing.token_attention", "sharing.structure"), _token_rule("sharing.token_attention")),
     (("sharing.other_tokens", "sharing.structure"), _token_rule("sharing.other_tokens")),
+    (("training.frozen_layers", "encoder.n_layers"), _frozen_rule),
     (("weighting.weights", "weighting.method"), _weights_rule),
 )

@@ -21,6 +21,13 @@ def faults_of(text: str) -> list[str]:
             ],
         ),
         (
+            "encoder: {n_layers: {choice: [2, 3]}}\ntraining:\n  frozen_layers: 3\n",
+            [
+                "x.yaml:3: training.frozen_layers: found 3 where n_layers is 2, 0 to 2 would be "
+                "right"
+            ],
+        ),
+        (
             "sharing: {structure: layerwise_explicit, divergence_depth: 4}\n",
             [
                 "x.yaml:1: sharing.divergence_depth: found 4 where structure is layerwise_explicit "
