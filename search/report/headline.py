@@ -188,7 +188,7 @@ def _best(findings: Findings, best: Tested, marks: Marks) -> str:
     start = "Best on average"
     if best.structure == SINGLE_TASK:
         start = "Sharing nothing is the best found on average"
-    unseen = f" ({percent(findings.unseen(best))}% on unseen rows)"
+    unseen = f" ({percent(findings.unseen(best))}{_unit(findings)} on unseen rows)"
     rest = unseen if findings.has_seen_rows else ""
     test, dev = percent(findings.test(best)), percent(findings.dev(best))
     where = f"({best.trial.id}, epoch {best.epoch})"
@@ -208,16 +208,21 @@ def _best(findings: Findings, best: Tested, marks: Marks) -> str:
 def _confirmed_score(findings: Findings, best: Tested) -> str:
     """Return what a confirmed model gets on test, with its interval, and on dev."""
     assert best.trial is not None
-    score = findings.score(best)
+    score, unit = findings.score(best), _unit(findings)
     rest = ""
     if findings.has_seen_rows:
-        rest = f", {score_interval(findings.score_unseen(best))} on unseen rows"
+        rest = f", {score_interval(findings.score_unseen(best), unit)} on unseen rows"
     test = f"{score_interval(score)} of the test rows right"
     if not findings.of_accuracy:
-        test = f"a mean score over the tasks of {score_interval(score, unit='')} on test"
+        test = f"a mean score over the tasks of {score_interval(score, unit)} on test"
     seeds = count(best.seeds, "fresh seed")
     dev = percent(findings.dev(best))
-    return f"It gets {test}{rest}, the mean of {seeds}; {dev}% on dev ({best.trial.id})"
+    return f"It gets {test}{rest}, the mean of {seeds}; {dev}{unit} on dev ({best.trial.id})"
+
+
+def _unit(findings: Findings) -> str:
+    """Return what a mean score is told in: a correlation or an F1 is no share of anything."""
+    return "%" if findings.of_accuracy else ""
 
 
 def _on_scale(findings: Findings, best: Tested) -> list[str]:
@@ -251,11 +256,11 @@ def _against_linear(findings: Findings, best: Tested, linear: Tested) -> tuple[s
         return text, True
     if found.sign == 0:
         text = (
-            f"No difference is seen between the best Transformer found and {name} ({score}%): "
-            f"{interval(found)} points on test."
+            f"No difference is seen between the best Transformer found and {name} "
+            f"({score}{_unit(findings)}): {interval(found)} points on test."
         )
         return text, found.mean < 0
-    text = f"It beats {name} ({score}%) by {interval(found)} points on test."
+    text = f"It beats {name} ({score}{_unit(findings)}) by {interval(found)} points on test."
     return text, False
 
 

@@ -204,6 +204,19 @@ def test_a_confirmed_answer_says_mean_interval_and_seeds(confirmed_study: Any) -
     assert "5 fresh seeds for each of 3 configurations" in basis(Findings(confirmed_study.record()))
 
 
+def test_a_mean_of_correlations_or_f1_is_told_without_percent_signs(
+    confirmed_study: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Findings, "of_accuracy", False)
+    confirmed_study.baseline("tfidf_pooled", (0.8, 0.8), (325, 325))
+
+    text = " ".join(sentences(confirmed_study))
+
+    assert "a mean score over the tasks of 82.5 (" in text
+    assert "TF-IDF" in text
+    assert "%" not in text
+
+
 def test_a_task_that_pays_is_named_after_holms_correction(confirmed_study: Any) -> None:
     text = " ".join(sentences(confirmed_study))
 
