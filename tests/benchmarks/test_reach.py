@@ -12,7 +12,7 @@ import argparse
 import json
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -209,12 +209,12 @@ def baseline_lines(read: Corpus, corpus: EncodedCorpus) -> Iterator[str]:
         yield f"{baseline.name}: {100 * np.mean(plain):.2f}, unseen {100 * np.mean(unseen):.2f}"
 
 
-def jobs(space: Space, read: Corpus, seeds: int, results: Results) -> list[Job]:
+def jobs(space: Space, read: Corpus, seeds: Iterable[int], results: Results) -> list[Job]:
     corpus = encode(read, space.data)
     vectors = word_vectors(space, read, corpus)
     return [
         Job(number, space.configure(point).as_dict(), seed, corpus.path, vectors)
-        for seed in range(1, 1 + seeds)
+        for seed in seeds
         for number, point in enumerate(space.points)
         if not results.has(number, seed)
     ]
@@ -245,7 +245,9 @@ def train_all(todo: list[Job], workers: int) -> Iterator[dict[str, Any]]:
             yield done.result()
 
 
-def run(space: Space, *, seeds: int, out: Path, workers: int, console: Console) -> Results:
+def run(
+    space: Space, *, seeds: Iterable[int], out: Path, workers: int, console: Console
+) -> Results:
     """Train what is not there yet, and print the table after each result."""
     read = read_corpus(space.data)
     corpus = encode(read, space.data)
@@ -267,8 +269,8 @@ def test_points_are_trained_from_several_seeds(tmp_path: Path) -> None:
     space = load_space(Path(__file__).parents[2] / "spaces" / "sanity.yaml")
     out = tmp_path / "reach.jsonl"
 
-    run(space, seeds=2, out=out, workers=1, console=Console())
-    again = run(space, seeds=2, out=out, workers=1, console=Console())
+    run(space, seeds=(1, 2), out=out, workers=1, console=Console())
+    again = run(space, seeds=(1, 2), out=out, workers=1, console=Console())
 
     assert [one["seed"] for one in again.of(0)] == [1, 2]
     assert len(out.read_text().splitlines()) == 2
@@ -279,7 +281,7 @@ def test_in_lanes_points_come_to_the_same(tmp_path: Path) -> None:
     space = load_space(Path(__file__).parents[2] / "spaces" / "sanity.yaml")
     read = read_corpus(space.data)
     nothing = Results(tmp_path / "none.jsonl", encode(read, space.data))
-    todo = jobs(space, read, 2, nothing)
+    todo = jobs(space, read, (1, 2), nothing)
 
     alone = [train(job) for job in todo]
     in_lanes = sorted(train_in_lanes(todo, "cpu", 2), key=lambda one: one["seed"])
@@ -294,12 +296,14 @@ def main() -> None:
     parser.add_argument("--space", required=True)
     parser.add_argument("--data")
     parser.add_argument("--set", action="append", default=[])
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=5, help="how many")
+    parser.add_argument("--first", type=int, default=1, help="the first of them")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("reach.jsonl"))
     asked = parser.parse_args()
     space = load_space(asked.space, asked.set, data=asked.data)
-    run(space, seeds=asked.seeds, out=asked.out, workers=asked.workers, console=Console(width=150))
+    seeds = range(asked.first, asked.first + asked.seeds)
+    run(space, seeds=seeds, out=asked.out, workers=asked.workers, console=Console(width=150))
 
 
 if __name__ == "__main__":
