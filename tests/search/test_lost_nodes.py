@@ -36,7 +36,7 @@ from search.tuner import run_trials
 pytestmark = pytest.mark.cluster
 
 SANITY = Path(__file__).resolve().parents[2] / "spaces" / "sanity.yaml"
-SECONDS = 120
+SECONDS = 240
 N_TRIALS = 20
 EPOCHS = 16
 EATEN_BYTES = 9 << 30  # twice what all other processes, this search's too, may take meanwhile
