@@ -16,6 +16,10 @@ pytest.register_assert_rewrite("agreement", "schedules")
 # and Ray ends a process whose cluster has been gone for a minute: all tests of it.
 os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
 
+# Engines and clients give way to all other programs (nice 15), as they should beside a user's own.
+# Beside other tests, which do not, a search would stand still until they are done.
+os.environ.setdefault("RAY_worker_niceness", "0")
+
 # Triton reads it when it is first imported, by whatever part; only tests of kernels make use of it.
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
