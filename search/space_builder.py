@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtl_core.data.config import DataConfig
+from mtl_core.data.config import OWN, DataConfig
 from mtl_core.faults import Faults
 from mtl_core.yaml_lines import Document, dump, parse
 from search.compare import check_arms
@@ -20,7 +20,7 @@ from search.overrides import change
 from search.points import check_points
 from search.pretrained import PRETRAINED, take_over
 from search.schema import STUDY_SECTIONS, TRIAL_SECTIONS, trial_keys
-from search.space_checks import check_combinations, order
+from search.space_checks import check_combinations, check_width, order
 from search.space_reader import Draft, read_draft
 
 
@@ -95,6 +95,8 @@ def _check(document: Document, name: str, changed: Collection[str] = ()) -> _Che
         message = f"found {confirm.max_seeds}, at least the {confirm.seeds} seeds would be right"
         path = ("search", "confirm", "max_seeds")
         faults.add(path, message, key=".".join(path))
+    if draft.data.vectors == OWN and not faults.found:
+        check_width(draft.data.own_vectors.dimension, conditional, faults)
     point_faults = Faults(document)
     for message in objective_faults(draft.search.objective):
         faults.add(("search", "objective"), message)

@@ -68,6 +68,19 @@ def check_combinations(conditional: Conditional, faults: Faults) -> None:
             faults.add(_path(_stated(keys, conditional)), f"and {more} more such combinations")
 
 
+def check_width(dimension: int, conditional: Conditional, faults: Faults) -> None:
+    """Look for encoders that would not take the word vectors which the study is to train first.
+
+    Args:
+        dimension: Of these vectors.
+    """
+    key = "encoder.d_word"
+    for width in dict.fromkeys(values[key] for values in combinations(conditional, (key,))):
+        if width != dimension:
+            right = f"own word vectors have {dimension} numbers (data.own_vectors.dimension)"
+            faults.add(_path(key), f"found {width}, but {right}; {dimension} would be right")
+
+
 def combinations(conditional: Conditional, keys: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     """Yield the values of all keys for the combinations of `keys`, or for some of very many."""
     part = conditional.among(keys)

@@ -55,3 +55,18 @@ def test_a_confirmation_can_be_left_out_and_changes_no_question() -> None:
 
     assert off.search.confirm.seeds == 0
     assert off.digest() == parse_space(text).digest()
+
+
+def test_own_vectors_of_another_width_are_a_fault_before_they_are_trained() -> None:
+    widths = "encoder:\n  d_word: {choice: [128, 64]}\ndata: {vectors: own}\n"
+    with pytest.raises(ConfigError) as caught:
+        build(widths, "x.yaml", [], None)
+    assert list(caught.value.faults) == [
+        "x.yaml:2: encoder.d_word: found 64, but own word vectors have 128 numbers "
+        "(data.own_vectors.dimension); 128 would be right"
+    ]
+
+    with pytest.raises(ConfigError, match=r"encoder\.d_word: found 300, but own word vectors"):
+        build("data: {vectors: own}\n", "x.yaml", [], None)
+
+    assert build(widths, "x.yaml", ["d_word=64", "data.own_vectors={dimension: 64}"], None)
