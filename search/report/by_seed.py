@@ -43,7 +43,7 @@ def confirmation_section(findings: Findings) -> str:
         "## What was trained anew",
         f"The shortlist of the search, {count(len(found.subjects), 'configuration')}, from scratch "
         f"with fresh seeds: {count(found.n_runs, 'run')} in all, each with its own epoch, chosen "
-        "on dev. The best on dev stands first. Scores are means over the tasks, in percent: "
+        "on dev. The best on dev stands first. Scores are means over the tasks, times 100: "
         "`search` is the dev score that the configuration had there, which flatters the best of "
         "many; `dev` and `test` are means over its runs.",
         table(HEAD, rows, text_columns=5),

@@ -64,7 +64,7 @@ def arms_table(arms: Arms, tasks: Sequence[str], *, width: int) -> Group:
     means = [_cell(arm.mean, with_interval=with_interval) for arm in arms.all]
     table.add_row(Text("mean", style="bold"), *means)
     table.add_row(Text("depth", style="dim"), *(Text(_depth(arm), style="dim") for arm in arms.all))
-    title = Text(f"Scores in percent, {what}", style="bold")
+    title = Text(f"Scores times 100, {what}", style="bold")
     return Group(title, table, Text("* best of its row, ~ no difference from it is seen"))
 
 

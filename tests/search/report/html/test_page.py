@@ -120,5 +120,5 @@ def test_during_a_search_the_table_holds_dev_scores(make_study: Any, space: Spac
     text = text_of(page(Material(Findings(study.record()), space)))
 
     assert "Not tested yet; best on dev so far: stack_cls , 75.0%" in text
-    assert "Dev scores so far, in percent: nothing has been tested yet." in text
+    assert "Dev scores so far, times 100: nothing has been tested yet." in text
     assert "books 60.0 80.0 best" in text
