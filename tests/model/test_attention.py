@@ -63,11 +63,11 @@ def qkv() -> Tensor:
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.6])
 @pytest.mark.parametrize("padded", [True, False])
-@pytest.mark.parametrize("chunk", [1 << 18, 2 * 8 * 8, 1])
+@pytest.mark.parametrize("chunk", [1 << 21, 2 * 8 * 8 * 8, 1])
 def test_attention_and_its_gradient_are_those_of_its_parts(
     qkv: Tensor, share: float, padded: bool, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attention_by_heads, "_CHUNK", chunk)
+    monkeypatch.setattr(attention_by_heads, "_CHUNK_BYTES", chunk)
     weight = torch.randn(P, WIDTH, dtype=torch.float64)
 
     out = attend(qkv, make_segments(share, padded), H)
@@ -82,7 +82,7 @@ def test_attention_and_its_gradient_are_those_of_its_parts(
 @pytest.mark.parametrize("share", [0.0, 0.4])
 @pytest.mark.parametrize("padded", [True, False])
 @pytest.mark.parametrize("gated", [True, False])
-@pytest.mark.parametrize("chunk", [1 << 18, 2 * 8 * 8, 1])
+@pytest.mark.parametrize("chunk", [1 << 21, 2 * 8 * 8 * 8, 1])
 def test_first_keys_are_hidden_from_later_queries_and_gated_with_a_gradient(
     qkv: Tensor,
     share: float,
@@ -91,7 +91,7 @@ def test_first_keys_are_hidden_from_later_queries_and_gated_with_a_gradient(
     chunk: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(attention_by_heads, "_CHUNK", chunk)
+    monkeypatch.setattr(attention_by_heads, "_CHUNK_BYTES", chunk)
     gates = [torch.randn(texts, S, dtype=torch.float64, requires_grad=gated) for texts in TEXTS]
     weight, leaves = torch.randn(P, WIDTH, dtype=torch.float64), [qkv]
     leaves += [gates[0], gates[2]] if gated else []
