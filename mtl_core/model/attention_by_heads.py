@@ -15,8 +15,8 @@ from torch import Tensor
 from mtl_core.model.dropout import kept_scale
 from mtl_core.model.segment import Segment, with_first
 
-# Of attention weights in work at a time: four tensors of them fit in a cache of 8 MB. In bfloat16 on
-# an EPYC with AVX-512, half as many make attention 9 % slower, two and four times as many 3 to 5 %.
+# Of attention weights in work at a time: four tensors of them fit in a cache of 8 MB. In bfloat16
+# on an EPYC with AVX-512 half as many make attention 9 % slower, and more are no faster.
 _CHUNK_BYTES = 1 << 21
 # PyTorch's softmax goes over the last keys one by one where they fill no whole vector (torch 2.13,
 # AVX-512, 2,048 rows: float32: 14 keys 500 us, 16 keys 47; bfloat16: 143 keys 462, 160 keys 263).
