@@ -78,7 +78,7 @@ def check_width(dimension: int, conditional: Conditional, faults: Faults) -> Non
     for width in dict.fromkeys(values[key] for values in combinations(conditional, (key,))):
         if width != dimension:
             right = f"own word vectors have {dimension} numbers (data.own_vectors.dimension)"
-            faults.add(_path(key), f"found {width}, but {right}; {dimension} would be right")
+            faults.add(_path(key), f"found {width}, but {right}; {key}: {dimension} would be right")
 
 
 def combinations(conditional: Conditional, keys: tuple[str, ...]) -> Iterator[dict[str, Any]]:

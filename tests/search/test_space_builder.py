@@ -63,7 +63,7 @@ def test_own_vectors_of_another_width_are_a_fault_before_they_are_trained() -> N
         build(widths, "x.yaml", [], None)
     assert list(caught.value.faults) == [
         "x.yaml:2: encoder.d_word: found 64, but own word vectors have 128 numbers "
-        "(data.own_vectors.dimension); 128 would be right"
+        "(data.own_vectors.dimension); encoder.d_word: 128 would be right"
     ]
 
     with pytest.raises(ConfigError, match=r"encoder\.d_word: found 300, but own word vectors"):
