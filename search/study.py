@@ -226,11 +226,12 @@ def check_vectors(space: Space, encoded: EncodedCorpus, path: Path | None) -> Co
 
 def check_encoder(space: Space, encoded: EncodedCorpus) -> None:
     """Raise `ConfigError` where models cannot start from the pretrained encoder of the space."""
-    chosen = combinations(space.conditional, (PRETRAINED,))
-    for name in {values.get(PRETRAINED) for values in chosen} - {None}:
-        from mtl_core.training.models import check_pretrained  # brings torch
+    (values,) = combinations(space.conditional, (PRETRAINED,))  # all trials share one
+    if values[PRETRAINED] is None:
+        return
+    from mtl_core.training.models import check_pretrained  # brings torch
 
-        check_pretrained(encoded, absolute(name))
+    check_pretrained(encoded, absolute(values[PRETRAINED]))
 
 
 def _write_question(
