@@ -111,7 +111,8 @@ def _waiting(findings: Findings) -> str:
     names = [name for name in in_order(found) if name not in findings.structures]
     if not names:
         return ""
-    each = [f"`{name}` ({percent(found[name].score)}% on dev in the search)" for name in names]
+    unit = _unit(findings)
+    each = [f"`{name}` ({percent(found[name].score)}{unit} on dev in the search)" for name in names]
     return f" Not confirmed yet, and in no table for that: {listed(each)}."
 
 
