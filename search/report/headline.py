@@ -180,7 +180,7 @@ def _no_answer(findings: Findings, marks: Marks) -> str:
     trial = record.trials[leader.trial]
     return (
         f"Not tested yet; best on dev so far: {marks.name(trial.structure)}, "
-        f"{percent(leader.score)}% ({trial.id}, epoch {leader.epoch})."
+        f"{percent(leader.score)}{_unit(findings)} ({trial.id}, epoch {leader.epoch})."
     )
 
 

@@ -111,6 +111,15 @@ def test_study_that_is_not_tested_says_what_leads_on_dev(maker: Any) -> None:
     ]
 
 
+def test_what_leads_on_dev_is_told_without_a_percent_sign_where_it_is_no_accuracy(
+    maker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Findings, "of_accuracy", False)
+    maker.train("stack_cls", (0.8, 0.9), 2)
+
+    assert sentences(maker)[0].startswith("Not tested yet; best on dev so far: stack_cls, 85.0 (")
+
+
 def test_uneven_search_is_said(maker: Any) -> None:
     two_structures(maker, (300, 300), (320, 320)).train("stack_cls", (0.7, 0.7), 1)
 
