@@ -30,19 +30,38 @@ def attend(qkv: Tensor, segments: Sequence[Segment], n_heads: int) -> Tensor:
     Args:
         qkv: Queries, keys and values, (P, 3 D).
     """
-    return _attend(qkv, None, segments, n_heads)
+    if in_one_call(segments):
+        return _in_one_call(qkv, None, segments, n_heads)
+    slow = [_fused_is_slow(qkv, segment) for segment in segments]
+    if all(slow):
+        return attend_by_heads(qkv, tuple(segments), n_heads)
+    if len(segments) == 1:  # a split would copy all gradients
+        return _fused(qkv, segments[0], n_heads)
+    parts = torch.split(qkv, [segment.texts * segment.width for segment in segments])
+    outs = []
+    for segment, part, is_slow in zip(segments, parts, slow, strict=True):
+        alone = (segment._replace(start=0, first_text=0),)
+        if segment.valid is not None:
+            outs.append(_in_one_call(part, None, alone, n_heads))
+        elif is_slow:
+            outs.append(attend_by_heads(part, alone, n_heads))
+        else:
+            outs.append(_fused(part, segment, n_heads))
+    return torch.cat(outs) if len(outs) > 1 else outs[0]
 
 
 def attend_from(
     query: Tensor, key_value: Tensor, segments: Sequence[Segment], n_heads: int
 ) -> Tensor:
-    """Return what one position of each text gathers from all of its text, (N, D).
+    """Return what one position of each text gathers from all of its text, (N, D), by the kernel.
+
+    Without it, no keys and values are needed (`attention_of_one.py`).
 
     Args:
         query: (N, D).
         key_value: Keys and values, (P, 2 D).
     """
-    return _attend(key_value, query, segments, n_heads)
+    return _in_one_call(key_value, query, segments, n_heads)
 
 
 def attention_of_first(qkv: Tensor, segment: Segment, n_heads: int, n_first: int) -> Tensor:
@@ -58,36 +77,14 @@ def attention_of_first(qkv: Tensor, segment: Segment, n_heads: int, n_first: int
     return torch.softmax(scores if bias is None else scores + bias[:, None, None], dim=-1)
 
 
-def _attend(
-    packed: Tensor, apart: Tensor | None, segments: Sequence[Segment], n_heads: int
-) -> Tensor:
-    """The same for both; the arguments are those of `attend_by_heads`."""
-    if all(segment.valid is not None for segment in segments):
-        return _in_one_call(packed, apart, segments, n_heads)
-    slow = [_fused_is_slow(packed, segment) for segment in segments]
-    if all(slow):
-        return attend_by_heads(packed, apart, tuple(segments), n_heads)
-    if len(segments) == 1:  # a split would copy all gradients
-        return _fused(packed, apart, segments[0], n_heads)
-    parts = torch.split(packed, [segment.texts * segment.width for segment in segments])
-    queries: Sequence[Tensor | None] = [None] * len(segments)
-    if apart is not None:
-        queries = torch.split(apart, [segment.texts for segment in segments])
-    outs = []
-    for segment, part, query, is_slow in zip(segments, parts, queries, slow, strict=True):
-        alone = (segment._replace(start=0, first_text=0),)
-        if segment.valid is not None:
-            outs.append(_in_one_call(part, query, alone, n_heads))
-        elif is_slow:
-            outs.append(attend_by_heads(part, query, alone, n_heads))
-        else:
-            outs.append(_fused(part, query, segment, n_heads))
-    return torch.cat(outs) if len(outs) > 1 else outs[0]
-
-
 def has_kernel(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether segments may say which keys are `valid` in place of a bias."""
     return usable(device, dtype)
+
+
+def in_one_call(segments: Sequence[Segment]) -> bool:
+    """Whether the kernel does all segments."""
+    return all(segment.valid is not None for segment in segments)
 
 
 def _in_one_call(
@@ -127,20 +124,18 @@ def _fused_is_slow(x: Tensor, segment: Segment) -> bool:
     return slow_backward or segment.noise is not None
 
 
-def _fused(part: Tensor, query: Tensor | None, segment: Segment, n_heads: int) -> Tensor:
+def _fused(part: Tensor, segment: Segment, n_heads: int) -> Tensor:
     """Attention of the positions of one segment, by PyTorch's kernel."""
-    n_parts = 3 if query is None else 2
-    heads = part.view(segment.texts, segment.width, n_parts, n_heads, -1)
-    *first, key, value = heads.permute(2, 0, 3, 1, 4).unbind()  # each (texts, H, T, d)
-    own = first[0] if query is None else query.view(segment.texts, n_heads, 1, -1)
+    heads = part.view(segment.texts, segment.width, 3, n_heads, -1)
+    query, key, value = heads.permute(2, 0, 3, 1, 4).unbind()  # each (texts, H, T, d)
     bias = with_first(segment.bias, segment.gates, segment.width)
-    if segment.hidden is None or query is not None:
-        out = _kernel(own, key, value, bias)
+    if segment.hidden is None:
+        out = _kernel(query, key, value, bias)
     else:  # a bias of each query and key would be as large as the weights of a head
         n_first = segment.hidden.shape[1]
-        of_first = _kernel(own[:, :, :n_first], key, value, bias)
+        of_first = _kernel(query[:, :, :n_first], key, value, bias)
         bias = with_first(bias, segment.hidden, segment.width)
-        out = torch.cat([of_first, _kernel(own[:, :, n_first:], key, value, bias)], dim=2)
+        out = torch.cat([of_first, _kernel(query[:, :, n_first:], key, value, bias)], dim=2)
     return out.transpose(1, 2).reshape(-1, out.shape[1] * out.shape[3])
 
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from mtl_core.kernels.tiles import Bounds
-from mtl_core.model.attention import attend, attend_from
+from mtl_core.model.attention import attend, attend_from, in_one_call
+from mtl_core.model.attention_of_one import KeyValueBanks, attend_from_one
 from mtl_core.model.banks import Tables
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.dropout import Span
@@ -155,14 +156,16 @@ def _add_feed_forward(x: Tensor, given: Tensor, work: LayerWork) -> Tensor:
 def _attend_from_read(normed: Tensor, work: LayerWork) -> Tensor:
     """Return what the positions that are read gather, (N, D)."""
     assert work.reading is not None
-    banks, width = work.banks, normed.shape[1]
-    weights, biases = (
-        _columns(tables, [width, 2 * width]) for tables in (banks.qkv_weight, banks.qkv_bias)
-    )
-    read = normed[work.reading.places]
-    query = linear(read, weights[0], biases[0], work.reading.bounds)
-    key_value = linear(normed, weights[1], biases[1], work.bounds)
-    return attend_from(query, key_value, work.segments, work.n_heads)
+    banks, width, bounds = work.banks, normed.shape[1], work.reading.bounds
+    by_kernel = in_one_call(work.segments)  # which takes keys and values
+    parts = [width, 2 * width] if by_kernel else [width] * 3
+    weights, biases = (_columns(tables, parts) for tables in (banks.qkv_weight, banks.qkv_bias))
+    query = linear(normed[work.reading.places], weights[0], biases[0], bounds)
+    if by_kernel:
+        key_value = linear(normed, weights[1], biases[1], work.bounds)
+        return attend_from(query, key_value, work.segments, work.n_heads)
+    key_value_banks = KeyValueBanks(weights[1], weights[2], biases[2])
+    return attend_from_one(query, normed, key_value_banks, bounds, work.segments, work.n_heads)
 
 
 def _columns(tables: Tables, widths: list[int]) -> list[Tables]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -54,6 +55,15 @@ class Segmented(tuple[Segment, ...]):
     def __init__(self, segments: Iterable[Segment] = ()) -> None:
         del segments  # which the tuple holds
         self.layouts: dict[bool, Layout] = {}
+
+
+def key_bias(segment: Segment, *, like: Tensor) -> Tensor | None:
+    """Return what is added to the score of each key where nothing is hidden, (texts, T)."""
+    bias = segment.bias
+    if segment.valid is not None:
+        padded = np.arange(segment.width) >= segment.valid[:, None]
+        bias = torch.from_numpy(np.where(padded, -np.inf, 0.0)).to(like)
+    return with_first(bias, segment.gates, segment.width)
 
 
 def with_first(bias: Tensor | None, first: Tensor | None, width: int) -> Tensor | None:

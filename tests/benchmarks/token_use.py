@@ -4,21 +4,22 @@ Attention is computed a second time from the queries and keys of each layer, on 
 dropout. Shapes: P positions, H heads, T positions of a text, S tokens before the words, D width.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mtl_core.data.minibatch import Minibatch
-from mtl_core.model import layer
 from mtl_core.model.encoder import MultiTaskEncoder
+from mtl_core.model.forward import Part, work_of
+from mtl_core.model.layout import Block
+from mtl_core.model.precision import products_dtype
 from mtl_core.model.reads import Tokens
 from mtl_core.model.segment import Segment
+from mtl_core.model.sentence import sentence_vectors
 from mtl_core.model.token_access import gate_scores
 from mtl_core.training.evaluation import SplitBatches
 
@@ -77,8 +78,8 @@ def _look(model: MultiTaskEncoder, batch: Minibatch, use: TokenUse) -> None:
     rows = [use.words_to_own, use.words_to_others, use.own_to_others, use.own_to_words]
     for row in rows:
         row.append([])
-    with _watched(own, n_tokens, [row[-1] for row in rows]):
-        loss = F.cross_entropy(model(batch), batch.labels)
+    _note_attention(model, batch, own, n_tokens, [row[-1] for row in rows])
+    loss = F.cross_entropy(model(batch), batch.labels)
     model.zero_grad()
     loss.backward()
     gradient = model.get_parameter("tokens").grad
@@ -88,52 +89,46 @@ def _look(model: MultiTaskEncoder, batch: Minibatch, use: TokenUse) -> None:
         use.gradient.append(float(others.mean() / norms[task]))
 
 
-@contextmanager
-def _watched(own: int, n_tokens: int, rows: Sequence[list[float]]) -> Iterator[None]:
-    """Have what each layer attends to added to the rows, which are those of `TokenUse`."""
-    attend, attend_from = layer.attend, layer.attend_from
+@torch.no_grad()
+def _note_attention(
+    model: MultiTaskEncoder,
+    batch: Minibatch,
+    own: int,
+    n_tokens: int,
+    rows: Sequence[list[float]],
+) -> None:
+    """Add what each layer attends to to the rows, which are those of `TokenUse`."""
+    n_layers = model.plan.n_layers
 
-    def watch(qkv: Tensor, segments: Sequence[Segment], n_heads: int) -> Tensor:
-        query, key, _ = qkv.detach().chunk(3, dim=1)
-        weights = [_weights(query, key, segment, n_heads) for segment in segments]
-        words = torch.cat([w[:, :, n_tokens:, :n_tokens].flatten(0, 2) for w in weights])
-        rows[0].append(float(words[:, own].mean()))
-        rows[1].append(float(words.sum(1).mean() - words[:, own].mean()))
-        note_token([w[:, :, own] for w in weights])
-        return attend(qkv, segments, n_heads)
-
-    def watch_from(
-        query: Tensor, key_value: Tensor, segments: Sequence[Segment], n_heads: int
-    ) -> Tensor:
-        key = key_value.detach().chunk(2, dim=1)[0]
-        note_token([_weights(query.detach(), key, s, n_heads)[:, :, 0] for s in segments])
-        return attend_from(query, key_value, segments, n_heads)
-
-    def note_token(weights: Sequence[Tensor]) -> None:
-        tokens = torch.cat([w[..., :n_tokens].flatten(0, 1) for w in weights])
+    def watch(blocks: Sequence[Block], segments: Sequence[Segment], qkv: Tensor) -> None:
+        del blocks
+        query, key, _ = qkv.chunk(3, dim=1)
+        weights = [_weights(query, key, segment, model.config.n_heads) for segment in segments]
+        if len(rows[2]) < n_layers - 1:  # what words gather in the last layer is not read
+            words = torch.cat([w[:, :, n_tokens:, :n_tokens].flatten(0, 2) for w in weights])
+            rows[0].append(float(words[:, own].mean()))
+            rows[1].append(float(words.sum(1).mean() - words[:, own].mean()))
+        tokens = torch.cat([w[:, :, own, :n_tokens].flatten(0, 1) for w in weights])
         rows[2].append(float((tokens.sum(1) - tokens[:, own]).mean()))
         rows[3].append(float(1 - tokens.sum(1).mean()))
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layer, "attend", watch)
-        patch.setattr(layer, "attend_from", watch_from)
-        yield
+    dtype = products_dtype(model.config, torch.device("cpu"))
+    sentence_vectors([work_of(Part(model=model, batch=batch))], dtype, watch)
 
 
 def _weights(query: Tensor, key: Tensor, segment: Segment, n_heads: int) -> Tensor:
-    """Return the attention weights of a segment, (texts, H, queries, T)."""
-    texts, width = segment.texts, segment.width
-    apart = len(query) < len(key)
-    first, each = (segment.first_text, 1) if apart else (segment.start, width)
-    q = query[first : first + texts * each].view(texts, each, n_heads, -1).transpose(1, 2)
-    own = key[segment.start : segment.start + texts * width]
-    k = own.view(texts, width, n_heads, -1).transpose(1, 2)
+    """Return the attention weights of a segment, (texts, H, T, T)."""
+    start, end = segment.start, segment.start + segment.texts * segment.width
+    q, k = (
+        of_all[start:end].view(segment.texts, segment.width, n_heads, -1).transpose(1, 2)
+        for of_all in (query, key)
+    )
     scores = q @ k.transpose(2, 3) / q.shape[-1] ** 0.5
     if segment.bias is not None:
         scores = scores + segment.bias[:, None, None]
     if segment.gates is not None:
-        scores[..., : segment.gates.shape[1]] += segment.gates.detach()[:, None, None]
-    if segment.hidden is not None and not apart:
+        scores[..., : segment.gates.shape[1]] += segment.gates[:, None, None]
+    if segment.hidden is not None:
         n_first = segment.hidden.shape[1]
         scores[:, :, n_first:, :n_first] += segment.hidden[:, None, None]
     return scores.softmax(-1)

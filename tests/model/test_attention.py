@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtl_core.model import attention_by_heads
-from mtl_core.model.attention import attend, attend_from, attention_of_first
+from mtl_core.model.attention import attend, attention_of_first
 from mtl_core.model.dropout import Noise, kept_scale
 from mtl_core.model.segment import Segment
 
@@ -106,26 +106,6 @@ def test_first_keys_are_hidden_from_later_queries_and_gated_with_a_gradient(
         torch.testing.assert_close(gradient, expected_gradient, atol=1e-12, rtol=1e-9)
 
 
-def test_a_query_apart_sees_hidden_keys_as_far_as_their_gates_are_open(qkv: Tensor) -> None:
-    gates = [torch.randn(texts, S, dtype=torch.float64, requires_grad=True) for texts in TEXTS]
-    segments = with_tokens(make_segments(0.0, True), gates)
-    first = torch.cat([torch.arange(s.texts) * s.width + s.start for s in segments])
-    query, key_value = qkv.split([WIDTH, 2 * WIDTH], dim=-1)
-
-    for drops in (False, True):  # both ways to compute it
-        noise = Noise(CPU, seed=0) if drops else None
-        apart = [s._replace(noise=noise) for s in segments]
-        one = attend_from(query[first], key_value, apart, H)
-        among_all = from_parts(qkv, segments)[first]
-
-        torch.testing.assert_close(one, among_all, atol=1e-12, rtol=1e-9)
-        found = torch.autograd.grad(one.square().sum(), [gates[0], gates[2], qkv])
-        wanted = torch.autograd.grad(among_all.square().sum(), [gates[0], gates[2], qkv])
-        for gradient, expected in zip(found, wanted, strict=True):
-            torch.testing.assert_close(gradient, expected, atol=1e-12, rtol=1e-9)
-        query, key_value = qkv.split([WIDTH, 2 * WIDTH], dim=-1)
-
-
 def with_tokens(segments: list[Segment], gates: list[Tensor]) -> list[Segment]:
     """Return the segments, those with room for them with S tokens, the first of each hidden."""
     changed = []
@@ -146,24 +126,6 @@ def test_keys_are_padded_to_whole_vectors_where_that_adds_little() -> None:
 
     assert single == [16, 16, 16, 17, 32, 48, 64, 144, 144, 400]
     assert half == [1, 14, 16, 17, 32, 43, 64, 130, 160, 416]
-
-
-@pytest.mark.parametrize("padded", [True, False])
-def test_one_position_gathers_what_it_gathers_among_all(qkv: Tensor, padded: bool) -> None:
-    segments = make_segments(0.0, padded)
-    places = torch.cat(
-        [torch.arange(s.texts) * s.width + s.start + min(2, s.width - 1) for s in segments]
-    )
-    query, key_value = qkv.split([WIDTH, 2 * WIDTH], dim=-1)
-    weight = torch.randn(N, WIDTH, dtype=torch.float64)
-
-    one = attend_from(query[places], key_value, segments, H)
-
-    among_all = attend(qkv, segments, H)[places]
-    torch.testing.assert_close(one, among_all, atol=1e-12, rtol=1e-9)
-    (gradient,) = torch.autograd.grad((one * weight).sum(), qkv)
-    (expected,) = torch.autograd.grad((among_all * weight).sum(), qkv)
-    torch.testing.assert_close(gradient, expected, atol=1e-12, rtol=1e-9)
 
 
 def test_dropped_attention_is_right_on_average(qkv: Tensor) -> None:
