@@ -32,7 +32,7 @@ from mtl_core.data.tokenizer import CLS, build_tokenizer, is_pretrained, vocabul
 from mtl_core.data.word_ids import encode_rows
 from mtl_core.errors import check_names
 
-FORMAT = 2
+FORMAT = 3
 SCHEMA = pa.schema(
     [
         ("words", pa.large_list(pa.int32())),
@@ -188,8 +188,9 @@ def encode(corpus: Corpus, config: DataConfig, cache: Path | None = None) -> Enc
 
 
 def _write(path: Path, corpus: Corpus, config: DataConfig, fingerprint: str) -> None:
-    train = chain.from_iterable(task.splits["train"].texts for task in corpus.tasks)
-    tokenizer = build_tokenizer(train, config)
+    train = (task.splits["train"] for task in corpus.tasks)
+    texts = chain.from_iterable((*split.texts, *split.seconds) for split in train)
+    tokenizer = build_tokenizer(texts, config)
     seen = seen_in_train(corpus)
     keys = [(task, split) for task in corpus.tasks for split in task.splits]
     splits = [

@@ -79,6 +79,22 @@ def test_words_of_dev_and_test_alone_are_unknown(corpus: Corpus, tmp_path: Path)
     assert new_one.tolist() == [data.vocabulary()["a"], 1, 1]
 
 
+@pytest.mark.parametrize("tokenizer", ["word", "bpe"])
+def test_words_of_a_second_text_of_train_are_known(tmp_path: Path, tokenizer: str) -> None:
+    rows = Split(
+        texts=("who asks", "who asks"),
+        labels=("no", "yes"),
+        source="pairs",
+        seconds=("nobody answers", "nobody answers"),
+    )
+    splits = {"train": rows, "dev": rows, "test": rows}
+    pairs = Task(name="pairs", labels=("no", "yes"), splits=splits)
+
+    data = encode(make_corpus(pairs), DataConfig(tokenizer=tokenizer), tmp_path)
+
+    assert {"nobody", "answers"} <= set(data.vocabulary())
+
+
 def test_rows_know_whether_they_stand_in_train_of_any_task(corpus: Corpus, tmp_path: Path) -> None:
     data = encode(corpus, DataConfig(), tmp_path)
 
