@@ -68,7 +68,8 @@ def _read_task(folder: Path, name: str) -> Task:
     parts: dict[str, RowFile] = {}
     for split, path in _find(folder).items():
         with gathered(faults):
-            parts[split] = to_iob2(read_conll(path, 0, 1 + TASKS[4].index(name)))
+            parts[split] = read_conll(path, 0, 1 + TASKS[4].index(name))
+    parts = to_iob2(parts)
     if "dev" not in parts and "train" in parts and not faults:
         parts |= cut_last(parts["train"], min(N_DEV_SENTENCES, len(parts["train"].rows) // 5))
     ordered = {split: parts[split] for split in FILES if split in parts}

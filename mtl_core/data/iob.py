@@ -2,11 +2,13 @@
 
 IOB1 (Ramshaw and Marcus, 1995; CoNLL-2003's files) has `B-` only where a span follows directly on
 one of the same type. IOBES and BILOU, which also mark the last word of a span and spans of one
-word, are understood as well.
+word, are understood as well. The splits of a task are looked at together: all of them have spans,
+or none. A few other tags among spans are slips (`slips_among_spans`).
 """
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 
 from mtl_core.data.rows import RowFile
 from mtl_core.data.task import ReadingNote
@@ -14,13 +16,32 @@ from mtl_core.data.task import ReadingNote
 CONVERTED = "converted"
 _SPAN = re.compile(r"O|[BIESLU]-.+")
 _AS_IOB = {"E": "I", "L": "I", "S": "B", "U": "B"}
+MAX_SLIPS = 0.1  # share of the tags beside O: more of them are tags of another kind
 
 
-def to_iob2(file: RowFile) -> RowFile:
-    """Return the file with its tags in IOB2 and a note; as it is where they are no spans."""
-    tags = {tag for row in file.rows for tag in row.label.split()}
-    if not tags - {"O"} or not all(_SPAN.fullmatch(tag) for tag in tags):
-        return file
+def to_iob2(parts: Mapping[str, RowFile]) -> dict[str, RowFile]:
+    """Return the splits with their tags in IOB2 and a note; as they are where some are no spans."""
+    tags = {tag for part in parts.values() for row in part.rows for tag in row.label.split()}
+    if not tags - {"O"} or not all(map(is_span, tags)):
+        return dict(parts)
+    return {split: _converted(part) for split, part in parts.items()}
+
+
+def is_span(tag: str) -> bool:
+    """Whether the tag is of a span, or O, in any scheme."""
+    return _SPAN.fullmatch(tag) is not None
+
+
+def slips_among_spans(parts: Mapping[str, RowFile]) -> set[str]:
+    """Return the tags that are no spans where nearly all of the splits' tags beside O are."""
+    rows = [row for part in parts.values() for row in part.rows]
+    counts = Counter(tag for row in rows for tag in row.label.split() if tag != "O")
+    slips = {tag for tag in counts if not is_span(tag)}
+    few = sum(counts[tag] for tag in slips) <= MAX_SLIPS * counts.total()
+    return slips if few else set()
+
+
+def _converted(file: RowFile) -> RowFile:
     rows = tuple(row._replace(label=_convert(row.label)) for row in file.rows)
     changed: Counter[str] = Counter()
     for old, new in zip(file.rows, rows, strict=True):

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
+from mtl_core.data.iob import is_span, slips_among_spans
 from mtl_core.data.rows import Malformed, Row, RowFile, first_few
 from mtl_core.data.task import METRICS, NO_LABEL, ReadingNote, Split, Task, labels_in
 from mtl_core.errors import ConfigError, suggest
@@ -20,7 +21,7 @@ from mtl_core.foreign import name_fault
 RESERVED_NAMES = ("average", "worst_task")  # a study's `best/` has folders of these names
 MIN_ROWS_TO_JUDGE_LABELS = 20
 UNSEEN, UNLABELLED = "unseen", "unlabelled"
-SPAN = re.compile(r"O|[BI]-.+")  # a tag of IOB, whichever of its two schemes
+_SPANS_WANTED = "O, or a tag such as B-PER or I-PER as nearly all others are, would be right"
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 Parts = Mapping[str, RowFile]
@@ -47,8 +48,10 @@ def make_task(
     """
     faults = [*faults, *_general_faults(name, parts), *_CHECKS[kind](parts)]
     labels = _labels(kind, parts)
-    default = "accuracy" if kind == "tagging" and not _are_spans(labels) else METRICS[kind][0]
-    faults += _metric_faults(name, kind, metric or default, default)
+    default = (
+        "accuracy" if kind == "tagging" and not all(map(is_span, labels)) else METRICS[kind][0]
+    )
+    faults += _metric_faults(name, kind, metric or default, parts)
     if faults:
         raise ConfigError(faults)
     notes = dict.fromkeys(note for part in parts.values() for note in part.notes)
@@ -81,10 +84,6 @@ def _train(parts: Parts) -> list[RowFile]:
     return [part for split, part in parts.items() if split == "train"]
 
 
-def _are_spans(tags: tuple[str, ...]) -> bool:
-    return all(SPAN.fullmatch(tag) for tag in tags)
-
-
 def _as_split(part: RowFile) -> Split:
     texts = tuple(row.text for row in part.rows)
     labels = tuple(row.label for row in part.rows)
@@ -110,14 +109,19 @@ def _general_faults(name: str, parts: Parts) -> Iterator[str]:
         yield f"task {name[:60]!r}: its name is {fault}, and its models could not be written"
 
 
-def _metric_faults(name: str, kind: str, metric: str, default: str) -> Iterator[str]:
+def _metric_faults(name: str, kind: str, metric: str, parts: Parts) -> Iterator[str]:
     known = METRICS[kind]
     if metric not in known:
         near = suggest(metric, known)
         yield f"task {name!r}: unknown metric {metric!r}{near}; of {kind}: {', '.join(known)}"
-    elif metric == "entity_f1" and default != metric:
+    elif metric == "entity_f1" and not slips_among_spans(parts):
         wanted = "accuracy would be right, or tags such as O, B-PER, I-PER"
-        yield f"task {name!r}: entity_f1 scores spans, and its tags are none; {wanted}"
+        for part in parts.values():
+            found = next((found for found in _tags_of(part) if not is_span(found[2])), None)
+            if found is not None:
+                row, word, tag = found
+                what = f"the tag of {word!r:.40} is {tag!r:.40}, and entity_f1 scores spans"
+                yield f"{part.source}, line {row.line}: {what}; {wanted}"
 
 
 def _class_faults(parts: Parts) -> list[str]:
@@ -184,11 +188,25 @@ def _is_number(label: str) -> bool:
 
 def _tag_faults(parts: Parts) -> list[str]:
     faults = []
+    slips = slips_among_spans(parts)
     for part in parts.values():
         labelled = [row for row in part.rows if row.label]
         uneven = [row for row in labelled if row.label.count(" ") != row.text.count(" ")]
         faults += first_few(part.source, [Malformed(row.line, _uneven(row)) for row in uneven])
+        wrong = [
+            Malformed(row.line, f"the tag of {word!r:.40} is {tag!r:.40}; {_SPANS_WANTED}")
+            for row, word, tag in _tags_of(part)
+            if tag in slips
+        ]
+        faults += first_few(part.source, wrong)
     return faults
+
+
+def _tags_of(part: RowFile) -> Iterator[tuple[Row, str, str]]:
+    """Yield each word of a task of tags, its tag, and the row of both."""
+    for row in part.rows:
+        for word, tag in zip(row.text.split(" "), labels_in(row.label, "tagging"), strict=False):
+            yield row, word, tag
 
 
 def _uneven(row: Row) -> str:

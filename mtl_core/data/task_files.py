@@ -188,9 +188,7 @@ def _read_parts(entry: TaskEntry, folder: Path, faults: list[str]) -> dict[str, 
                 parts = read_from_disk(_at(folder, entry.disk), columns, splits)
             else:
                 parts = read_from_hub(str(entry.hub), entry.config, columns, splits)
-    if entry.kind == "tagging":
-        return {split: to_iob2(part) for split, part in parts.items()}
-    return parts
+    return to_iob2(parts) if entry.kind == "tagging" else parts
 
 
 def _read_file(entry: TaskEntry, path: Path, ending: str | None) -> RowFile:

@@ -1,13 +1,17 @@
 import pytest
 
-from mtl_core.data.iob import to_iob2
+from mtl_core.data.iob import slips_among_spans, to_iob2
 from mtl_core.data.rows import Row, RowFile
+
+
+def part(*labels: str) -> RowFile:
+    rows = tuple(Row(line, label, "word") for line, label in enumerate(labels, start=1))
+    return RowFile(source="x", rows=rows)
 
 
 def converted(*labels: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the labels in IOB2, and what the notes say."""
-    rows = tuple(Row(line, label, "word") for line, label in enumerate(labels, start=1))
-    file = to_iob2(RowFile(source="x", rows=rows))
+    file = to_iob2({"train": part(*labels)})["train"]
     return tuple(row.label for row in file.rows), tuple(note.message for note in file.notes)
 
 
@@ -40,3 +44,23 @@ def test_a_converted_file_is_not_converted_again() -> None:
     (once,), _ = converted("I-X I-X I-Y B-Y O I-X")
 
     assert converted(once) == ((once,), ())
+
+
+def test_splits_are_converted_together_or_not_at_all() -> None:
+    parts = {"train": part("I-X O", "0 O"), "dev": part("I-X O")}
+
+    assert to_iob2(parts) == parts
+
+
+@pytest.mark.parametrize(
+    ("labels", "slips"),
+    [
+        (("B-X I-X O",) * 9 + ("0 BX O",), {"0", "BX"}),
+        (("S-X O",) * 9 + ("0 O",), {"0"}),
+        (("B-X I-X O",) * 8 + ("0 BX O",), set()),  # more than a tenth
+        (("DT NN",) * 9 + ("I-X O",), set()),
+        (("O O",), set()),
+    ],
+)
+def test_a_few_other_tags_among_spans_are_slips(labels: tuple[str, ...], slips: set[str]) -> None:
+    assert slips_among_spans({"train": part(*labels[1:]), "dev": part(labels[0])}) == slips

@@ -151,8 +151,19 @@ def test_tags_that_are_no_spans_are_scored_by_accuracy() -> None:
 
     assert make_task("pos", parts, kind="tagging").metric == "accuracy"
     assert make_task("ner", {"train": part("a", "O I-X")}, kind="tagging").metric == "entity_f1"
-    with pytest.raises(ConfigError, match="entity_f1 scores spans, and its tags are none"):
+    with pytest.raises(ConfigError, match="a, line 2: the tag of 'text' is 'DT', and entity_f1"):
         make_task("pos", parts, kind="tagging", metric="entity_f1")
+
+
+def test_a_tag_that_is_none_among_spans_is_a_fault() -> None:
+    spans = ["B-X I-X"] * 10
+
+    faults = faults_of("tagging", train=part("a", *spans), dev=part("b", "B-X 0", "O O"))
+
+    assert faults == (
+        "b, line 2: the tag of '2' is '0'; O, or a tag such as B-PER or I-PER as nearly all others"
+        " are, would be right",
+    )
 
 
 def test_a_metric_of_another_kind_is_a_fault() -> None:
