@@ -7,7 +7,7 @@ Paths are seen from the task file.
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -72,6 +72,7 @@ def _sources(path: Path, config: DataConfig, open_folder: Opener) -> dict[str, _
     found: list[_Source] = []
     entries = _entries(document.values, faults)
     shared = Counter(_texts(entry, path.parent) for entry in entries.values())
+    _note_cut_apart(entries, path.parent, config.tasks, faults)
     for number, entry in entries.items():
         if isinstance(entry, TaskEntry):
             _note_missing(entry, number, path.parent, faults)
@@ -132,7 +133,33 @@ def _texts(entry: Entry, folder: Path) -> str | None:
         return None
     if entry.files is not None:
         return str(_at(folder, entry.files.train))
-    return f"{entry.disk} {entry.hub} {entry.config}"
+    train = entry.splits.train if entry.splits else "train"
+    return f"{entry.disk} {entry.hub} {entry.config} {train}"
+
+
+def _note_cut_apart(
+    entries: Mapping[int, Entry], folder: Path, tasks: Sequence[str], faults: Faults
+) -> None:
+    """Note tasks of the same texts of which one would train on what another is tested on."""
+    first: dict[str | None, TaskEntry] = {}
+    for number, entry in entries.items():
+        if isinstance(entry, FolderEntry) or (tasks and entry.name not in tasks):
+            continue
+        other = first.setdefault(_texts(entry, folder), entry)
+        mine, others = _parts(entry), _parts(other)
+        if mine != others:
+            found = f"has the texts of task {other.name!r} in other parts: {mine}, there {others}"
+            wanted = "the same for both would be right, or rows of test are in train of the other"
+            faults.add((number,), f"task {entry.name!r} {found}; {wanted}")
+
+
+def _parts(entry: TaskEntry) -> str:
+    """Return where dev and test come from, in words."""
+    given = entry.files or entry.splits
+    if given is None:
+        return f"dev is {entry.dev}" if entry.dev else "no splits: are named"
+    dev = entry.dev or ("its own" if given.dev else "cut from train")
+    return f"dev is {dev}, test is {'its own' if given.test else 'cut from train'}"
 
 
 def _note_missing(entry: TaskEntry, number: int, folder: Path, faults: Faults) -> None:

@@ -169,6 +169,33 @@ def test_tasks_of_the_same_name_are_a_fault(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("more", "parts"),
+    [
+        ("files: {train: a.tsv, test: a.tsv}", "dev is cut from train, test is its own"),
+        ("files: {train: a.tsv}, dev: last 9", "dev is last 9, test is cut from train"),
+    ],
+)
+def test_tasks_of_the_same_texts_in_other_parts_are_a_fault(
+    tmp_path: Path, more: str, parts: str
+) -> None:
+    path = write(
+        tmp_path,
+        f"""
+- {{name: mood, columns: {{label: mood}}, {more}}}
+- {{name: topic, columns: {{label: topic}}, files: {{train: a.tsv}}}}
+""",
+        a__tsv=TWO_LABELS,
+    )
+
+    assert faults_of(path) == (
+        "tasks.yaml:3: task 'topic' has the texts of task 'mood' in other parts: dev is cut from"
+        f" train, test is cut from train, there {parts}; the same for both would be right, or rows"
+        " of test are in train of the other",
+    )
+    assert read(path, "topic").names == ("topic",)
+
+
 def test_missing_files_are_named_with_line_and_neighbour(tmp_path: Path) -> None:
     path = write(
         tmp_path,
