@@ -3,7 +3,7 @@
 IOB1 (Ramshaw and Marcus, 1995; CoNLL-2003's files) has `B-` only where a span follows directly on
 one of the same type. IOBES and BILOU, which also mark the last word of a span and spans of one
 word, are understood as well. The splits of a task are looked at together: all of them have spans,
-or none. A few other tags among spans are slips (`slips_among_spans`).
+or none.
 """
 
 import re
@@ -16,7 +16,6 @@ from mtl_core.data.task import ReadingNote
 CONVERTED = "converted"
 _SPAN = re.compile(r"O|[BIESLU]-.+")
 _AS_IOB = {"E": "I", "L": "I", "S": "B", "U": "B"}
-MAX_SLIPS = 0.1  # share of the tags beside O: more of them are tags of another kind
 
 
 def to_iob2(parts: Mapping[str, RowFile]) -> dict[str, RowFile]:
@@ -30,15 +29,6 @@ def to_iob2(parts: Mapping[str, RowFile]) -> dict[str, RowFile]:
 def is_span(tag: str) -> bool:
     """Whether the tag is of a span, or O, in any scheme."""
     return _SPAN.fullmatch(tag) is not None
-
-
-def slips_among_spans(parts: Mapping[str, RowFile]) -> set[str]:
-    """Return the tags that are no spans where nearly all of the splits' tags beside O are."""
-    rows = [row for part in parts.values() for row in part.rows]
-    counts = Counter(tag for row in rows for tag in row.label.split() if tag != "O")
-    slips = {tag for tag in counts if not is_span(tag)}
-    few = sum(counts[tag] for tag in slips) <= MAX_SLIPS * counts.total()
-    return slips if few else set()
 
 
 def _converted(file: RowFile) -> RowFile:

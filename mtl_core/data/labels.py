@@ -12,8 +12,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from mtl_core.data.iob import is_span, slips_among_spans
-from mtl_core.data.rows import Malformed, Row, RowFile, first_few
+from mtl_core.data.iob import is_span
+from mtl_core.data.rows import Malformed, RowFile, first_few_of_each
+from mtl_core.data.tag_faults import no_span_faults, tag_faults
 from mtl_core.data.task import METRICS, NO_LABEL, ReadingNote, Split, Task, labels_in
 from mtl_core.errors import ConfigError, suggest
 from mtl_core.foreign import name_fault
@@ -21,7 +22,6 @@ from mtl_core.foreign import name_fault
 RESERVED_NAMES = ("average", "worst_task")  # a study's `best/` has folders of these names
 MIN_ROWS_TO_JUDGE_LABELS = 20
 UNSEEN, UNLABELLED = "unseen", "unlabelled"
-_SPANS_WANTED = "O, or a tag such as B-PER or I-PER as nearly all others are, would be right"
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 Parts = Mapping[str, RowFile]
@@ -114,14 +114,8 @@ def _metric_faults(name: str, kind: str, metric: str, parts: Parts) -> Iterator[
     if metric not in known:
         near = suggest(metric, known)
         yield f"task {name!r}: unknown metric {metric!r}{near}; of {kind}: {', '.join(known)}"
-    elif metric == "entity_f1" and not slips_among_spans(parts):
-        wanted = "accuracy would be right, or tags such as O, B-PER, I-PER"
-        for part in parts.values():
-            found = next((found for found in _tags_of(part) if not is_span(found[2])), None)
-            if found is not None:
-                row, word, tag = found
-                what = f"the tag of {word!r:.40} is {tag!r:.40}, and entity_f1 scores spans"
-                yield f"{part.source}, line {row.line}: {what}; {wanted}"
+    elif metric == "entity_f1":
+        yield from no_span_faults(parts)
 
 
 def _class_faults(parts: Parts) -> list[str]:
@@ -135,18 +129,20 @@ def _class_faults(parts: Parts) -> list[str]:
     if len(labels) * 2 > len(train) >= MIN_ROWS_TO_JUDGE_LABELS:
         count = f"{len(labels):,} different labels in {len(train):,} rows"
         return [f"{source}: {count} of train; are text and label in each other's place?"]
-    faults = []
+    hint = f"labels of train: {', '.join(labels[:20])}"
+    missing = []
     for split, part in parts.items():
-        missing = [
-            Malformed(
-                line,
-                f"label {label!r} is in {split} ({n:,} rows) but not in train"
-                f"{suggest(label, labels)} (labels of train: {', '.join(labels[:20])})",
-            )
-            for label, (n, line) in _missing("classification", part, labels).items()
-        ]
-        faults += first_few(part.source, sorted(missing))
-    return faults
+        for label, (n, line) in _missing("classification", part, labels).items():
+            near = suggest(label, labels)
+            what = f"label {label!r} is in {split} ({n:,} rows) but not in train{near} ({hint})"
+            cut = _of_a_cut(split) if part.source == source else ""
+            missing.append((part.source, Malformed(line, f"{what}{cut}")))
+    return first_few_of_each(missing)
+
+
+def _of_a_cut(split: str) -> str:
+    wanted = f"a file of its own for {split}, or another cut (data.split_seed), would be right"
+    return f"; {split} was cut from this file: {wanted}"
 
 
 def _missing(kind: str, part: RowFile, known: Iterable[str]) -> dict[str, tuple[int, int]]:
@@ -163,14 +159,13 @@ def _missing(kind: str, part: RowFile, known: Iterable[str]) -> dict[str, tuple[
 
 
 def _number_faults(parts: Parts) -> list[str]:
-    faults = []
-    for part in parts.values():
-        wrong = [
-            Malformed(row.line, f"the label is {row.label!r:.40}, a finite number would be right")
-            for row in part.rows
-            if row.label and not _is_number(row.label)
-        ]
-        faults += first_few(part.source, wrong)
+    wanted = "a finite number would be right"
+    faults = first_few_of_each(
+        (part.source, Malformed(row.line, f"the label is {row.label!r:.40}, {wanted}"))
+        for part in parts.values()
+        for row in part.rows
+        if row.label and not _is_number(row.label)
+    )
     train = parts["train"].rows if "train" in parts else ()
     labels = [row.label for row in train if row.label]
     if not faults and len({float(label) for label in labels}) == 1:
@@ -186,34 +181,6 @@ def _is_number(label: str) -> bool:
         return False
 
 
-def _tag_faults(parts: Parts) -> list[str]:
-    faults = []
-    slips = slips_among_spans(parts)
-    for part in parts.values():
-        labelled = [row for row in part.rows if row.label]
-        uneven = [row for row in labelled if row.label.count(" ") != row.text.count(" ")]
-        faults += first_few(part.source, [Malformed(row.line, _uneven(row)) for row in uneven])
-        wrong = [
-            Malformed(row.line, f"the tag of {word!r:.40} is {tag!r:.40}; {_SPANS_WANTED}")
-            for row, word, tag in _tags_of(part)
-            if tag in slips
-        ]
-        faults += first_few(part.source, wrong)
-    return faults
-
-
-def _tags_of(part: RowFile) -> Iterator[tuple[Row, str, str]]:
-    """Yield each word of a task of tags, its tag, and the row of both."""
-    for row in part.rows:
-        for word, tag in zip(row.text.split(" "), labels_in(row.label, "tagging"), strict=False):
-            yield row, word, tag
-
-
-def _uneven(row: Row) -> str:
-    n_tags, n_words = row.label.count(" ") + 1, row.text.count(" ") + 1
-    return f"{n_tags:,} tags for {n_words:,} words; one tag for each word would be right"
-
-
 def _no_faults(_: Parts) -> list[str]:
     return []
 
@@ -222,7 +189,7 @@ _CHECKS = {
     "classification": _class_faults,
     "multilabel": _no_faults,
     "regression": _number_faults,
-    "tagging": _tag_faults,
+    "tagging": tag_faults,
 }
 
 

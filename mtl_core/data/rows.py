@@ -105,6 +105,15 @@ def _too_many(malformed: list[Malformed], n_found: int, source: str) -> list[str
     return [f"{source}: {count}", *first_few(source, malformed)]
 
 
+def first_few_of_each(found: Iterable[tuple[str, Malformed]]) -> list[str]:
+    """Return the first few of each source by line; of several splits of one source, one list."""
+    by_source: dict[str, set[Malformed]] = {}
+    for source, malformed in found:
+        by_source.setdefault(source, set()).add(malformed)
+    lists = [first_few(source, sorted(malformed)) for source, malformed in by_source.items()]
+    return [line for lines in lists for line in lines]
+
+
 def first_few(source: str, malformed: list[Malformed]) -> list[str]:
     """Return a line for each of the first few, and one for how many more there are."""
     shown = [f"{source}, line {line}: {reason}" for line, reason in malformed[:N_SHOWN]]

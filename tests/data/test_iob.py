@@ -1,6 +1,6 @@
 import pytest
 
-from mtl_core.data.iob import slips_among_spans, to_iob2
+from mtl_core.data.iob import to_iob2
 from mtl_core.data.rows import Row, RowFile
 
 
@@ -50,17 +50,3 @@ def test_splits_are_converted_together_or_not_at_all() -> None:
     parts = {"train": part("I-X O", "0 O"), "dev": part("I-X O")}
 
     assert to_iob2(parts) == parts
-
-
-@pytest.mark.parametrize(
-    ("labels", "slips"),
-    [
-        (("B-X I-X O",) * 9 + ("0 BX O",), {"0", "BX"}),
-        (("S-X O",) * 9 + ("0 O",), {"0"}),
-        (("B-X I-X O",) * 8 + ("0 BX O",), set()),  # more than a tenth
-        (("DT NN",) * 9 + ("I-X O",), set()),
-        (("O O",), set()),
-    ],
-)
-def test_a_few_other_tags_among_spans_are_slips(labels: tuple[str, ...], slips: set[str]) -> None:
-    assert slips_among_spans({"train": part(*labels[1:]), "dev": part(labels[0])}) == slips

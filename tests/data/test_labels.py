@@ -110,6 +110,31 @@ def test_a_label_of_regression_that_is_no_finite_number_is_a_fault(label: str) -
     assert faults == (f"b.tsv, line 3: the label is {label!r}, a finite number would be right",)
 
 
+def test_faults_of_parts_of_one_file_are_one_list_in_the_order_of_its_lines() -> None:
+    rows = tuple(Row(line, f"{line},5", "text") for line in range(1, 10))
+    train, dev = RowFile(source="a", rows=rows[1:]), RowFile(source="a", rows=rows[:1])
+
+    faults = faults_of("regression", train=train, dev=dev)
+
+    assert [fault.partition(":")[0] for fault in faults[:-1]] == [
+        f"a, line {line}" for line in range(1, 6)
+    ]
+    assert faults[-1] == "a: and 4 more"
+
+
+def test_a_label_that_a_cut_took_from_train_says_so() -> None:
+    train = RowFile(source="a", rows=(Row(1, "0", "x"), Row(2, "1", "y")))
+    test = RowFile(source="a", rows=(Row(3, "rare", "z"),))
+
+    (fault,) = faults_of(train=train, test=test)
+
+    assert fault.startswith("a, line 3: label 'rare' is in test (1 rows) but not in train")
+    assert fault.endswith(
+        "; test was cut from this file: a file of its own for test, or another cut"
+        " (data.split_seed), would be right"
+    )
+
+
 def test_numbers_are_no_classes_and_must_differ() -> None:
     task = make_task("sts", {"train": part("a.tsv", "1", "2.5", "")}, kind="regression")
 
@@ -153,17 +178,6 @@ def test_tags_that_are_no_spans_are_scored_by_accuracy() -> None:
     assert make_task("ner", {"train": part("a", "O I-X")}, kind="tagging").metric == "entity_f1"
     with pytest.raises(ConfigError, match="a, line 2: the tag of 'text' is 'DT', and entity_f1"):
         make_task("pos", parts, kind="tagging", metric="entity_f1")
-
-
-def test_a_tag_that_is_none_among_spans_is_a_fault() -> None:
-    spans = ["B-X I-X"] * 10
-
-    faults = faults_of("tagging", train=part("a", *spans), dev=part("b", "B-X 0", "O O"))
-
-    assert faults == (
-        "b, line 2: the tag of '2' is '0'; O, or a tag such as B-PER or I-PER as nearly all others"
-        " are, would be right",
-    )
 
 
 def test_a_metric_of_another_kind_is_a_fault() -> None:
