@@ -41,7 +41,7 @@ def cut_splits(
             (one stratum, which tasks of the same texts cut alike) or None (one stratum).
     """
     strata = _strata(train.rows, by, 1 + len(shares))
-    _check(train, shares, strata)
+    _check(train, shares, strata, by)
     parts: dict[int, str] = {}
     for stratum, groups in strata.items():
         if by == "text":
@@ -71,7 +71,9 @@ def cut_last(train: RowFile, n_rows: int, *, split: str = "dev") -> dict[str, Ro
     }
 
 
-def _check(train: RowFile, shares: Mapping[str, float], strata: Mapping[str, list[Group]]) -> None:
+def _check(
+    train: RowFile, shares: Mapping[str, float], strata: Mapping[str, list[Group]], by: str | None
+) -> None:
     faults = [
         f"{train.source}: no {split} file, and data.{split}_share is 0, so none can be cut"
         for split, share in shares.items()
@@ -83,7 +85,7 @@ def _check(train: RowFile, shares: Mapping[str, float], strata: Mapping[str, lis
     n_needed = 1 + len(shares)
     for stratum, groups in strata.items():
         if len(groups) < n_needed:
-            what = f"label {stratum!r} has " if stratum else ""
+            what = f"label {stratum!r} has " if by == "label" else ""
             count = f"{what}{len(groups)} different texts"
             wanted = f"at least {n_needed}, since {' and '.join(shares)} must be cut from train"
             faults.append(f"{train.source}: {count}; wanted: {wanted}")

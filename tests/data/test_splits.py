@@ -96,6 +96,13 @@ def test_classes_too_small_to_be_cut_are_all_named() -> None:
     assert "label 'c' has 2 different texts; wanted: at least 3" in caught.value.faults[1]
 
 
+def test_too_few_numbers_to_be_cut_are_no_label() -> None:
+    train = RowFile(source="a.tsv", rows=(Row(1, "1.5", "x"), Row(2, "2.5", "y")))
+
+    with pytest.raises(ConfigError, match=r"^a\.tsv: 2 different texts; wanted: at least 3"):
+        cut_splits(train, {"test": 0.2, "dev": 0.1}, task="sts", seed=0, by="number")
+
+
 def test_shares_that_leave_no_train_or_no_part_are_refused() -> None:
     with pytest.raises(ConfigError, match="leaves no train rows; together below 1"):
         cut_splits(make_train(a=9, b=9), {"test": 0.6, "dev": 0.4}, task="books", seed=0)
