@@ -13,9 +13,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from mtl_core.data.iob import is_span
-from mtl_core.data.rows import Malformed, RowFile, first_few_of_each
+from mtl_core.data.rows import DROPPED, Malformed, RowFile, first_few_of_each
 from mtl_core.data.tag_faults import no_span_faults, tag_faults
-from mtl_core.data.task import METRICS, NO_LABEL, ReadingNote, Split, Task, labels_in
+from mtl_core.data.task import (
+    LABEL_SEPARATOR,
+    METRICS,
+    NO_LABEL,
+    ReadingNote,
+    Split,
+    Task,
+    labels_in,
+)
 from mtl_core.errors import ConfigError, suggest
 from mtl_core.foreign import name_fault
 
@@ -94,7 +102,7 @@ def _as_split(part: RowFile) -> Split:
 def _general_faults(name: str, parts: Parts) -> Iterator[str]:
     for split, part in parts.items():
         if not part.rows:
-            yield f"{part.source}: no rows in {split}"
+            yield f"{part.source}: no rows in {split}{_left_out(part)}"
         elif not any(row.label for row in part.rows):
             yield f"{part.source}: no row of {split} has a label for {name!r}"
         if len({row.second is None for row in part.rows}) > 1:
@@ -107,6 +115,14 @@ def _general_faults(name: str, parts: Parts) -> Iterator[str]:
     fault = name_fault(name)
     if fault is not None:
         yield f"task {name[:60]!r}: its name is {fault}, and its models could not be written"
+
+
+def _left_out(part: RowFile) -> str:
+    dropped = [note for note in part.notes if note.kind == DROPPED]
+    if not dropped:
+        return ""
+    first = f"line {dropped[0].line}: {dropped[0].message}"
+    return f"; all {len(dropped):,} that it had were left out ({first})"
 
 
 def _metric_faults(name: str, kind: str, metric: str, parts: Parts) -> Iterator[str]:
@@ -181,13 +197,20 @@ def _is_number(label: str) -> bool:
         return False
 
 
-def _no_faults(_: Parts) -> list[str]:
-    return []
+def _multilabel_faults(parts: Parts) -> list[str]:
+    rows = [row for part in _train(parts) for row in part.rows if row.label]
+    if not rows or _labels("multilabel", {"train": parts["train"]}):
+        return []
+    found = (
+        f"{parts['train'].source}: none of the {len(rows):,} rows of train has any of the labels"
+    )
+    separator = f"{LABEL_SEPARATOR!r}, or what separator: of a task file names"
+    return [f"{found}; one that has would be right, with {separator}, between several labels"]
 
 
 _CHECKS = {
     "classification": _class_faults,
-    "multilabel": _no_faults,
+    "multilabel": _multilabel_faults,
     "regression": _number_faults,
     "tagging": tag_faults,
 }

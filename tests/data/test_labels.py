@@ -1,7 +1,7 @@
 import pytest
 
 from mtl_core.data.labels import make_task, sort_labels
-from mtl_core.data.rows import Row, RowFile
+from mtl_core.data.rows import Row, RowFile, collect
 from mtl_core.errors import ConfigError
 
 
@@ -65,6 +65,15 @@ def test_all_splits_without_rows_are_named() -> None:
     faults = faults_of(train=part("train.tsv"), dev=part("dev.tsv"), test=part("test.tsv", "a"))
 
     assert faults == ("train.tsv: no rows in train", "dev.tsv: no rows in dev")
+
+
+def test_a_split_of_which_all_rows_were_left_out_says_why() -> None:
+    found = [Row(line, "1", "text", " ") for line in (2, 3)]
+
+    assert faults_of(train=collect(found, "a.tsv")) == (
+        "a.tsv: no rows in train; all 2 that it had were left out (line 2: row left out: the second"
+        " text is empty)",
+    )
 
 
 def test_one_class_only_is_a_fault() -> None:
@@ -169,6 +178,17 @@ def test_several_labels_of_one_text_are_told_apart() -> None:
 
     assert task.labels == ("a", "b", "c")
     assert task.metric == "micro_f1"
+
+
+def test_a_label_in_train_is_wanted_where_a_text_may_have_several() -> None:
+    faults = faults_of("multilabel", train=part("a.tsv", "|", "", "|"), dev=part("b.tsv", "x"))
+
+    assert faults == (
+        "a.tsv: none of the 2 rows of train has any of the labels; one that has would be right,"
+        " with '|', or what separator: of a task file names, between several labels",
+    )
+    one = make_task("topics", {"train": part("a.tsv", "x", "|")}, kind="multilabel")
+    assert one.labels == ("x",)
 
 
 def test_tags_that_are_no_spans_are_scored_by_accuracy() -> None:
