@@ -8,7 +8,7 @@ ignored.
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,17 @@ def _read_jsonl(path: Path, columns: Columns) -> RowFile:
     if not lines:
         raise ConfigError(f"{path}: the file is empty; one JSON object a line is wanted")
     found = (_parse_json(number, line, columns) for number, line in enumerate(lines, start=1))
-    return collect(found, str(path), notes=notes)
+    file = collect(found, str(path), notes=notes)
+    if not any(row.label for row in file.rows):
+        _check_label_key(file.rows, lines, str(columns.label), path)
+    return file
+
+
+def _check_label_key(rows: Sequence[Row], lines: list[str], label: str, path: Path) -> None:
+    """Refuse a label's key that no row has; one that some lack is of rows without a label."""
+    keys = dict.fromkeys(key for row in rows for key in json.loads(lines[row.line - 1]))
+    if rows and label not in keys:
+        raise ConfigError(f"{path}: no {label!r}{suggest(label, keys)} (keys: {', '.join(keys)})")
 
 
 def _parse_json(number: int, line: str, columns: Columns) -> Row | Malformed:

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mtl_core.data.columns import Columns
 from mtl_core.data.formats import FORMATS, read_rows
 from mtl_core.data.rows import Row
 from mtl_core.errors import ConfigError
@@ -189,6 +190,21 @@ def test_json_lines_that_are_no_rows_are_faults_with_their_line(
 
     assert faults[0] == f"{path}: 1 of 3 rows are malformed"
     assert faults[1].startswith(f"{path}, line 2: {reason}")
+
+
+def test_a_label_s_key_that_no_json_line_has_is_named_also_where_labels_may_be_missing(
+    tmp_path: Path,
+) -> None:
+    path = write_text(tmp_path, "a.jsonl", '{"text": "a", "label": 1}\n{"text": "b"}\n')
+
+    rows = read_rows(path, Columns(keeps_unlabelled=True)).rows
+    with pytest.raises(ConfigError) as caught:
+        read_rows(path, Columns(label="lable", keeps_unlabelled=True))
+
+    assert rows == (Row(1, "1", "a"), Row(2, "", "b"))
+    assert caught.value.faults == (
+        f"{path}: no 'lable', did you mean 'label'? (keys: text, label)",
+    )
 
 
 def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
