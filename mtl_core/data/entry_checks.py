@@ -67,6 +67,11 @@ def _conll_faults(entry: "TaskEntry") -> Iterator[tuple[str, str]]:
     if isinstance(entry.columns.label, str):
         found = entry.columns.label
         yield "columns.label", f"found {found!r}, the number of a column, from 0, would be right"
+    if entry.columns.label == (entry.columns.word or 0):
+        yield (
+            "columns.label",
+            f"column {entry.columns.label} has the words; the tags' would be right",
+        )
     for key in ("text", "second"):
         if getattr(entry.columns, key) is not None:
             yield f"columns.{key}", "conll has words; columns: {word: 0, label: 3} would be right"

@@ -16,6 +16,7 @@ from typing import Protocol
 from mtl_core.data.config import DataConfig
 from mtl_core.data.conll import read_conll
 from mtl_core.data.formats import read_rows
+from mtl_core.data.header_rows import header_faults
 from mtl_core.data.hub import read_from_disk, read_from_hub
 from mtl_core.data.iob import to_iob2
 from mtl_core.data.labels import make_task
@@ -189,6 +190,9 @@ def _read_task(entry: TaskEntry, folder: Path, config: DataConfig, by: str | Non
     """
     faults: list[str] = []
     parts = _read_parts(entry, folder, faults)
+    headers = header_faults(parts, entry.as_columns())
+    if headers:
+        raise ConfigError([*faults, *headers])
     if not faults and entry.last is not None and "dev" not in parts:
         parts |= cut_last(parts["train"], entry.last)
     given = {"test": config.test_share, "dev": config.dev_share}

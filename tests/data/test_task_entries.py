@@ -57,6 +57,7 @@ def test_an_entry_is_a_task_or_the_tasks_of_a_folder() -> None:
         (HEAD + "kind: tagging\ncolumns: {second: b}", "a pair of texts cannot be tagged"),
         (HEAD + "format: conll\ncolumns: {label: 1}", "kind: found classification, tagging would"),
         (HEAD + "format: conll\nkind: tagging", "columns.label: found 'label', the number of a"),
+        (HEAD + "format: conll\nkind: tagging\ncolumns: {label: 0}", "column 0 has the words; the"),
         (HEAD + "format: jsonl\ncolumns: {text: 0, label: 1}", "only tsv, csv and conll have"),
         (HEAD + "format: excel", "format: found 'excel', 'tsv', 'csv', 'jsonl', 'parquet' or"),
         (HEAD + "dev: 1000", "t.yaml:3: dev: found 1000, text would be right"),

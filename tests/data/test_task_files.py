@@ -215,6 +215,20 @@ def test_missing_files_are_named_with_line_and_neighbour(tmp_path: Path) -> None
     )
 
 
+def test_a_header_is_no_row_of_numbered_columns(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        "- {name: a, kind: regression, files: {train: a.tsv}, columns: {text: 0, label: 1}}\n",
+        a__tsv="text\tscore\none\t1\ntwo\t2\n",
+    )
+
+    (fault,) = faults_of(path)
+
+    assert fault.startswith(
+        "a.tsv, line 1: no other row has the label 'score', so this is a header"
+    )
+
+
 @pytest.mark.parametrize("text", ["", "tasks: []", "[]", "7"])
 def test_anything_but_a_list_of_tasks_is_a_fault(tmp_path: Path, text: str) -> None:
     (fault,) = faults_of(write(tmp_path, text))
