@@ -5,7 +5,8 @@ The numbers of a `ClassLabel` become its names; -1, which stands for a hidden la
 Line n of a row in faults and notes is row n of its split, counted from 1.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ NAMES = {  # of the splits, where a task file does not say them; train must be t
     "test": ("test",),
 }
 MISSING = "the package `datasets` is needed: pip install 'branchpoint[hub]'"
+ANSWER_SECONDS = 10.0
 _HIDDEN = -1
 
 
@@ -49,11 +51,42 @@ def read_from_hub(
         from datasets import load_dataset
     except ImportError:
         raise ConfigError(f"{name}: {MISSING}") from None
+    no_answer = _no_answer(name)
     try:
-        found = load_dataset(name, config)
+        with _offline() if no_answer else nullcontext():
+            found = load_dataset(name, config)
     except Exception as error:  # of the network, the hub, its cache, the data set's files
-        raise ConfigError(_not_loaded(name, config, error)) from None
+        raise ConfigError(_not_loaded(name, config, no_answer or error)) from None
     return _read(found, name if config is None else f"{name}/{config}", columns, splits)
+
+
+def _no_answer(name: str) -> Exception | None:
+    """Ask the hub once, and return what came of it where it does not answer at all.
+
+    `datasets` would ask six times, for half a minute and with a warning each.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        HfApi().dataset_info(name, timeout=ANSWER_SECONDS)
+    except HfHubHTTPError:
+        return None  # an answer, of which `datasets` says more
+    except Exception as error:  # of the network, or of a name that is none of the hub's
+        return error
+    return None
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """Let `datasets` look in its cache alone."""
+    from datasets import config
+
+    before, config.HF_HUB_OFFLINE = config.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        config.HF_HUB_OFFLINE = before
 
 
 def _not_loaded(name: str, config: str | None, error: Exception) -> list[str]:

@@ -113,6 +113,31 @@ def test_a_hub_name_offline_says_what_to_run_where(monkeypatch: pytest.MonkeyPat
     assert "write `disk: nobody-no-such-set-small` in place of `hub: nobody/no-such-set`" in third
 
 
+@pytest.mark.parametrize("answers", [True, False])
+def test_only_the_cache_is_looked_at_where_the_hub_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch, answers: bool
+) -> None:
+    offline = []
+
+    def dataset_info(*_: object, **__: object) -> None:
+        if not answers:
+            raise OSError("no route to host")
+
+    def load_dataset(*_: object) -> Any:
+        offline.append(datasets.config.HF_HUB_OFFLINE)
+        return datasets.Dataset.from_dict({"text": ["a"], "label": ["b"]})
+
+    monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", dataset_info)
+    monkeypatch.setattr("datasets.load_dataset", load_dataset)
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", False)
+
+    parts = read_from_hub("some/set", None, Columns(), {})
+
+    assert len(parts["train"].rows) == 1
+    assert offline == [not answers]
+    assert datasets.config.HF_HUB_OFFLINE is False
+
+
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
 
