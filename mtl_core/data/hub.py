@@ -116,18 +116,36 @@ def _read(
         if name not in there
     ]
     parts: dict[str, RowFile] = {}
+    taken: dict[str, str] = {}
     for split in SPLITS:
         names = (splits[split],) if split in splits else () if splits else NAMES[split]
         name = next((name for name in names if name in there), None)
         if name is not None:
+            taken[split] = name
             with gathered(faults):
                 parts[split] = _rows(there[name], f"{source}/{name}", columns)
     if not faults and "train" not in parts:
         wanted = "`splits: {train: NAME}` would say which of them is train"
         faults.append(f"{source}: no split 'train' (splits: {', '.join(there)}); {wanted}")
+    faults += _hidden_faults(parts, taken)
     if faults:
         raise ConfigError(faults)
     return parts
+
+
+def _hidden_faults(parts: Mapping[str, RowFile], taken: Mapping[str, str]) -> list[str]:
+    """Return a fault if no row of test has a label, with the splits that would be right.
+
+    Args:
+        taken: The data set's name of each split.
+    """
+    test = parts.get("test")
+    if test is None or not test.rows or any(row.label for row in test.rows):
+        return []
+    instead = f", test: {taken['dev']}" if "dev" in taken else ""
+    wanted = f"`splits: {{train: {taken.get('train', 'NAME')}{instead}}}` would be right"
+    missing = "what is missing is cut from train"
+    return [f"{test.source}: no row of test has a label; {wanted}, {missing}"]
 
 
 def _rows(dataset: Any, source: str, columns: Columns) -> RowFile:

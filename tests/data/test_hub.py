@@ -44,6 +44,26 @@ def test_numbers_of_classes_become_their_names_and_hidden_ones_none(tmp_path: Pa
     ]
 
 
+def test_a_test_split_of_hidden_labels_names_the_splits_that_would_be_right(tmp_path: Path) -> None:
+    rows = {"text": ["a", "b"], "label": [1, 0]}
+    hidden = {"text": ["c"], "label": [-1]}
+    text = datasets.Value("string")
+    features = datasets.Features(text=text, label=class_label("no", "yes"))
+    made = {
+        name: datasets.Dataset.from_dict(hidden if name == "test" else rows, features=features)
+        for name in ("train", "validation", "test")
+    }
+    datasets.DatasetDict(made).save_to_disk(str(tmp_path / "saved"))
+
+    with pytest.raises(ConfigError) as caught:
+        read_from_disk(tmp_path / "saved", Columns(keeps_unlabelled=True), {})
+
+    assert caught.value.faults == (
+        f"{tmp_path}/saved/test: no row of test has a label; `splits: {{train: train, test:"
+        " validation}` would be right, what is missing is cut from train",
+    )
+
+
 def test_pairs_numbers_tags_and_several_labels_are_read(tmp_path: Path) -> None:
     text, words = datasets.Value("string"), datasets.Sequence(datasets.Value("string"))
     features = datasets.Features(
