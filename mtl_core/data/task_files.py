@@ -193,8 +193,8 @@ def _read_task(entry: TaskEntry, folder: Path, config: DataConfig, by: str | Non
     headers = header_faults(parts, entry.as_columns())
     if headers:
         raise ConfigError([*faults, *headers])
-    if not faults and entry.last is not None and "dev" not in parts:
-        parts |= cut_last(parts["train"], entry.last)
+    if not faults and entry.last is not None:
+        parts |= _last_as_dev(parts, entry.last, entry.name)
     given = {"test": config.test_share, "dev": config.dev_share}
     shares = {split: share for split, share in given.items() if split not in parts}
     if shares and not faults and parts["train"].rows:
@@ -203,6 +203,14 @@ def _read_task(entry: TaskEntry, folder: Path, config: DataConfig, by: str | Non
             parts |= cut_splits(parts["train"], shares, task=entry.name, seed=seed, by=by)
     ordered = {split: parts[split] for split in SPLITS if split in parts}
     return make_task(entry.name, ordered, kind=entry.kind, metric=entry.metric, faults=faults)
+
+
+def _last_as_dev(parts: Mapping[str, RowFile], n_rows: int, name: str) -> dict[str, RowFile]:
+    if "dev" in parts:  # of a data set that says itself which splits it has
+        both = f"is dev of task {name!r}, and `dev: last {n_rows}` is too"
+        wanted = "one of both would be right, and `splits:` without dev leaves out the first"
+        raise ConfigError(f"{parts['dev'].source}: {both}; {wanted}")
+    return cut_last(parts["train"], n_rows)
 
 
 def _read_parts(entry: TaskEntry, folder: Path, faults: list[str]) -> dict[str, RowFile]:

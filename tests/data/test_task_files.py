@@ -146,6 +146,22 @@ def test_a_data_set_saved_on_disk_is_read(tmp_path: Path) -> None:
     assert sum(len(rows) for rows in task.splits.values()) == 40
 
 
+def test_the_last_rows_of_a_data_set_that_has_dev_are_a_fault(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets", reason="the extra `hub` is not installed")
+    rows = {"text": [f"text {n}" for n in range(40)], "label": [n % 2 for n in range(40)]}
+    made = datasets.Dataset.from_dict(rows)
+    splits = datasets.DatasetDict({"train": made, "validation": made})
+    splits.save_to_disk(str(tmp_path / "saved"))
+    entry = "- {name: mine, disk: saved, dev: last 7}\n"
+
+    assert faults_of(write(tmp_path, entry)) == (
+        "saved/validation: is dev of task 'mine', and `dev: last 7` is too; one of both would be"
+        " right, and `splits:` without dev leaves out the first",
+    )
+    cut = write(tmp_path, entry.replace("dev:", "splits: {train: train}, dev:"))
+    assert len(read(cut).tasks[0].splits["dev"]) == 7
+
+
 def test_tasks_of_folders_are_included_and_may_be_renamed(tmp_path: Path) -> None:
     (tmp_path / "mine" / "books").mkdir(parents=True)
     (tmp_path / "mine" / "dvd").mkdir()
