@@ -1,5 +1,6 @@
 """What does not go together in an entry of a task file: sources, splits, formats, columns, kind."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -7,7 +8,7 @@ from mtl_core.data.task import METRICS
 from mtl_core.errors import suggest
 
 if TYPE_CHECKING:
-    from mtl_core.data.task_entries import TaskEntry
+    from mtl_core.data.task_entries import FolderEntry, TaskEntry
 
 
 def entry_faults(entry: "TaskEntry") -> Iterator[tuple[str, str]]:
@@ -31,6 +32,13 @@ def entry_faults(entry: "TaskEntry") -> Iterator[tuple[str, str]]:
         yield "dev", "dev is named as a split too; one of both would be right"
     yield from _format_faults(entry)
     yield from (_conll_faults if entry.is_conll else _column_faults)(entry)
+
+
+def folder_faults(entry: "FolderEntry") -> Iterator[tuple[str, str]]:
+    """Yield key and message of a task of a folder that is named twice."""
+    repeated = [name for name, count in Counter(entry.tasks).items() if count > 1]
+    if repeated:
+        yield "tasks", f"{', '.join(repeated)} more than once; once would be right"
 
 
 def _format_faults(entry: "TaskEntry") -> Iterator[tuple[str, str]]:

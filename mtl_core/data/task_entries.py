@@ -14,7 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from mtl_core.data.columns import Columns
-from mtl_core.data.entry_checks import entry_faults
+from mtl_core.data.entry_checks import entry_faults, folder_faults
 from mtl_core.data.formats import FORMATS
 from mtl_core.data.task import LABEL_SEPARATOR
 from mtl_core.errors import suggest
@@ -28,6 +28,11 @@ _WANTED = {  # by pydantic's types of faults
     "string_too_short": "a name",
     "dataclass_type": "a mapping",
     "tuple_type": "a list of names",
+}
+_WANTED_OF_KEY = {
+    "columns": "a mapping such as {text: review, label: stars}",
+    "dev": "'last 1000'",
+    "separator": "text of at least one character",
 }
 _LAST = re.compile(r"last ([1-9][0-9]{0,8})")
 
@@ -146,7 +151,8 @@ def read_entry(raw: Any, path: KeyPath, faults: Faults) -> Entry | None:
                 told.add(where)
                 _note(faults, (*path, *where), _message(dict(problem), class_))
         return None
-    found = list(entry_faults(entry)) if isinstance(entry, TaskEntry) else []
+    checked = entry_faults(entry) if isinstance(entry, TaskEntry) else folder_faults(entry)
+    found = list(checked)
     for key, message in found:
         _note(faults, (*path, *key.split(".")), message)
     return None if found else entry
@@ -186,6 +192,8 @@ def _message(problem: dict[str, Any], class_: type[Entry]) -> str:
         return f"found {found!r:.60}, a name without / and not beginning with . would be right"
     wanted = _WANTED.get(kind)
     if wanted is not None:
-        wanted = "a column's name or number" if "columns" in problem["loc"] else wanted
+        if problem["loc"][0] == "columns" and name != "columns":
+            wanted = "a column's name or number"
+        wanted = _WANTED_OF_KEY.get(name, wanted)
         return f"found {found!r:.60}, {wanted} would be right"
     return f"found {found!r:.60}: {problem['msg']}"
