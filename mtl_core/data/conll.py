@@ -1,11 +1,13 @@
 """CoNLL's column files: a word a line with its tags, and an empty line after each sentence.
 
-Columns are split by white space (by tabs where a line has some) and counted from 0. Lines that
-begin with `-DOCSTART-` part documents and are no sentences. Two folders are known as they are:
-CoNLL-2003's (`eng.train`, `eng.testa`, `eng.testb`, or train.txt, valid.txt, test.txt), whose
-columns are word, pos, chunk and ner, and CoNLL-2000's (train.txt, test.txt), without ner and dev.
+Columns are split by blanks (by tabs where a line has some) and counted from 0; a no-break space
+belongs to a word. Lines that begin with `-DOCSTART-` part documents and are no sentences. Two
+folders are known as they are: CoNLL-2003's (`eng.train`, `eng.testa`, `eng.testb`, or train.txt,
+valid.txt, test.txt), whose columns are word, pos, chunk and ner, and CoNLL-2000's (train.txt,
+test.txt), without ner and dev.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -26,6 +28,7 @@ FILES = {
 TASKS = {3: ("pos", "chunk"), 4: ("pos", "chunk", "ner")}  # by the number of columns
 METRICS = {"pos": "accuracy", "chunk": "entity_f1", "ner": "entity_f1"}
 N_DEV_SENTENCES = 1000  # the last of train, where there is no dev file
+_BLANKS = re.compile(r"[ \r\n\f\v]+")
 
 Line = tuple[int, list[str]]
 
@@ -56,6 +59,15 @@ def conll_names(folder: Path) -> tuple[str, ...]:
     widths = {len(_split(line)) for line in first if line.strip()}
     named = files["train"].name == FILES["train"][0]
     return TASKS.get(widths.pop(), ()) if len(widths) == 1 else TASKS[4] if named else ()
+
+
+def missing_of_2003(folder: Path) -> list[str]:
+    """Return what CoNLL-2003 cannot be read without, where one of its files is there."""
+    own = [names[0] for names in FILES.values()]
+    if not any((folder / name).is_file() for name in own):
+        return []
+    files = _find(folder)
+    return [FILES[split][0] for split in ("train", "test") if split not in files]
 
 
 def read_conll_folder(folder: Path, names: Sequence[str]) -> tuple[Task, ...]:
@@ -99,7 +111,9 @@ def _sentences(lines: list[str]) -> Iterator[list[Line]]:
 
 
 def _split(line: str) -> list[str]:
-    return [cell.strip() for cell in line.split("\t")] if "\t" in line else line.split()
+    if "\t" in line:
+        return [cell.strip() for cell in line.split("\t")]
+    return [cell for cell in _BLANKS.split(line) if cell]
 
 
 def _first_width(lines: list[str]) -> int:
@@ -113,6 +127,10 @@ def _row(sentence: list[Line], word: int, label: int, n_columns: int) -> Row | M
             return Malformed(number, f"{len(cells)} columns, where the first line has {n_columns}")
         if not cells[word] or not cells[label]:
             return Malformed(number, "the word or its tag is empty")
-    words = ["_".join(cells[word].split()) for _, cells in sentence]
-    tags = ["_".join(cells[label].split()) for _, cells in sentence]
+    words = [_as_one(cells[word]) for _, cells in sentence]
+    tags = [_as_one(cells[label]) for _, cells in sentence]
     return Row(sentence[0][0], " ".join(tags), " ".join(words))
+
+
+def _as_one(cell: str) -> str:
+    return "_".join(cell.split()) or "_"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtl_core.data.config import DataConfig
-from mtl_core.data.conll import conll_names, read_conll_folder
+from mtl_core.data.conll import conll_names, missing_of_2003, read_conll_folder
 from mtl_core.data.fdu import fdu_names, read_fdu
 from mtl_core.data.folders import folder_names, holds_splits, looks_like_task, read_folder_task
 from mtl_core.data.glue import glue_names, read_glue_task, unnamed
@@ -127,6 +127,10 @@ def _check_folders(folder: Path, folders: list[str], where: str) -> None:
     if deeper:
         nearest = " or ".join(deeper[:5])
         raise ConfigError(f"{where}: no tasks in {folder}; did you mean {nearest}?")
+    missing = missing_of_2003(folder)
+    if missing:
+        wanted = "eng.train, eng.testa and eng.testb of CoNLL-2003 would be right"
+        raise ConfigError(f"{where}: no {' and no '.join(missing)} in {folder}; {wanted}")
     if not any(_is(looks_like_task, folder / name) for name in folders):
         files = sorted(path.name for path in folder.iterdir())
         listed = ", ".join(files[:8]) + (", ..." if len(files) > 8 else "") or "nothing"

@@ -38,6 +38,13 @@ def test_a_sentence_is_a_row_of_words_and_tags_and_documents_are_none(tmp_path: 
     assert read_conll(path, 0, 1).rows == (Row(3, "NNP VBZ", "EU rejects"), Row(9, "b_c", "a"))
 
 
+def test_a_no_break_space_belongs_to_a_word(tmp_path: Path) -> None:
+    path = tmp_path / "a.conll"
+    path.write_text("1\u00a0000  CD\n\u00a0 SP\n", encoding="utf-8")
+
+    assert read_conll(path, 0, 1).rows == (Row(1, "CD SP", "1_000 _"),)
+
+
 def test_a_sentence_with_ragged_columns_is_left_out_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "a.conll"
     path.write_text(f"{SENTENCE}\n" * 150 + "EU NNP I-NP\n" + f"\n{SENTENCE}")
@@ -102,6 +109,13 @@ def test_a_fault_of_a_file_is_told_once_for_all_its_tasks(tmp_path: Path) -> Non
         read_conll_folder(folder, ("pos", "ner"))
 
     assert len(caught.value.faults) == 2
+
+
+def test_a_folder_of_2003_without_its_test_file_says_so(tmp_path: Path) -> None:
+    (write_2003(tmp_path) / "eng.testb").unlink()
+
+    with pytest.raises(ConfigError, match=r"data\.source: no eng\.testb in .*; eng\.train, eng"):
+        read_corpus(DataConfig(source=str(tmp_path)))
 
 
 def test_a_folder_of_other_texts_is_not_conll(tmp_path: Path) -> None:
