@@ -112,11 +112,13 @@ def test_a_split_without_any_label_is_a_fault() -> None:
     assert faults == ("test.tsv: no row of test has a label for 'books'",)
 
 
-@pytest.mark.parametrize("label", ["high", "nan", "inf", "1,5"])
+@pytest.mark.parametrize("label", ["high", "nan", "inf", "1,5", "1_000", "\u0663", "-1e39"])
 def test_a_label_of_regression_that_is_no_finite_number_is_a_fault(label: str) -> None:
     faults = faults_of("regression", train=part("a.tsv", "1", "2.5"), dev=part("b.tsv", "1", label))
 
-    assert faults == (f"b.tsv, line 3: the label is {label!r}, a finite number would be right",)
+    assert faults == (
+        f"b.tsv, line 3: the label is {label!r}, a finite number (up to 1e+15) would be right",
+    )
 
 
 def test_faults_of_parts_of_one_file_are_one_list_in_the_order_of_its_lines() -> None:

@@ -265,7 +265,7 @@ def test_faults_of_the_files_of_all_tasks_are_told_together(tmp_path: Path) -> N
     )
 
     assert faults_of(path) == (
-        "a.tsv, line 3: the label is 'high', a finite number would be right",
+        "a.tsv, line 3: the label is 'high', a finite number (up to 1e+15) would be right",
         "b.tsv, line 1: no column 2 (2 columns, the last is 1: 'one', '0')",
     )
 
