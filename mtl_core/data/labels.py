@@ -203,11 +203,9 @@ def _multilabel_faults(parts: Parts) -> list[str]:
     rows = [row for part in _train(parts) for row in part.rows if row.label]
     if not rows or _labels("multilabel", {"train": parts["train"]}):
         return []
-    found = (
-        f"{parts['train'].source}: none of the {len(rows):,} rows of train has any of the labels"
-    )
+    found = f"{parts['train'].source}: none of the {len(rows):,} rows of train has a label"
     separator = f"{LABEL_SEPARATOR!r}, or what separator: of a task file names"
-    return [f"{found}; one that has would be right, with {separator}, between several labels"]
+    return [f"{found}; one in some of them would be right (between several stands {separator})"]
 
 
 _CHECKS = {

@@ -186,8 +186,8 @@ def test_a_label_in_train_is_wanted_where_a_text_may_have_several() -> None:
     faults = faults_of("multilabel", train=part("a.tsv", "|", "", "|"), dev=part("b.tsv", "x"))
 
     assert faults == (
-        "a.tsv: none of the 2 rows of train has any of the labels; one that has would be right,"
-        " with '|', or what separator: of a task file names, between several labels",
+        "a.tsv: none of the 2 rows of train has a label; one in some of them would be right"
+        " (between several stands '|', or what separator: of a task file names)",
     )
     one = make_task("topics", {"train": part("a.tsv", "x", "|")}, kind="multilabel")
     assert one.labels == ("x",)
