@@ -132,10 +132,12 @@ def _texts(entry: Entry, folder: Path) -> str | None:
     """Return what tasks have in common that read the same texts; None for those of a folder."""
     if isinstance(entry, FolderEntry):
         return None
+    columns = entry.as_columns()
+    texts = sorted(map(str, (columns.text, columns.second)))  # a pair, in any order
     if entry.files is not None:
-        return str(_at(folder, entry.files.train))
+        return f"{_at(folder, entry.files.train)} {texts}"
     train = entry.splits.train if entry.splits else "train"
-    return f"{entry.disk} {entry.hub} {entry.config} {train}"
+    return f"{entry.disk} {entry.hub} {entry.config} {train} {texts}"
 
 
 def _note_cut_apart(

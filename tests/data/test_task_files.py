@@ -76,6 +76,26 @@ def test_tasks_of_one_file_share_its_texts_and_keep_rows_without_a_label(tmp_pat
     assert topic.labels == ("a", "b")
 
 
+def test_tasks_of_other_columns_of_one_file_do_not_say_that_their_texts_are_the_same(
+    tmp_path: Path,
+) -> None:
+    path = write(
+        tmp_path,
+        """
+- {name: alone, files: {train: a.csv}, columns: {text: 0, label: 2}}
+- {name: pair, files: {train: a.csv}, columns: {text: 0, second: 1, label: 2}}
+- {name: turned, files: {train: a.csv}, columns: {text: 1, second: 0, label: 2}}
+""",
+        a__csv="".join(f"a {n},b {n},{n % 2}\n" for n in range(40)),
+    )
+
+    alone, pair, turned = read(path).tasks
+
+    assert all("stratified by label" in note.message for note in alone.notes)
+    assert all("the same texts" in note.message for note in pair.notes)
+    assert pair.splits["test"].texts == turned.splits["test"].seconds
+
+
 def test_several_labels_of_a_cell_are_parted_by_the_stated_separator(tmp_path: Path) -> None:
     rows = "".join(f"text {n}\t{['a; b', 'b', ';'][n % 3]}\n" for n in range(30))
     path = write(
