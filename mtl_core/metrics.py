@@ -1,8 +1,10 @@
 """The metrics of tasks: a score of all rows, and counts of each row from which it could be had.
 
-Scores are those of torchmetrics and seqeval. Beside each stands what one row adds to it, since all
-of them are functions of means over rows: of these an interval can be had without computing the
-metric a thousand times (`search/report/statistics.py`). Shapes: n rows, C labels, d counts.
+Scores are those of torchmetrics and seqeval, but for Matthews: where one class alone is said, or
+right, torchmetrics has rules of its own, so it comes from the counts. Beside each score stands what
+one row adds to it, since all of them are functions of means over rows: of these an interval can be
+had without computing the metric a thousand times (`search/report/statistics.py`). Shapes: n rows, C
+labels, d counts.
 """
 
 from collections.abc import Callable, Sequence
@@ -115,10 +117,7 @@ def _class_counts(answers: Answers) -> Array:
 
 
 def _matthews(answers: Answers) -> float:
-    from torchmetrics.functional.classification import multiclass_matthews_corrcoef
-
-    found, right = _tensor(answers.predicted), _tensor(answers.labels)
-    return float(multiclass_matthews_corrcoef(found, right, len(answers.names)))
+    return _matthews_of_means(_class_counts(answers).mean(0))
 
 
 def _matthews_of_means(means: Array) -> float:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.metrics import matthews_corrcoef
 
 from mtl_core.data.task import METRICS
 from mtl_core.metrics import ACCURACY, Answers, get_metric
@@ -82,3 +83,28 @@ def test_an_entity_counts_only_as_a_whole() -> None:
 
     assert get_metric("tagging", "entity_f1").score(answers) == pytest.approx(0.5)
     assert get_metric("tagging", "accuracy").score(answers) == 0.75
+
+
+@pytest.mark.filterwarnings("ignore:A single label was found")
+@pytest.mark.parametrize(
+    ("predicted", "labels"),
+    [
+        ([0] * 200, [0] * 199 + [1]),
+        ([0] * 100, [0] * 30 + [1] * 70),
+        ([0] * 5, [0] * 5),
+        ([0] * 5, [1] * 5),
+        ([0, 0, 0, 1], [1] * 4),
+        ([0] * 6 + [2] * 4, [0] * 5 + [1] * 2 + [2] * 3),
+        ([0] * 97 + [1] * 3, [0] * 98 + [1] * 2),
+    ],
+)
+def test_matthews_of_unbalanced_classes_is_that_of_scikit_learn(
+    predicted: list[int], labels: list[int]
+) -> None:
+    metric = get_metric("classification", "matthews")
+    answers = Answers(np.array(predicted), np.array(labels), ("a", "b", "c"))
+
+    score = metric.score(answers)
+
+    assert score == pytest.approx(matthews_corrcoef(labels, predicted), abs=1e-12)
+    assert metric.of_means(metric.counts(answers).mean(0)) == score
