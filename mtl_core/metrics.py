@@ -1,16 +1,16 @@
 """The metrics of tasks: a score of all rows, and counts of each row from which it could be had.
 
-Scores are those of torchmetrics and seqeval, but for Matthews: where one class alone is said, or
-right, torchmetrics has rules of its own, so it comes from the counts. Beside each score stands what
-one row adds to it, since all of them are functions of means over rows: of these an interval can be
-had without computing the metric a thousand times (`search/report/statistics.py`). Shapes: n rows, C
-labels, d counts.
+Scores are those of torchmetrics and seqeval, but for Matthews and for the F1 of several labels.
+These come from the counts, since torchmetrics has rules of its own where one class alone is said,
+or right, and wants two labels at least. Beside each score stands what one row adds to it, since all
+of them are functions of means over rows: of these an interval can be had without computing the
+metric a thousand times (`search/report/statistics.py`). Shapes: n rows, C labels, d counts.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,14 +127,12 @@ def _matthews_of_means(means: Array) -> float:
     return float(covariance / np.sqrt(spread)) if spread > 0 else 0.0
 
 
-def _of_several(average: Literal["micro", "macro"]) -> Callable[[Answers], float]:
-    def score(answers: Answers) -> float:
-        from torchmetrics.functional.classification import multilabel_f1_score
+def _micro_f1_of_several(answers: Answers) -> float:
+    return _f1_of_means(_pooled_counts(answers).mean(0))
 
-        found, right = _tensor(answers.predicted), _tensor(answers.labels)
-        return float(multilabel_f1_score(found, right, len(answers.names), average=average))
 
-    return score
+def _macro_f1_of_several(answers: Answers) -> float:
+    return _f1_of_means(_all_labels_counts(answers).mean(0))
 
 
 def _all_labels_counts(answers: Answers) -> Array:
@@ -244,8 +242,8 @@ _BY_KIND: dict[str, tuple[Metric, ...]] = {
         Metric("matthews", _matthews, _class_counts, _matthews_of_means),
     ),
     "multilabel": (
-        Metric("micro_f1", _of_several("micro"), _pooled_counts, _f1_of_means),
-        Metric("macro_f1", _of_several("macro"), _all_labels_counts, _f1_of_means),
+        Metric("micro_f1", _micro_f1_of_several, _pooled_counts, _f1_of_means),
+        Metric("macro_f1", _macro_f1_of_several, _all_labels_counts, _f1_of_means),
         Metric("accuracy", _exact, _exact_counts, _first),
     ),
     "regression": (

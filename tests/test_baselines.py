@@ -176,3 +176,17 @@ def test_rows_without_a_label_are_no_part_of_a_baseline_s_score() -> None:
 
     assert found.answered["topic"]["test"].given.tolist() == [False] + [True] * (len(test) - 1)
     assert found.answered["topic"]["test"].answers.n_rows == len(test) - 1
+
+
+def test_a_multilabel_task_may_have_one_label() -> None:
+    rows = make_split([("so bad", "toxic"), ("so good", "|")] * 5)
+    splits = {"train": rows, "dev": rows, "test": rows}
+    task = Task(
+        name="posts", kind="multilabel", metric="micro_f1", labels=("toxic",), splits=splits
+    )
+
+    found = by_name(make_corpus(task))
+
+    assert found["tfidf"].predicted["posts"]["test"].shape == (10, 1)
+    assert found["tfidf"].answered["posts"]["test"].score == 1.0
+    assert found["majority"].answered["posts"]["test"].score == 0.0

@@ -108,3 +108,22 @@ def test_matthews_of_unbalanced_classes_is_that_of_scikit_learn(
 
     assert score == pytest.approx(matthews_corrcoef(labels, predicted), abs=1e-12)
     assert metric.of_means(metric.counts(answers).mean(0)) == score
+
+
+def test_a_label_on_neither_side_is_left_out_of_several() -> None:
+    held = np.array([[True, False, False], [False, True, False]])
+    answers = Answers(held, held, ("a", "b", "rare"))
+    metric = get_metric("multilabel", "macro_f1")
+
+    assert metric.score(answers) == 1.0
+    assert metric.of_means(metric.counts(answers).mean(0)) == 1.0
+
+
+@pytest.mark.parametrize("name", METRICS["multilabel"])
+def test_several_labels_may_be_one(name: str) -> None:
+    # One hit, two found, one right; right or wrong: three of four rows.
+    found, right = np.array([[1], [1], [0], [0]]) > 0, np.array([[1], [0], [0], [0]]) > 0
+
+    score = get_metric("multilabel", name).score(Answers(found, right, ("toxic",)))
+
+    assert score == pytest.approx(0.75 if name == "accuracy" else 2 / 3)

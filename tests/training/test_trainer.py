@@ -9,7 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.data.config import DataConfig
+from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.task import Corpus, Split, Task
 from mtl_core.errors import ConfigError
 from mtl_core.model.structures import STRUCTURES
 from mtl_core.training.best import AVERAGE
@@ -49,6 +51,20 @@ def test_an_epoch_reports_every_task(encoded: EncodedCorpus, make_config: Make) 
         assert result.loss == pytest.approx(sum(result.losses.values()) / 3)
         assert result.tokens_per_second > 0
         assert result.seconds > 0
+
+
+def test_a_multilabel_task_of_one_label_is_learnt(tmp_path: Path, make_config: Make) -> None:
+    texts, labels = ("so bad", "so good") * 20, ("toxic", "|") * 20
+    rows = Split(texts=texts, labels=labels, source="posts.tsv")
+    splits = dict.fromkeys(("train", "dev", "test"), rows)
+    task = Task(
+        name="posts", kind="multilabel", metric="micro_f1", labels=("toxic",), splits=splits
+    )
+    corpus = encode(Corpus(tasks=(task,), layout="folders", source="here"), DataConfig(), tmp_path)
+
+    results = list(Trainer(corpus, make_config(training={"epochs": 20}), seed=3).epochs())
+
+    assert results[-1].scores == {"posts": 1.0}
 
 
 @pytest.mark.parametrize("regime", REGIMES)
