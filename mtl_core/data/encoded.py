@@ -26,7 +26,7 @@ from mtl_core.data.cache import keep
 from mtl_core.data.config import DataConfig
 from mtl_core.data.duplicates import seen_in_train
 from mtl_core.data.pretrained_tokenizer import tokenizer_hash
-from mtl_core.data.targets import encode_targets, n_outputs, value_scale
+from mtl_core.data.targets import encode_targets, n_outputs, unread_tag, value_scale
 from mtl_core.data.task import Corpus, Split, Task
 from mtl_core.data.tokenizer import CLS, build_tokenizer, is_pretrained, vocabulary_of
 from mtl_core.data.word_ids import encode_rows
@@ -50,6 +50,7 @@ class TaskInfo:
     Args:
         of_pairs: Whether a row is two texts.
         mean, spread: Of the train values of a regression, by which its targets are standardised.
+        unread_tag: Of tagging, what a word that is not read counts as answered.
     """
 
     name: str
@@ -59,6 +60,7 @@ class TaskInfo:
     of_pairs: bool = False
     mean: float = 0.0
     spread: float = 1.0
+    unread_tag: str = "O"
 
     @property
     def n_outputs(self) -> int:
@@ -280,7 +282,14 @@ def task_info(task: dict[str, Any]) -> TaskInfo:
 def _info(task: Task) -> TaskInfo:
     mean, spread = value_scale(task)
     return TaskInfo(
-        task.name, task.kind, task.metric, task.labels, task.of_pairs, mean=mean, spread=spread
+        task.name,
+        task.kind,
+        task.metric,
+        task.labels,
+        task.of_pairs,
+        mean=mean,
+        spread=spread,
+        unread_tag=unread_tag(task),
     )
 
 

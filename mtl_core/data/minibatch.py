@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mtl_core.data.encoded import EncodedCorpus, EncodedSplit
-from mtl_core.data.targets import MISSING, WITH_CLASSES
+from mtl_core.data.targets import MISSING, WITH_CLASSES, is_read
 from mtl_core.data.wide import Ngrams, WideFeatures
 
 
@@ -107,9 +107,12 @@ def collate(
         part.words[spans(start, length)]
         for part, start, length in zip(splits, starts, lengths, strict=True)
     ]
-    labels = [_targets(part, row.examples) for part, row in zip(splits, step, strict=True)]
-    kinds = {corpus.tasks[row.task].kind for row in step}
-    of_pairs = any(corpus.tasks[row.task].of_pairs for row in step)
+    tasks = [corpus.tasks[row.task] for row in step]
+    labels = [
+        _targets(part, row.examples, task.kind)
+        for part, row, task in zip(splits, step, tasks, strict=True)
+    ]
+    kinds, of_pairs = {task.kind for task in tasks}, any(task.of_pairs for task in tasks)
     seconds = [part.seconds[row.examples] for part, row in zip(splits, step, strict=True)]
     all_lengths = np.concatenate(lengths)  # (N,)
     words = np.zeros((len(all_lengths), int(all_lengths.max())), dtype=np.int64)  # (N, T)
@@ -159,12 +162,13 @@ def read_wide(ngrams: Ngrams, ids: Sequence[Sequence[int]]) -> WideTexts:
     return wide_texts(found.ngrams, found.values, [np.diff(found.offsets)])
 
 
-def _targets(split: EncodedSplit, examples: np.ndarray) -> np.ndarray:
-    """Return the targets of these rows, one after the other."""
+def _targets(split: EncodedSplit, examples: np.ndarray, kind: str) -> np.ndarray:
+    """Return the targets of these rows, one after the other; of tagging, those of their pieces."""
     if len(split.targets) == len(split):
         return split.targets[examples]
     starts, ends = split.target_offsets[examples], split.target_offsets[examples + 1]
-    return split.targets[spans(starts, ends - starts)]
+    targets = split.targets[spans(starts, ends - starts)]
+    return targets[is_read(targets)] if kind == "tagging" else targets
 
 
 def spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -2,9 +2,13 @@
 
 A target is one number of a row's answer: its class, its value, for each label of several whether it
 holds, or for each word its tag. All targets of a split stand in one array, row after row, so that a
-split of any kind is stored, cut and batched alike. Shapes: n rows, M targets, C labels of a task.
+split of any kind is stored, cut and batched alike. Of tagging, each piece has a target, and so has
+each word that no model is shown, past `max_words` or without a piece of the tokenizer: marked, its
+tag stands among those of the pieces, since it counts in the score (as answered `unread_tag`).
+Shapes: n rows, M targets, C labels of a task.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +21,7 @@ from mtl_core.errors import ConfigError
 WITH_CLASSES = frozenset({"classification", "tagging"})  # kinds whose targets are whole numbers
 MISSING = -1.0  # of a row without a label, and of a piece that begins no word: it counts nothing
 MISSING_VALUE = np.nan  # the same of a regression, whose values may be -1
+_UNREAD = -2.0  # of a word that is not read, less the number of its tag
 
 # Of each piece of a text, the number of its word where it begins one, else -1.
 WordStarts = Sequence[int]
@@ -47,6 +52,25 @@ def value_scale(task: Task) -> tuple[float, float]:
     values = [float(label) for label in task.splits["train"].labels if label != NO_LABEL]
     spread = float(np.std(values)) if values else 0.0
     return float(np.mean(values)) if values else 0.0, spread or 1.0
+
+
+def unread_tag(task: Task) -> str:
+    """Return what a word that is not read counts as answered: `O`, or train's most frequent tag."""
+    if task.kind != "tagging" or "O" in task.labels:
+        return "O"
+    train = task.splits["train"].labels
+    counts = Counter(tag for label in train for tag in labels_in(label, task.kind))
+    return max(task.labels, key=counts.__getitem__)
+
+
+def is_read(targets: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return which targets of tagging are of a piece, (M,); the others are of words not read."""
+    return targets >= MISSING
+
+
+def tags_of(targets: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return the tags of targets, of words that are not read too; below 0 where there is none."""
+    return np.where(is_read(targets), targets, _UNREAD - targets).astype(np.int64)
 
 
 def encode_targets(task: Task, rows: Split, starts: Sequence[WordStarts]) -> Targets:
@@ -93,12 +117,23 @@ def _even(values: NDArray[np.float32], width: int) -> Targets:
 def _tags(
     tags: Sequence[str], numbers: dict[str, float], starts: WordStarts, source: str
 ) -> list[float]:
-    """Return the tag of each piece that begins a word; a tag that train lacks is `MISSING`."""
+    """Return a text's targets, words in their order; a tag that the task lacks is `MISSING`."""
     if tags == [NO_LABEL]:
         return [MISSING] * len(starts)
     if max(starts, default=-1) >= len(tags):
         raise ConfigError(f"{source}: a text has more words than tags ({' '.join(tags)[:60]})")
-    return [numbers.get(tags[word], MISSING) if word >= 0 else MISSING for word in starts]
+    found, n_words = [], 0
+    for word in starts:
+        if word >= 0:
+            found += _unread(tags[n_words:word], numbers)
+            n_words = word + 1
+        found.append(numbers.get(tags[word], MISSING) if word >= 0 else MISSING)
+    return found + _unread(tags[n_words:], numbers)
+
+
+def _unread(tags: Sequence[str], numbers: dict[str, float]) -> list[float]:
+    """Return the targets of words that are not read, so marked."""
+    return [_UNREAD - numbers[tag] for tag in tags if tag in numbers]
 
 
 def _several(label: str, known: Sequence[str], source: str) -> list[float]:

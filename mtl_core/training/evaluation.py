@@ -17,6 +17,7 @@ from torch import Tensor
 from mtl_core.data.batches import evaluation_steps
 from mtl_core.data.encoded import EncodedCorpus, EncodedSplit, TaskInfo
 from mtl_core.data.minibatch import Minibatch, collate, spans
+from mtl_core.data.targets import is_read, tags_of
 from mtl_core.data.wide import wide_features
 from mtl_core.metrics import ACCURACY, Answers, Metric, get_metric
 from mtl_core.model.encoder import MultiTaskEncoder
@@ -158,7 +159,7 @@ def evaluation_of(
     """Return the evaluation of the answers to all rows of a split.
 
     Args:
-        predicted: Classes or values (n,), labels that hold (n, C), or the tag of each word id.
+        predicted: Classes or values (n,), labels that hold (n, C), or the tag of each piece.
     """
     metric, seen = get_metric(info.kind, info.metric), np.array(part.seen_in_train)
     if info.kind == "tagging":
@@ -182,12 +183,18 @@ def evaluation_of(
 
 
 def _tagging(part: EncodedSplit, info: TaskInfo, predicted: NDArray[np.generic]) -> TaskEvaluation:
-    """Return the evaluation of the words that have a tag, in the rows that have such words."""
-    is_word = np.array(part.targets) >= 0
-    words = np.add.reduceat(is_word, part.offsets[:-1], dtype=np.int64)  # (n,)
+    """Return the evaluation of the words that have a tag, in the rows that have such words.
+
+    A word that the model was not shown counts as any other, answered `unread_tag`.
+    """
+    tags = tags_of(part.targets)
+    said = np.full(len(tags), info.labels.index(info.unread_tag))
+    said[is_read(part.targets)] = predicted
+    is_word = tags >= 0
+    words = np.add.reduceat(is_word, part.target_offsets[:-1], dtype=np.int64)  # (n,)
     return TaskEvaluation(
-        predicted=predicted[is_word],
-        labels=part.targets[is_word].astype(np.int64),
+        predicted=said[is_word],
+        labels=tags[is_word],
         seen_in_train=np.array(part.seen_in_train)[words > 0],
         names=info.labels,
         offsets=np.concatenate([[0], np.cumsum(words[words > 0])]).astype(np.int64),

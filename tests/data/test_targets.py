@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from mtl_core.data.targets import encode_targets, n_outputs, value_scale
+from mtl_core.data.targets import (
+    encode_targets,
+    is_read,
+    n_outputs,
+    tags_of,
+    unread_tag,
+    value_scale,
+)
 from mtl_core.data.task import Split, Task
 from mtl_core.errors import ConfigError
 
@@ -53,6 +60,21 @@ def test_the_first_piece_of_a_word_has_its_tag() -> None:
     found = targets(task, starts=((-1, 0, 1, -1, 2), (0,)))
 
     assert found == [[-1.0, 1.0, 0.0, -1.0, -1.0], [-1.0]]
+
+
+def test_words_that_no_piece_begins_keep_their_tags_in_place() -> None:
+    task = make_task("tagging", ("B-X", "I-X", "O"), "B-X I-X O O B-X", "B-X")
+
+    found = encode_targets(task, task.splits["train"], starts=((-1, 0, 2), (-1,)))
+
+    assert found.offsets.tolist() == [0, 6, 8]
+    assert tags_of(found.values).tolist() == [-1, 0, 1, 2, 2, 0, -1, 0]
+    assert is_read(found.values).tolist() == [True, True, False, True, False, False, True, False]
+
+
+def test_a_word_that_is_not_read_counts_as_the_tag_that_is_no_guess() -> None:
+    assert unread_tag(make_task("tagging", ("B-X", "O"), "B-X B-X O")) == "O"
+    assert unread_tag(make_task("tagging", ("A", "N", "V"), "V N", "", "N A")) == "N"
 
 
 @pytest.mark.parametrize(
