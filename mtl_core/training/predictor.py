@@ -28,7 +28,8 @@ class Prediction:
 
     Args:
         label: The likeliest label; the labels that hold, with `LABEL_SEPARATOR` between them; the
-            value, as a number; or the tag of each word, with a space between them.
+            value, as a number; or the tag of each word, with a space between them. A word that
+            was not read has the tag that it counts as in scores, `O` where there is one.
         probabilities: Of each label; empty for values and tags.
     """
 
@@ -93,7 +94,9 @@ class Predictor:
                     examples.tolist(), torch.split(self.model(batch), sizes), strict=True
                 ):
                     starts = found.starts[row] if found.starts else ()
-                    said[row] = _prediction(outputs[:, : info.n_outputs], info, starts)
+                    n_words = texts[row].count(" ") + 1
+                    of_text = outputs[:, : info.n_outputs]
+                    said[row] = _prediction(of_text, info, starts=starts, n_words=n_words)
         return said
 
     def predict_lines(self, task: str, lines: Sequence[str]) -> list[Prediction]:
@@ -128,15 +131,24 @@ def _check_texts(texts: Sequence[str], seconds: Sequence[str], info: TaskInfo) -
         raise ConfigError(f"task {info.name!r}: is of single texts, so there are no second ones")
 
 
-def _prediction(outputs: Tensor, info: TaskInfo, starts: Sequence[int]) -> Prediction:
-    """Return what the outputs of one text say, (1, C); of a tagged text, (words, C)."""
+def _prediction(
+    outputs: Tensor, info: TaskInfo, *, starts: Sequence[int], n_words: int
+) -> Prediction:
+    """Return what the outputs of one text say, (1, C); of a tagged text, (pieces, C).
+
+    Args:
+        starts: Of a tagged text, the word that each piece begins, else -1.
+        n_words: Words of the text, of which some may begin no piece.
+    """
     if info.kind == "regression":
         value = float(outputs[0, 0]) * info.spread + info.mean
         return Prediction(label=f"{value:.4g}", probabilities={})
     if info.kind == "tagging":
-        tags = [info.labels[at] for at in outputs.argmax(dim=1).tolist()]
-        chosen = [tag for tag, word in zip(tags, starts, strict=True) if word >= 0]
-        return Prediction(label=" ".join(chosen), probabilities={})
+        tags = [info.unread_tag] * n_words
+        for word, tag in zip(starts, outputs.argmax(dim=1).tolist(), strict=True):
+            if word >= 0:
+                tags[word] = info.labels[tag]
+        return Prediction(label=" ".join(tags), probabilities={})
     several = info.kind == "multilabel"
     shares = torch.sigmoid(outputs[0]) if several else torch.softmax(outputs[0], dim=0)
     by_label = dict(zip(info.labels, shares.tolist(), strict=True))

@@ -6,15 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from mixed_corpus import mixed_corpus
 
 import mtl_core
-from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.data.config import DataConfig
+from mtl_core.data.encoded import EncodedCorpus, TaskInfo, encode
 from mtl_core.errors import ConfigError
 from mtl_core.model.structures import STRUCTURES
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.evaluation import evaluate
 from mtl_core.training.export import CONFIG, TOKENIZER, WEIGHTS, export
 from mtl_core.training.models import build_model, copy_parameters, restore_model
+from mtl_core.training.predictor import _prediction
 from mtl_core.training.trainer import Trainer
 
 Make = Callable[..., TrialConfig]
@@ -86,6 +90,27 @@ def test_a_text_is_predicted_alike_alone_and_among_others(folder: Path) -> None:
         (alone,) = predictor.predict("books", [text])
         assert alone.probabilities == pytest.approx(prediction.probabilities, abs=1e-5)
     assert predictor.predict("books", []) == []
+
+
+def test_each_word_has_a_tag_whether_it_is_read_or_not(make_config: Make, tmp_path: Path) -> None:
+    config = make_config()
+    encoded = encode(mixed_corpus(), DataConfig(max_words=3), tmp_path)
+    state = copy_parameters(build_model(encoded, config, seed=3))
+    export(tmp_path / "model", state, config, encoded)
+    predictor = mtl_core.load(tmp_path / "model")
+
+    found, shown = predictor.predict("tags", ["w0 w1 w2 w3 w4", "w0 w1 w2"])
+
+    assert found.label == f"{shown.label} O O"
+
+
+def test_words_without_a_piece_move_no_tag() -> None:
+    info = TaskInfo("ner", "tagging", "entity_f1", ("B-X", "O"))
+    outputs = torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+
+    found = _prediction(outputs, info, starts=(-1, 0, -1, 3), n_words=4)
+
+    assert found.label == "B-X O O B-X"
 
 
 def test_the_folder_says_what_the_model_is(folder: Path) -> None:
