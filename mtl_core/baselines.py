@@ -201,7 +201,8 @@ def _most_frequent_tags(task: Task) -> _Fitted:
     train = task.splits["train"]
     counts: dict[str, Counter[str]] = {}
     for text, tags in zip(train.texts, train.labels, strict=True):
-        for word, tag in zip(text.lower().split(" "), tags.split(" "), strict=False):
+        of_text = labels_in(tags, task.kind)  # none of a row without a label
+        for word, tag in zip(text.lower().split(" "), of_text, strict=False):
             counts.setdefault(word, Counter())[tag] += 1
     of_words = {word: tags.most_common(1)[0][0] for word, tags in counts.items()}
     most = Counter(tag for tags in train.labels for tag in tags.split()).most_common(1)[0][0]

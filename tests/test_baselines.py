@@ -190,3 +190,17 @@ def test_a_multilabel_task_may_have_one_label() -> None:
     assert found["tfidf"].predicted["posts"]["test"].shape == (10, 1)
     assert found["tfidf"].answered["posts"]["test"].score == 1.0
     assert found["majority"].answered["posts"]["test"].score == 0.0
+
+
+def test_tags_are_learnt_from_the_rows_that_have_them() -> None:
+    train = make_split([("w0 Bob ran", "O B-PER O")] * 3 + [("unseen x", "")])
+    test = make_split([("unseen Bob", "O B-PER"), ("unseen x", "")])
+    splits = {"train": train, "dev": test, "test": test}
+    task = Task(
+        name="ner", kind="tagging", metric="entity_f1", labels=("B-PER", "O"), splits=splits
+    )
+
+    found = by_name(make_corpus(task))["tfidf"]
+
+    assert found.predicted["ner"]["test"][0] == ["O", "B-PER"]
+    assert found.answered["ner"]["test"].given.tolist() == [True, False]
