@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mtl_core.data.targets import value_scale
 from mtl_core.data.task import NO_LABEL, Task, labels_in
 from mtl_core.metrics import Answers, Metric, get_metric
 
@@ -33,7 +34,10 @@ class Answered:
 
 
 def answer(task: Task, split: str, predicted: Predicted) -> Answered:
-    """Return what was said of the rows of a split, in file order, beside what is right."""
+    """Return what was said of the rows of a split, in file order, beside what is right.
+
+    Values are standardised by train.
+    """
     labels = task.splits[split].labels
     metric = get_metric(task.kind, task.metric)
     if task.kind == "tagging":
@@ -45,7 +49,10 @@ def answer(task: Task, split: str, predicted: Predicted) -> Answered:
         right = np.array([numbers.get(label, -1) for label in labels])
         predicted = np.array([numbers[label] for label in predicted.tolist()])
     elif task.kind == "regression":
-        right = np.array([float(label) if label else np.nan for label in labels])
+        mean, spread = value_scale(task)  # moments of large raw values would lose their digits
+        values = np.array([float(label) if label else np.nan for label in labels])
+        right = (values - mean) / spread
+        predicted = (predicted.astype(np.float64) - mean) / spread
     else:
         right = np.array(
             [[name in labels_in(label, task.kind) for name in task.labels] for label in labels]

@@ -9,6 +9,7 @@ from mixed_corpus import mixed_corpus
 from sklearn.exceptions import ConvergenceWarning
 
 from mtl_core import baselines as module
+from mtl_core.answers import answer
 from mtl_core.baselines import Baseline, baseline_names, baselines, label_groups
 from mtl_core.data.config import DataConfig
 from mtl_core.data.readers import read_corpus
@@ -204,3 +205,20 @@ def test_tags_are_learnt_from_the_rows_that_have_them() -> None:
 
     assert found.predicted["ner"]["test"][0] == ["O", "B-PER"]
     assert found.answered["ner"]["test"].given.tolist() == [True, False]
+
+
+def test_values_far_from_zero_keep_their_correlation_as_short_numbers() -> None:
+    rng = np.random.default_rng(0)
+    values = 1.7e9 + 1e5 * rng.normal(size=400)
+    rows = make_split([("some text", repr(float(value))) for value in values])
+    task = Task(
+        name="times", kind="regression", metric="pearson", labels=(), splits={"train": rows}
+    )
+
+    found = answer(task, "train", values + 1e5 * rng.normal(size=400))
+
+    short = found.metric.counts(found.answers).astype(np.float32)
+    assert found.score == pytest.approx(0.7, abs=0.05)
+    assert found.metric.of_means(short.astype(np.float64).mean(0)) == pytest.approx(
+        found.score, abs=1e-5
+    )
