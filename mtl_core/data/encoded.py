@@ -32,7 +32,7 @@ from mtl_core.data.tokenizer import CLS, build_tokenizer, is_pretrained, vocabul
 from mtl_core.data.word_ids import encode_rows
 from mtl_core.errors import check_names
 
-FORMAT = 3
+FORMAT = 4
 SCHEMA = pa.schema(
     [
         ("words", pa.large_list(pa.int32())),

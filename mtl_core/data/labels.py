@@ -132,6 +132,9 @@ def _metric_faults(name: str, kind: str, metric: str, parts: Parts) -> Iterator[
         yield f"task {name!r}: unknown metric {metric!r}{near}; of {kind}: {', '.join(known)}"
     elif metric == "entity_f1":
         yield from no_span_faults(parts)
+    elif metric == "f1" and len(labels := _labels(kind, parts)) > 2:
+        found = f"metric f1 is of one label against another, and there are {len(labels)}"
+        yield f"task {name!r}: {found} ({', '.join(labels[:20])}); macro_f1 would be right"
 
 
 def _class_faults(parts: Parts) -> list[str]:

@@ -207,6 +207,13 @@ def test_a_metric_of_another_kind_is_a_fault() -> None:
         make_task("books", {"train": part("a", "0", "1")}, metric="pearson")
 
 
+def test_f1_of_more_than_two_labels_is_a_fault() -> None:
+    with pytest.raises(ConfigError, match=r"there are 3 \(0, 1, 2\); macro_f1 would be right"):
+        make_task("books", {"train": part("a", "0", "1", "2")}, metric="f1")
+
+    assert make_task("books", {"train": part("a", "0", "1")}, metric="f1").metric == "f1"
+
+
 def test_pairs_in_one_split_alone_are_a_fault() -> None:
     pairs = RowFile(source="p", rows=(Row(1, "0", "a", "b"), Row(2, "1", "c", "d")))
 
