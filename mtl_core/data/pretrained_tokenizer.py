@@ -26,10 +26,7 @@ def read_tokenizer(config: DataConfig) -> Tokenizer:
         ConfigError: There is none, or the configuration asks what it cannot do.
     """
     path = _path(config)
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises no more special one
-        raise ConfigError(f"{path}: cannot be read as a tokenizer ({error})") from None
+    tokenizer = _opened(path)
     if faults := _faults(tokenizer, config, path):
         raise ConfigError(faults)
     tokenizer.no_padding()
@@ -37,9 +34,32 @@ def read_tokenizer(config: DataConfig) -> Tokenizer:
     return tokenizer
 
 
+def marks_second_texts(path: Path) -> bool:
+    """Whether the second text of a pair is of type 1, as BERT's is; else all words are of type 0.
+
+    Raises:
+        ConfigError: Types are given in another way.
+    """
+    tokenizer = _opened(path)
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    pair = tokenizer.encode("a", "b")
+    first = next((at for at, text in enumerate(pair.sequence_ids) if text == 1), len(pair.ids))
+    if not any(pair.type_ids):
+        return False
+    if pair.type_ids != [int(at >= first) for at in range(len(pair.ids))]:
+        raise ConfigError(
+            f"{path}: found the types {pair.type_ids} for the words of a pair; 1 from the second "
+            "text on, or 0 for all, would be right"
+        )
+    return True
+
+
 def tokenizer_hash(config: DataConfig) -> str:
     """Return what tells its `tokenizer.json` from any other."""
-    return hashlib.sha256(_path(config).read_bytes()).hexdigest()
+    path = _path(config)
+    check_size(path, MOST_TOKENIZER_BYTES)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _path(config: DataConfig) -> Path:
@@ -51,8 +71,15 @@ def _path(config: DataConfig) -> Path:
             f"{path}: no such file; AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR) of "
             "transformers writes it"
         )
-    check_size(path, MOST_TOKENIZER_BYTES)
     return path
+
+
+def _opened(path: Path) -> Tokenizer:
+    check_size(path, MOST_TOKENIZER_BYTES)
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises no more special one
+        raise ConfigError(f"{path}: cannot be read as a tokenizer ({error})") from None
 
 
 def _faults(tokenizer: Tokenizer, config: DataConfig, path: Path) -> list[str]:

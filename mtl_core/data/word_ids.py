@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from mtl_core.data.targets import WordStarts
 from mtl_core.data.task import Split
@@ -96,10 +96,17 @@ def _by_template(tokenizer: Tokenizer, rows: Split, max_words: int) -> WordIds:
     with_cut = _cutting(tokenizer, max_words)
     pairs = list(zip(rows.texts, rows.seconds, strict=True))
     found = with_cut.encode_batch(pairs)
-    starts = [
-        next((at for at, text in enumerate(e.sequence_ids) if text == 1), len(e.ids)) for e in found
-    ]
-    return WordIds([encoding.ids for encoding in found], starts)
+    return WordIds([encoding.ids for encoding in found], list(map(_second, found)))
+
+
+def _second(pair: Encoding) -> int:
+    """Return where the second text begins: where it has no piece, at the special word after it,
+    if its type tells that from the one before."""
+    places = (
+        next((at for at, text in enumerate(numbers) if text == 1), None)
+        for numbers in (pair.sequence_ids, pair.type_ids)
+    )
+    return next((at for at in places if at is not None), len(pair.ids))
 
 
 def _cutting(tokenizer: Tokenizer, max_words: int) -> Tokenizer:

@@ -8,9 +8,11 @@ folder; `resolve` fills them in. The weights are read in `pretrained_weights.py`
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from mtl_core.data.pretrained_tokenizer import TOKENIZER, marks_second_texts
 from mtl_core.errors import ConfigError
 from mtl_core.foreign import MOST_JSON_BYTES, parse_json, read_bounded
 from mtl_core.model.config import EncoderConfig
@@ -54,6 +56,8 @@ class Pretrained:
         n_words: Rows of its word table.
         first_position: Row of its position table that the first word of a text has.
         n_positions: Words that a text can have.
+        n_types: Rows of its table of types; a model has one of them where its tokenizer gives
+            second texts no type of their own.
     """
 
     folder: Path
@@ -62,6 +66,7 @@ class Pretrained:
     n_words: int
     first_position: int
     n_positions: int
+    n_types: int
 
 
 def resolve(*, pretrained: str, **given: Any) -> EncoderConfig:
@@ -110,13 +115,16 @@ def describe(name: str) -> Pretrained:
     if faults := list(_faults(values, names["activation"])):
         raise ConfigError([f"{path}: {fault}" for fault in faults])
     first = values.get("pad_token_id", 1) + 1 if family == "roberta" else 0
+    types = {"bert": 2, "roberta": 1, "distilbert": 0}[family]
+    n_types = types and values.get("type_vocab_size", types)
     return Pretrained(
         folder=folder,
         family=family,
-        sizes=_sizes(values, names, family),
+        sizes=_sizes(values, names) | {"n_types": _types_in_use(folder / TOKENIZER, n_types)},
         n_words=values["vocab_size"],
         first_position=first,
         n_positions=values["max_position_embeddings"] - first,
+        n_types=n_types,
     )
 
 
@@ -145,12 +153,22 @@ def _faults(values: Mapping[str, Any], activation: str) -> list[str]:
     return faults
 
 
-def _sizes(values: Mapping[str, Any], names: Mapping[str, str], family: str) -> dict[str, Any]:
+def _sizes(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     sizes = {ours: values[theirs] for ours, theirs in names.items()}
-    types = {"bert": 2, "roberta": 1, "distilbert": 0}[family]
     return sizes | {
         "d_word": sizes["d_model"],
         "norm": "post",
         "norm_eps": values.get("layer_norm_eps", 1e-12),  # DistilBERT's is in no file
-        "n_types": types and values.get("type_vocab_size", types),
     }
+
+
+def _types_in_use(tokenizer: Path, n_types: int) -> int:
+    if n_types < 2 or not tokenizer.is_file():  # whoever encodes texts says that it is missing
+        return n_types
+    return n_types if _marks_second_texts(tokenizer, tokenizer.stat().st_mtime_ns) else 1
+
+
+@lru_cache(maxsize=8)
+def _marks_second_texts(tokenizer: Path, changed: int) -> bool:
+    del changed  # a file that was written anew is read anew
+    return marks_second_texts(tokenizer)

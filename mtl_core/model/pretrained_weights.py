@@ -106,8 +106,8 @@ def _embedding_tables(
     shape = (first + found.n_positions, width)
     yield "positions", reader.read("embeddings.position_embeddings.weight", shape)[first:]
     if config.n_types:
-        shape = (config.n_types, width)
-        yield "types", reader.read("embeddings.token_type_embeddings.weight", shape)
+        types = reader.read("embeddings.token_type_embeddings.weight", (found.n_types, width))
+        yield "types", types[: config.n_types]
     yield "embedding.norm_weight", reader.read("embeddings.LayerNorm.weight", (width,))
     yield "embedding.norm_bias", reader.read("embeddings.LayerNorm.bias", (width,))
 

@@ -9,6 +9,7 @@ from tokenizers import Tokenizer, processors
 
 from mtl_core.data.config import DataConfig
 from mtl_core.data.encoded import encode
+from mtl_core.data.pretrained_tokenizer import marks_second_texts
 from mtl_core.data.task import Corpus, Split, Task
 from mtl_core.data.tokenizer import build_tokenizer, encode_texts
 from mtl_core.errors import ConfigError
@@ -106,3 +107,16 @@ def test_a_tokenizer_without_special_words_is_refused(tmp_path: Path) -> None:
 def test_a_misspelt_name_is_no_name_on_the_hub() -> None:
     with pytest.raises(ConfigError, match=r"data.tokenizer: found 'wrod', did you mean 'word'"):
         build_tokenizer([], DataConfig(tokenizer="wrod"))
+
+
+def test_types_that_begin_elsewhere_than_the_second_text_are_refused(tmp_path: Path) -> None:
+    made = tokenizer("bert")
+    made.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP]:1 $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    made.save(str(tmp_path / "tokenizer.json"))
+
+    with pytest.raises(ConfigError, match=r"tokenizer.json: found the types \[0, 0, 1, 1, 1\]"):
+        marks_second_texts(tmp_path / "tokenizer.json")

@@ -16,10 +16,13 @@ from pretrained_folders import (
     make_folder,
     tokenizer,
 )
+from tokenizers import processors
 from torch import Tensor
 
-from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.data.config import DataConfig
+from mtl_core.data.encoded import EncodedCorpus, encode
 from mtl_core.data.minibatch import Minibatch, Row, collate
+from mtl_core.data.task import Corpus, Split, Task
 from mtl_core.errors import ConfigError
 from mtl_core.model.config import EncoderConfig, SharingConfig
 from mtl_core.model.encoder import MultiTaskEncoder
@@ -112,6 +115,40 @@ def test_the_second_text_of_a_pair_is_of_its_own_type(
 
     states = hidden_states(folder, batch)[L]
     torch.testing.assert_close(vectors, states[:, 0], atol=1e-4, rtol=0)
+
+
+PAIRS = (("w1 w2 w3", "w7"), ("w4", ""), ("w5 w6", "w1 w2 w3 w4"))
+
+
+@pytest.mark.parametrize("last", ["$B:1 [SEP]:1", "$B:0 [SEP]:0", "[SEP]:0 $B:0 [SEP]:0"])
+def test_the_types_of_a_pair_are_those_that_the_tokenizer_gives(last: str, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, "bert")
+    made = tokenizer("bert")
+    made.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair=f"[CLS] $A [SEP] {last}",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    made.save(str(folder / "tokenizer.json"))
+    labels, (firsts, seconds) = tuple(map(str, range(D))), zip(*PAIRS, strict=True)
+    split = Split(texts=firsts, labels=labels[:3], source="builtin", seconds=seconds)
+    splits = dict.fromkeys(("train", "dev", "test"), split)
+    task = Task(name="pairs", labels=labels, splits=splits)
+    corpus = Corpus(tasks=(task,), layout="builtin", source="builtin")
+    encoded = encode(corpus, DataConfig(tokenizer=str(folder), max_words=12), tmp_path)
+    config = configure(folder, {"structure": "single_task"})
+    model = show_vectors(build_model(encoded, config, seed=3))
+
+    vectors = model(collate(encoded, "dev", (Row(0, np.arange(3)),)))
+
+    reference = load_with_transformers(folder)
+    for pair, vector in zip(PAIRS, vectors, strict=True):
+        found = made.encode(*pair)
+        with torch.no_grad():
+            states = reference(
+                torch.tensor([found.ids]), token_type_ids=torch.tensor([found.type_ids])
+            )
+        torch.testing.assert_close(vector, states.last_hidden_state[0, 0], atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("n_layers", range(1, L))
