@@ -42,6 +42,7 @@ _DISTILBERT_NAMES = {
     "d_ff": "hidden_dim",
     "activation": "activation",
 }
+_DECODERS = ("is_decoder", "add_cross_attention")  # switches of what is no encoder
 _ACTIVATIONS = ("gelu", "relu")
 SIZES = (*_NAMES, "d_word", "norm", "norm_eps", "n_types")  # fields that a folder decides
 
@@ -150,6 +151,11 @@ def _faults(values: Mapping[str, Any], activation: str) -> list[str]:
     positions = values.get("position_embedding_type", "absolute")
     if positions != "absolute":
         faults.append(f"position_embedding_type is {positions!r}, 'absolute' would be right")
+    faults += [
+        f"{key} is {values[key]!r}, false would be right, which an encoder has"
+        for key in _DECODERS
+        if values.get(key)
+    ]
     return faults
 
 

@@ -101,6 +101,8 @@ def test_all_that_contradicts_is_said_at_once(tmp_path: Path) -> None:
         ({"model_type": "gpt2"}, "model_type is 'gpt2', one of bert, roberta, .* would be right"),
         ({"hidden_act": "silu"}, "hidden_act is 'silu', gelu or relu would be right"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type is 'relative_key'"),
+        ({"is_decoder": True}, "is_decoder is True, false would be right"),
+        ({"add_cross_attention": True}, "add_cross_attention is True, false would be right"),
     ],
 )
 def test_what_is_built_in_another_way_is_refused(
