@@ -3,7 +3,8 @@
 BERT (Devlin et al., 2019) and MiniLM, which is built like it (Wang et al., 2020), RoBERTa (Liu et
 al., 2019) and DistilBERT (Sanh et al., 2019): post-norm, GELU, positions learnt, no projection
 after the embedding. A configuration holds these sizes itself, so that it is complete without the
-folder; `resolve` fills them in. The weights are read in `pretrained_weights.py`.
+folder; `resolve` fills them in. `pretrained_values.py` reads the file, `pretrained_weights.py` the
+weights.
 """
 
 from collections.abc import Mapping
@@ -14,37 +15,22 @@ from typing import Any
 
 from mtl_core.data.pretrained_tokenizer import TOKENIZER, marks_second_texts
 from mtl_core.errors import ConfigError
-from mtl_core.foreign import MOST_JSON_BYTES, parse_json, read_bounded
 from mtl_core.model.config import EncoderConfig
+from mtl_core.model.pretrained_values import (
+    N_POSITIONS,
+    N_TYPES,
+    N_WORDS,
+    NORM_EPS,
+    PADDING,
+    names_of,
+    read_values,
+)
 from mtl_core.model_folder import folder_of
 
 WHERE = "encoder.pretrained"
 CONFIG = "config.json"
-# What each `model_type` is built like.
-FAMILIES = {
-    "bert": "bert",
-    "roberta": "roberta",
-    "xlm-roberta": "roberta",
-    "camembert": "roberta",
-    "distilbert": "distilbert",
-}
-_NAMES = {  # of sizes, in files of BERT and RoBERTa
-    "n_layers": "num_hidden_layers",
-    "d_model": "hidden_size",
-    "n_heads": "num_attention_heads",
-    "d_ff": "intermediate_size",
-    "activation": "hidden_act",
-}
-_DISTILBERT_NAMES = {
-    "n_layers": "n_layers",
-    "d_model": "dim",
-    "n_heads": "n_heads",
-    "d_ff": "hidden_dim",
-    "activation": "activation",
-}
-_DECODERS = ("is_decoder", "add_cross_attention")  # switches of what is no encoder
-_ACTIVATIONS = ("gelu", "relu")
-SIZES = (*_NAMES, "d_word", "norm", "norm_eps", "n_types")  # fields that a folder decides
+# Fields that a folder decides.
+SIZES = (*names_of("bert"), "d_word", "norm", "norm_eps", "n_types")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,70 +87,26 @@ def contradictions(found: Pretrained, given: Mapping[str, Any]) -> dict[str, str
 def describe(name: str) -> Pretrained:
     """Return what the `config.json` of a folder or hub name says."""
     folder = folder_of(name, WHERE)
-    path = folder / CONFIG
-    values = _read(path)
-    family = FAMILIES.get(values.get("model_type", ""))
-    if family is None:
-        raise ConfigError(
-            f"{path}: model_type is {values.get('model_type')!r}, one of {', '.join(FAMILIES)} "
-            "would be right"
-        )
-    names = _DISTILBERT_NAMES if family == "distilbert" else _NAMES
-    needed = (*names.values(), "vocab_size", "max_position_embeddings")
-    if missing := [key for key in needed if key not in values]:
-        raise ConfigError([f"{path}: has no {key}" for key in missing])
-    if faults := list(_faults(values, names["activation"])):
-        raise ConfigError([f"{path}: {fault}" for fault in faults])
-    first = values.get("pad_token_id", 1) + 1 if family == "roberta" else 0
-    types = {"bert": 2, "roberta": 1, "distilbert": 0}[family]
-    n_types = types and values.get("type_vocab_size", types)
+    family, values = read_values(folder / CONFIG)
+    first = values[PADDING] + 1 if family == "roberta" else 0
+    n_types = 0 if family == "distilbert" else values[N_TYPES]
     return Pretrained(
         folder=folder,
         family=family,
-        sizes=_sizes(values, names) | {"n_types": _types_in_use(folder / TOKENIZER, n_types)},
-        n_words=values["vocab_size"],
+        sizes=_sizes(values, family) | {"n_types": _types_in_use(folder / TOKENIZER, n_types)},
+        n_words=values[N_WORDS],
         first_position=first,
-        n_positions=values["max_position_embeddings"] - first,
+        n_positions=values[N_POSITIONS] - first,
         n_types=n_types,
     )
 
 
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise ConfigError(
-            f"{path}: no such file; a folder as `save_pretrained` of transformers writes it has one"
-        )
-    try:
-        values = parse_json(read_bounded(path, MOST_JSON_BYTES))
-    except ValueError as error:
-        raise ConfigError(f"{path}: not JSON ({error})") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: must be a JSON object")
-    return values
-
-
-def _faults(values: Mapping[str, Any], activation: str) -> list[str]:
-    faults = []
-    if values[activation] not in _ACTIVATIONS:
-        right = " or ".join(_ACTIVATIONS)
-        faults.append(f"{activation} is {values[activation]!r}, {right} would be right")
-    positions = values.get("position_embedding_type", "absolute")
-    if positions != "absolute":
-        faults.append(f"position_embedding_type is {positions!r}, 'absolute' would be right")
-    faults += [
-        f"{key} is {values[key]!r}, false would be right, which an encoder has"
-        for key in _DECODERS
-        if values.get(key)
-    ]
-    return faults
-
-
-def _sizes(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    sizes = {ours: values[theirs] for ours, theirs in names.items()}
+def _sizes(values: Mapping[str, Any], family: str) -> dict[str, Any]:
+    sizes = {ours: values[theirs] for ours, theirs in names_of(family).items()}
     return sizes | {
         "d_word": sizes["d_model"],
         "norm": "post",
-        "norm_eps": values.get("layer_norm_eps", 1e-12),  # DistilBERT's is in no file
+        "norm_eps": values[NORM_EPS],
     }
 
 

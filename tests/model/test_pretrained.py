@@ -112,6 +112,39 @@ def test_what_is_built_in_another_way_is_refused(
         describe(write(tmp_path, BERT | changes))
 
 
+@pytest.mark.parametrize(
+    ("family", "changes", "fault"),
+    [
+        (BERT, {"model_type": []}, r"model_type is \[\], one of bert, .* would be right"),
+        (BERT, {"hidden_size": "12"}, "hidden_size is '12', a whole number from 1 to 16777216"),
+        (BERT, {"hidden_size": True}, "hidden_size is True, a whole number"),
+        (BERT, {"num_attention_heads": 0}, "num_attention_heads is 0, a whole number"),
+        (BERT, {"num_attention_heads": 5}, "num_attention_heads is 5, a divisor of hidden_size, 3"),
+        (BERT, {"num_hidden_layers": 2.5}, "num_hidden_layers is 2.5, a whole number from 1 to 10"),
+        (BERT, {"intermediate_size": None}, "intermediate_size is None, a whole number"),
+        (BERT, {"vocab_size": None}, "vocab_size is None, a whole number"),
+        (BERT, {"type_vocab_size": -1}, "type_vocab_size is -1, a whole number from 0"),
+        (BERT, {"layer_norm_eps": "1e-12"}, "layer_norm_eps is '1e-12', a number above 0 would"),
+        (BERT, {"layer_norm_eps": 0}, "layer_norm_eps is 0, a number above 0 would"),
+        (BERT, {"max_position_embeddings": 10**12}, "max_position_embeddings is 10+, a whole"),
+        (
+            ROBERTA,
+            {"max_position_embeddings": 2},
+            "max_position_embeddings is 2, more than 2 would",
+        ),
+        (ROBERTA, {"pad_token_id": None}, "pad_token_id is None, a whole number"),
+        (ROBERTA, {"pad_token_id": 30522}, "pad_token_id is 30522, less than vocab_size, 30522"),
+        (DISTILBERT, {"dim": 12.0}, "dim is 12.0, a whole number"),
+    ],
+    ids=str,
+)
+def test_values_of_another_type_or_range_are_refused(
+    family: dict[str, Any], changes: dict[str, Any], fault: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=f"config.json: {fault}"):
+        describe(write(tmp_path, family | changes))
+
+
 def test_a_config_that_lacks_a_size_is_refused(tmp_path: Path) -> None:
     values = {key: value for key, value in BERT.items() if key not in ("hidden_size", "vocab_size")}
 
