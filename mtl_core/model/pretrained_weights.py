@@ -22,6 +22,7 @@ from mtl_core.model.config import EncoderConfig
 from mtl_core.model.pretrained import Pretrained
 
 T = TypeVar("T")
+_Read = Callable[[str, tuple[int, ...]], Tensor]  # by name and shape
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 _BERT_LAYER = {
@@ -44,6 +45,7 @@ _DISTILBERT_LAYER = {
     "down": "ffn.lin2",
     "norm2": "output_layer_norm",
 }
+_TYPES = ("F16", "BF16", "F32", "F64")  # others are quantised: their numbers are not the weights
 # Files that were converted from TensorFlow call the two parts of a norm so.
 _OLD_NAMES = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
 
@@ -72,18 +74,25 @@ def read_weights(found: Pretrained, config: EncoderConfig, cls_id: int) -> Start
         ConfigError: There are no weights, or one is missing or of another shape.
     """
     reader = _Reader(found.folder, found.family)
-    tables = dict(_embedding_tables(reader, found, config))
-    words = reader.read("embeddings.word_embeddings.weight", (found.n_words, config.d_model))
+    _tables(reader.look, found, config)
+    reader.raise_any()
+    tables = _tables(reader.read, found, config)
+    reader.raise_any()
+    words = tables.pop("words")
+    return StartingWeights(
+        words=words, tables=tables | {"tokens": _cls(words, tables, cls_id, config)}
+    )
+
+
+def _tables(read: _Read, found: Pretrained, config: EncoderConfig) -> dict[str, Tensor]:
+    tables = dict(_embedding_tables(read, found, config))
     names = _DISTILBERT_LAYER if found.family == "distilbert" else _BERT_LAYER
     layers = "transformer.layer" if found.family == "distilbert" else "encoder.layer"
     for layer in range(config.n_layers):
         prefix = f"{layers}.{layer}."
-        for kind, table in _layer_tables(reader, prefix, names, config):
+        for kind, table in _layer_tables(read, prefix, names, config):
             tables[f"layers.{layer + 1}.{kind}"] = table
-    reader.raise_any()
-    return StartingWeights(
-        words=words, tables=tables | {"tokens": _cls(words, tables, cls_id, config)}
-    )
+    return tables
 
 
 def _cls(words: Tensor, tables: Mapping[str, Tensor], cls_id: int, config: EncoderConfig) -> Tensor:
@@ -100,27 +109,28 @@ def _cls(words: Tensor, tables: Mapping[str, Tensor], cls_id: int, config: Encod
 
 
 def _embedding_tables(
-    reader: "_Reader", found: Pretrained, config: EncoderConfig
+    read: _Read, found: Pretrained, config: EncoderConfig
 ) -> Iterator[tuple[str, Tensor]]:
     width, first = config.d_model, found.first_position
+    yield "words", read("embeddings.word_embeddings.weight", (found.n_words, width))
     shape = (first + found.n_positions, width)
-    yield "positions", reader.read("embeddings.position_embeddings.weight", shape)[first:]
+    yield "positions", read("embeddings.position_embeddings.weight", shape)[first:]
     if config.n_types:
-        types = reader.read("embeddings.token_type_embeddings.weight", (found.n_types, width))
+        types = read("embeddings.token_type_embeddings.weight", (found.n_types, width))
         yield "types", types[: config.n_types]
-    yield "embedding.norm_weight", reader.read("embeddings.LayerNorm.weight", (width,))
-    yield "embedding.norm_bias", reader.read("embeddings.LayerNorm.bias", (width,))
+    yield "embedding.norm_weight", read("embeddings.LayerNorm.weight", (width,))
+    yield "embedding.norm_bias", read("embeddings.LayerNorm.bias", (width,))
 
 
 def _layer_tables(
-    reader: "_Reader", prefix: str, names: Mapping[str, str], config: EncoderConfig
+    read: _Read, prefix: str, names: Mapping[str, str], config: EncoderConfig
 ) -> Iterator[tuple[str, Tensor]]:
     width, inner = config.d_model, config.d_ff
 
     def linear(part: str, n_in: int, n_out: int) -> tuple[Tensor, Tensor]:
         name = prefix + names[part]
-        weight = reader.read(f"{name}.weight", (n_out, n_in))
-        return weight.t(), reader.read(f"{name}.bias", (n_out,))
+        weight = read(f"{name}.weight", (n_out, n_in))
+        return weight.t(), read(f"{name}.bias", (n_out,))
 
     pairs = [linear(part, width, width) for part in "qkv"]
     yield "qkv_weight", torch.cat([weight for weight, _ in pairs], 1)  # (D, 3 D)
@@ -131,11 +141,14 @@ def _layer_tables(
         yield f"{part}_bias", bias
     for part in ("norm1", "norm2"):
         for kind in ("weight", "bias"):
-            yield f"{part}_{kind}", reader.read(f"{prefix}{names[part]}.{kind}", (width,))
+            yield f"{part}_{kind}", read(f"{prefix}{names[part]}.{kind}", (width,))
 
 
 class _Reader:
-    """Reads tensors by name from one file or several, and notes what is wrong with them."""
+    """Reads tensors by name from one file or several, and notes what is wrong with them.
+
+    All are looked at first, since a file of another kind can be far larger than any memory.
+    """
 
     def __init__(self, folder: Path, family: str) -> None:
         self._folder, self._faults = folder, list[str]()
@@ -143,19 +156,35 @@ class _Reader:
         prefix = f"{family}."
         self._there = {name.removeprefix(prefix): (name, path) for name, path in names.items()}
 
-    def read(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        """Return the tensor; zeros, and a fault, where it is missing or has another shape."""
-        old = next((name.replace(n, o) for n, o in _OLD_NAMES.items() if name.endswith(n)), name)
-        stored, path = self._there.get(name) or self._there.get(old) or (None, self._folder)
+    def look(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        """Return a tensor of the shape without numbers; a missing or wrong one is a fault."""
+        stored, path = self._place(name)
         if stored is None:
             self._faults.append(f"{path}: has no weight {name}, of shape {list(shape)}")
-            return torch.zeros(shape)
-        tensor = _opened(path, lambda file: file.get_tensor(stored))
-        if tensor.shape != shape:
-            wanted = f"{list(shape)} would be right, as {self._folder / 'config.json'} says"
-            self._faults.append(f"{path}: {name} has the shape {list(tensor.shape)}, {wanted}")
-            return torch.zeros(shape)
-        return tensor.float()
+        else:
+            there, kind = _opened(path, lambda file: _shape_and_type(file.get_slice(stored)))
+            if there != shape:
+                wanted = f"{list(shape)} would be right, as {self._folder / 'config.json'} says"
+                self._faults.append(f"{path}: {name} has the shape {list(there)}, {wanted}")
+            elif kind not in _TYPES:
+                wanted = f"one of {', '.join(_TYPES)} would be right"
+                self._faults.append(f"{path}: {name} is of type {kind}, {wanted}")
+        return torch.empty(shape, device="meta")
+
+    def read(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        """Return a tensor that has been looked at; numbers that are not finite are a fault."""
+        stored, path = self._place(name)
+        tensor = _opened(path, lambda file: file.get_tensor(stored)).float()
+        assert tensor.shape == shape
+        if not tensor.isfinite().all():
+            wanted = "finite ones would be right; the file may be broken"
+            self._faults.append(f"{path}: {name} has numbers that are not finite, {wanted}")
+        return tensor
+
+    def _place(self, name: str) -> tuple[str | None, Path]:
+        """Return the name under which a tensor is stored, and its file; None: it is not there."""
+        old = next((name.replace(n, o) for n, o in _OLD_NAMES.items() if name.endswith(n)), name)
+        return self._there.get(name) or self._there.get(old) or (None, self._folder)
 
     def raise_any(self) -> None:
         if self._faults:
@@ -179,6 +208,10 @@ def _names(folder: Path) -> Iterator[tuple[str, Path]]:
             "transformers writes it, from weights in another format too"
         )
     yield from ((name, path) for name in _opened(path, lambda file: list(file.keys())))
+
+
+def _shape_and_type(tensor: Any) -> tuple[tuple[int, ...], str]:
+    return tuple(tensor.get_shape()), tensor.get_dtype()
 
 
 def _opened(path: Path, use: Callable[[Any], T]) -> T:

@@ -105,6 +105,35 @@ def test_of_very_many_faults_the_first_are_said(tmp_path: Path) -> None:
         read(folder)
 
 
+def test_quantised_weights_are_refused(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, "bert")
+    name = "encoder.layer.0.output.dense.weight"
+    tensors = load_file(folder / FILE)
+    rewrite(folder, tensors | {name: tensors[name].to(torch.int8)})
+
+    with pytest.raises(ConfigError, match=f"{name} is of type I8, one of F16, BF16, F32, F64 wou"):
+        read(folder)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_numbers_that_are_not_finite_are_refused(number: float, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, "bert")
+    name = "encoder.layer.0.output.dense.bias"
+    rewrite(folder, load_file(folder / FILE) | {name: torch.full((12,), number)})
+
+    with pytest.raises(ConfigError, match=f"{FILE}: {name} has numbers that are not finite, fini"):
+        read(folder)
+
+
+def test_a_claimed_shape_is_not_made_before_it_is_found(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, "bert")
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"intermediate_size": 10**7}))
+
+    with pytest.raises(ConfigError, match=r"has the shape \[20, 12\], \[10000000, 12\] would be"):
+        read(folder)
+
+
 def test_a_folder_without_weights_says_what_writes_them(tmp_path: Path) -> None:
     folder = make_folder(tmp_path, "bert")
     (folder / FILE).rename(folder / "pytorch_model.bin")
