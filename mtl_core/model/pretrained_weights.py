@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from mtl_core.errors import ConfigError
-from mtl_core.foreign import MOST_JSON_BYTES, parse_json, read_bounded
+from mtl_core.foreign import MOST_JSON_BYTES, name_fault, parse_json, read_bounded
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.pretrained import Pretrained
 
@@ -193,21 +193,36 @@ class _Reader:
 
 
 def _names(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the name of each tensor, and the file that holds it."""
-    if (folder / INDEX).is_file():
-        try:
-            shards = parse_json(read_bounded(folder / INDEX, MOST_JSON_BYTES))["weight_map"]
-        except (ValueError, KeyError) as error:
-            raise ConfigError(f"{folder / INDEX}: not an index of weights ({error!r})") from None
-        yield from ((name, folder / file) for name, file in shards.items())
-        return
+    """Yield the name of each tensor and the file that holds it; a whole file goes before shards."""
     path = folder / WEIGHTS
-    if not path.is_file():
+    if path.is_file():
+        yield from ((name, path) for name in _opened(path, lambda file: list(file.keys())))
+    elif (folder / INDEX).is_file():
+        yield from ((name, folder / file) for name, file in _shards(folder / INDEX).items())
+    else:
         raise ConfigError(
             f"{path}: no such file; AutoModel.from_pretrained(DIR).save_pretrained(DIR) of "
             "transformers writes it, from weights in another format too"
         )
-    yield from ((name, path) for name in _opened(path, lambda file: list(file.keys())))
+
+
+def _shards(path: Path) -> dict[str, str]:
+    """Return the file of each tensor, as an index of shards says."""
+    try:
+        index = parse_json(read_bounded(path, MOST_JSON_BYTES))
+    except ValueError as error:
+        raise ConfigError(f"{path}: not JSON ({error})") from None
+    shards = index.get("weight_map") if isinstance(index, dict) else None
+    right = "the file of each tensor, all of them beside the index, would be right"
+    if not isinstance(shards, dict):
+        raise ConfigError(f"{path}: has no weight_map; {right}")
+    if wrong := [file for file in shards.values() if not _is_beside(file)]:
+        raise ConfigError(f"{path}: weight_map names {wrong[0]!r}; {right}")
+    return shards
+
+
+def _is_beside(file: object) -> bool:
+    return isinstance(file, str) and name_fault(file) is None
 
 
 def _shape_and_type(tensor: Any) -> tuple[tuple[int, ...], str]:

@@ -70,6 +70,36 @@ def test_weights_may_be_in_shards(tmp_path: Path) -> None:
     assert_same(read(folder), wanted)
 
 
+@pytest.mark.parametrize(
+    ("index", "fault"),
+    [
+        ([], "has no weight_map; the file of each tensor"),
+        ({"weight_map": None}, "has no weight_map"),
+        ({"weight_map": []}, "has no weight_map"),
+        ({"weight_map": {"a": 3}}, "weight_map names 3; the file of each tensor"),
+        ({"weight_map": {"a": "../b.safetensors"}}, "weight_map names '../b.safetensors'"),
+    ],
+    ids=str,
+)
+def test_a_broken_index_of_shards_is_refused(index: object, fault: str, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, "bert")
+    (folder / FILE).unlink()
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+    with pytest.raises(ConfigError, match=f"model.safetensors.index.json: {fault}"):
+        read(folder)
+
+
+def test_a_whole_file_goes_before_an_index_that_was_left_beside_it(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, "bert")
+    wanted = read(folder)
+
+    index = json.dumps({"weight_map": {"embeddings.word_embeddings.weight": "gone.safetensors"}})
+    (folder / "model.safetensors.index.json").write_text(index)
+
+    assert_same(read(folder), wanted)
+
+
 def test_half_precision_becomes_float32(tmp_path: Path) -> None:
     folder = make_folder(tmp_path, "bert")
     rewrite(folder, {name: t.to(torch.bfloat16) for name, t in load_file(folder / FILE).items()})
