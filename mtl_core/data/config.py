@@ -4,7 +4,7 @@
 differ from trial to trial and so may be searched.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -49,7 +49,7 @@ class OwnVectorsConfig:
     epochs: Count = 5
     window: Count = 5
     min_count: Count = 2
-    seed: CountOrZero = 0
+    seed: Annotated[int, Field(strict=True, ge=0, le=2**32 - 1)] = 0  # as gensim takes it
 
 
 @dataclass(frozen=True, kw_only=True, config=CLOSED)

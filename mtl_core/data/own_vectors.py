@@ -7,6 +7,7 @@ thread trains. Shapes: V words, E width.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from itertools import chain
@@ -22,6 +23,8 @@ from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.task import Corpus
 from mtl_core.data.tokenizer import CLS, encode_texts
 from mtl_core.data.unlabelled import read_unlabelled
+from mtl_core.errors import ConfigError
+from mtl_core.foreign import expanded
 
 ENDING = ".vectors.arrow"
 FORMAT = 1
@@ -32,10 +35,10 @@ def vectors_path(corpus: Corpus, encoded: EncodedCorpus, config: DataConfig) -> 
     """Return the file of the word vectors that are asked for; own ones are trained now if need be.
 
     Raises:
-        ConfigError: A file of texts without labels cannot be read.
+        ConfigError: A file of texts without labels cannot be read, or no word occurs often enough.
     """
     if config.vectors != OWN:
-        return None if config.vectors is None else Path(config.vectors)
+        return None if config.vectors is None else expanded(config.vectors)
     texts = texts_to_learn(corpus, encoded)
     name = f"{_hash(texts, config.own_vectors)}{ENDING}"
     folder = encoded.path.parent
@@ -57,6 +60,12 @@ def texts_to_learn(corpus: Corpus, encoded: EncodedCorpus) -> list[NDArray[np.in
 def _train(texts: Sequence[NDArray[np.int32]], config: OwnVectorsConfig, n_words: int) -> Arrays:
     from gensim.models import Word2Vec
 
+    most = max(Counter(chain.from_iterable(text.tolist() for text in texts)).values(), default=0)
+    if config.min_count > most:
+        raise ConfigError(
+            f"data.own_vectors.min_count: found {config.min_count}, but no word of the texts "
+            f"occurs so often; at most {most} would be right"
+        )
     sentences = [list(map(str, text.tolist())) for text in texts]
     model = Word2Vec(
         sentences,

@@ -1,17 +1,20 @@
 """Vectors of the study's own texts: reproducible, kept, and blind to dev and test."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from mtl_core.data import own_vectors
-from mtl_core.data.config import DataConfig
+from mtl_core.data.config import DataConfig, OwnVectorsConfig
 from mtl_core.data.encoded import EncodedCorpus, encode
 from mtl_core.data.own_vectors import texts_to_learn, vectors_path
 from mtl_core.data.readers import read_corpus
 from mtl_core.data.task import Corpus
 from mtl_core.data.vectors import vectors_for
+from mtl_core.errors import ConfigError
 
 pytest.importorskip("gensim", reason="gensim trains the vectors")
 
@@ -89,9 +92,26 @@ def test_dev_and_test_texts_are_never_learnt_from(tmp_path: Path) -> None:
     np.testing.assert_array_equal(*vectors)
 
 
+def test_a_count_that_no_word_has_is_refused_with_the_largest_that_one_has(tmp_path: Path) -> None:
+    config = make_folder(tmp_path / "data", held_out="a1\t0\na2\t1\n", unlabelled="a1 a1 a1\n")
+    counts = Counter(np.concatenate(texts_to_learn(*prepare(config, tmp_path / "cache"))).tolist())
+    often = DataConfig(**{**vars(config), "own_vectors": {**SETTINGS, "min_count": 5000}})
+
+    fault = f"data.own_vectors.min_count: found 5000, .*; at most {max(counts.values())} would be"
+    with pytest.raises(ConfigError, match=fault):
+        learn(often, tmp_path / "cache")
+
+
+def test_a_seed_is_no_larger_than_gensim_takes() -> None:
+    assert OwnVectorsConfig(seed=2**32 - 1).seed
+    with pytest.raises(ValidationError, match="less than or equal to 4294967295"):
+        OwnVectorsConfig(seed=2**32)
+
+
 def test_a_path_is_a_path(tmp_path: Path) -> None:
     config = make_folder(tmp_path / "data", held_out="a1\t0\na2\t1\n", unlabelled="a1 b1\n")
     corpus, encoded = prepare(config, tmp_path / "cache")
 
     assert vectors_path(corpus, encoded, DataConfig(vectors="glove.txt")) == Path("glove.txt")
+    assert vectors_path(corpus, encoded, DataConfig(vectors="~/v.txt")) == Path.home() / "v.txt"
     assert vectors_path(corpus, encoded, DataConfig()) is None
