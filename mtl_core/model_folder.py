@@ -1,7 +1,7 @@
 """A pretrained model's folder: a local one, or one that the Hugging Face hub has under a name.
 
-A name is looked up in the hub's local cache first, and downloaded only where it is not there. What
-cannot be had is a `ConfigError` that says what to run where.
+A name is looked up in the hub's local cache first, and downloaded only where it is not there as a
+whole. What cannot be had is a `ConfigError` that says what to run where.
 """
 
 import os
@@ -9,18 +9,21 @@ import re
 from pathlib import Path
 
 from mtl_core.errors import ConfigError
-from mtl_core.foreign import expanded
+from mtl_core.foreign import expanded, read_object
 
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")  # NAME, or OWNER/NAME
-_FILES = ["config.json", "tokenizer.json", "*.safetensors", "*.safetensors.index.json"]
+_CONFIG, _TOKENIZER = "config.json", "tokenizer.json"
+_WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_FILES = [_CONFIG, _TOKENIZER, "*.safetensors", "*.safetensors.index.json"]
 
 
-def folder_of(name: str, where: str) -> Path:
+def folder_of(name: str, where: str, *, only_tokenizer: bool = False) -> Path:
     """Return the folder of a model.
 
     Args:
         name: A folder, or a name on the hub.
         where: Names the key in messages.
+        only_tokenizer: Take what is in the hub's cache also where that is all there is.
     """
     folder = expanded(name)
     if os.path.isdir(folder):
@@ -36,7 +39,9 @@ def folder_of(name: str, where: str) -> Path:
     except ImportError:
         raise ConfigError(_advice(name, where, "huggingface_hub is not installed")) from None
     try:
-        return Path(snapshot_download(name, allow_patterns=_FILES, local_files_only=True))
+        cached = Path(snapshot_download(name, allow_patterns=_FILES, local_files_only=True))
+        if _is_whole(cached) or (only_tokenizer and (cached / _TOKENIZER).is_file()):
+            return cached
     except Exception:  # it is not in the cache; the library raises many kinds
         pass
     try:
@@ -44,6 +49,17 @@ def folder_of(name: str, where: str) -> Path:
     except Exception as error:  # offline, no such name, no right to it
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ConfigError(_advice(name, where, reason)) from None
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether all files of a model are there; other programs may have fetched some of them."""
+    if not all((folder / name).is_file() for name in (_CONFIG, _TOKENIZER)):
+        return False
+    if (folder / _WEIGHTS).is_file():
+        return True
+    shards = read_object(folder / _INDEX).get("weight_map")
+    files = shards.values() if isinstance(shards, dict) else ()
+    return bool(files) and all((folder / str(file)).is_file() for file in files)
 
 
 def _advice(name: str, where: str, reason: str) -> str:

@@ -65,7 +65,7 @@ def tokenizer_hash(config: DataConfig) -> str:
 def _path(config: DataConfig) -> Path:
     if (near := suggest(config.tokenizer, ("word", "bpe"))) and not Path(config.tokenizer).is_dir():
         raise ConfigError(f"{WHERE}: found {config.tokenizer!r}{near}")
-    path = folder_of(config.tokenizer, WHERE) / TOKENIZER
+    path = folder_of(config.tokenizer, WHERE, only_tokenizer=True) / TOKENIZER
     if not path.is_file():
         raise ConfigError(
             f"{path}: no such file; AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR) of "
