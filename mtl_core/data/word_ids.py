@@ -14,6 +14,7 @@ from tokenizers import Encoding, Tokenizer
 from mtl_core.data.targets import WordStarts
 from mtl_core.data.task import Split
 from mtl_core.data.tokenizer import CLS, UNKNOWN, encode_texts
+from mtl_core.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,12 @@ def _room(first: int, second: int, room: int) -> tuple[int, int]:
 
 
 def _by_template(tokenizer: Tokenizer, rows: Split, max_words: int) -> WordIds:
+    special = tokenizer.num_special_tokens_to_add(True)
+    if max_words < special + 2:
+        raise ConfigError(
+            f"data.max_words: found {max_words}, {special} of which are special words around the "
+            f"texts of a pair; {special + 2} or more would be right"
+        )
     with_cut = _cutting(tokenizer, max_words)
     pairs = list(zip(rows.texts, rows.seconds, strict=True))
     found = with_cut.encode_batch(pairs)

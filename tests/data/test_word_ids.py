@@ -2,11 +2,13 @@
 
 import pytest
 from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
 
 from mtl_core.data.config import DataConfig
 from mtl_core.data.task import Split
 from mtl_core.data.tokenizer import CLS, UNKNOWN, build_tokenizer
 from mtl_core.data.word_ids import encode_rows
+from mtl_core.errors import ConfigError
 
 
 @pytest.fixture(params=["word", "bpe"])
@@ -63,15 +65,26 @@ def test_a_tagged_text_is_cut(tokenizer: Tokenizer) -> None:
     assert UNKNOWN not in found.ids[0]
 
 
-def test_a_template_puts_a_pair_together_and_keeps_its_end() -> None:
-    from tokenizers.processors import TemplateProcessing
-
+def with_template() -> Tokenizer:
     tokenizer = build_tokenizer(["a b c d e"], DataConfig())
     tokenizer.post_processor = TemplateProcessing(
         single="<cls> $A <pad>",
         pair="<cls> $A <pad> $B:1 <pad>:1",
         special_tokens=[("<cls>", 2), ("<pad>", 0)],
     )
+    return tokenizer
+
+
+def test_a_pair_needs_room_for_its_special_words_and_one_word_of_each_text() -> None:
+    pair = rows("a b", seconds=("c d",))
+
+    assert len(encode_rows(with_template(), pair, "classification", 5).ids[0]) == 5
+    with pytest.raises(ConfigError, match=r"max_words: found 4, 3 of which are .*; 5 or more"):
+        encode_rows(with_template(), pair, "classification", 4)
+
+
+def test_a_template_puts_a_pair_together_and_keeps_its_end() -> None:
+    tokenizer = with_template()
 
     found = encode_rows(tokenizer, rows("a b c d", seconds=("e",)), "classification", 6)
 
