@@ -21,7 +21,7 @@ from mtl_core.data.arrays import Arrays, keep_arrays
 from mtl_core.data.config import OWN, DataConfig, OwnVectorsConfig
 from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.task import Corpus
-from mtl_core.data.tokenizer import CLS, encode_texts
+from mtl_core.data.tokenizer import encode_texts, special_ids
 from mtl_core.data.unlabelled import read_unlabelled
 from mtl_core.errors import ConfigError
 from mtl_core.foreign import expanded
@@ -49,11 +49,14 @@ def vectors_path(corpus: Corpus, encoded: EncodedCorpus, config: DataConfig) -> 
 def texts_to_learn(corpus: Corpus, encoded: EncodedCorpus) -> list[NDArray[np.int32]]:
     """Return the known words of all train texts, each once, and of those without labels, by id."""
     tokenizer = Tokenizer.from_str(encoded.tokenizer_json)
+    special = special_ids(tokenizer)
+    tokenizer.no_truncation()
+    tokenizer.post_processor = None  # which puts special words around texts
     splits = [task.splits["train"] for task in corpus.tasks]
     train = chain.from_iterable((*split.texts, *split.seconds) for split in splits)
     different = list(dict.fromkeys(train))  # tasks may have one text with several labels
     ids = encode_texts(tokenizer, different, _NO_LIMIT) + read_unlabelled(corpus, tokenizer)
-    texts = [np.array([word for word in text if word > CLS], np.int32) for text in ids]
+    texts = [np.array([word for word in text if word not in special], np.int32) for text in ids]
     return [text for text in texts if len(text)]
 
 

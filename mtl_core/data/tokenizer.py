@@ -63,6 +63,16 @@ def has_reserved_ids(tokenizer: Tokenizer) -> bool:
     return all(tokenizer.token_to_id(word) == at for at, word in enumerate(RESERVED))
 
 
+def special_ids(tokenizer: Tokenizer) -> frozenset[int]:
+    """Return the ids that stand for no word: padding, unknown, and those put around texts."""
+    if has_reserved_ids(tokenizer):
+        return frozenset((PADDING, UNKNOWN, CLS))
+    added = tokenizer.get_added_tokens_decoder().items()
+    unknown = tokenizer.token_to_id(getattr(tokenizer.model, "unk_token", None) or "")
+    special = {at for at, token in added if token.special} | set(tokenizer.encode("").ids)
+    return frozenset(special if unknown is None else special | {unknown})
+
+
 def vocabulary_of(tokenizer: Tokenizer | str) -> dict[str, int]:
     """Return the words that have an id of their own; of BPE, the pieces that begin a word."""
     learnt = Tokenizer.from_str(tokenizer) if isinstance(tokenizer, str) else tokenizer

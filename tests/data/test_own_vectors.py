@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pretrained_folders import tokenizer
 from pydantic import ValidationError
 
 from mtl_core.data import own_vectors
@@ -12,7 +13,7 @@ from mtl_core.data.config import DataConfig, OwnVectorsConfig
 from mtl_core.data.encoded import EncodedCorpus, encode
 from mtl_core.data.own_vectors import texts_to_learn, vectors_path
 from mtl_core.data.readers import read_corpus
-from mtl_core.data.task import Corpus
+from mtl_core.data.task import Corpus, Split, Task
 from mtl_core.data.vectors import vectors_for
 from mtl_core.errors import ConfigError
 
@@ -90,6 +91,25 @@ def test_dev_and_test_texts_are_never_learnt_from(tmp_path: Path) -> None:
     assert len(texts[0]) == 60 + 1
     assert [text.tolist() for text in texts[0]] == [text.tolist() for text in texts[1]]
     np.testing.assert_array_equal(*vectors)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_of_a_pretrained_tokenizer_whole_texts_are_learnt_without_special_words(
+    family: str, tmp_path: Path
+) -> None:
+    made = tokenizer(family)
+    made.save(str(tmp_path / "tokenizer.json"))
+    config = DataConfig(tokenizer=str(tmp_path), max_words=4)
+    text = "w1 w2 what w3 w4 w5 w6"
+    split = Split(texts=(text, "w7"), labels=("x", "y"), source="builtin")
+    splits = dict.fromkeys(("train", "dev", "test"), split)
+    task = Task(name="t", labels=("x", "y"), splits=splits)
+    corpus = Corpus(tasks=(task,), layout="builtin", source="builtin")
+
+    found = texts_to_learn(corpus, encode(corpus, config, tmp_path))
+
+    words = [[made.id_to_token(at) for at in ids.tolist()] for ids in found]
+    assert words == [["w1", "w2", "w3", "w4", "w5", "w6"], ["w7"]]
 
 
 def test_a_count_that_no_word_has_is_refused_with_the_largest_that_one_has(tmp_path: Path) -> None:
