@@ -8,21 +8,22 @@ length 1. The features lie beside the encoded corpus as a memory-mapped file.
 Shapes: U n-grams, K tasks, n texts of a split, M n-grams of all its texts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
 from mtl_core.data.arrays import Arrays, keep_arrays
 from mtl_core.data.class_ratio import Occurrences, class_factors
 from mtl_core.data.encoded import EncodedCorpus, EncodedSplit, TaskInfo
 from mtl_core.data.task import SPLITS
-from mtl_core.data.tokenizer import CLS
+from mtl_core.data.tokenizer import special_ids
 
-FORMAT = 2
+FORMAT = 3
 LEAST_TEXTS = 2  # of train, in which an n-gram must occur
 _MIXERS = (
     (30, 0xBF58476D1CE4E5B9),
@@ -85,7 +86,7 @@ class Ngrams:
         n_texts = len(offsets) - 1
         if not len(self.keys):
             return WideSplit(np.zeros(0, np.int32), np.zeros(0, np.float32), 0 * offsets)
-        texts, keys = ngrams_of_texts(words, offsets, self.longest)
+        texts, keys = ngrams_of_texts(words, offsets, self.longest, special=())  # never known
         at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         known = self.keys[at] == keys
         pairs, counts = np.unique(texts[known] * len(self.keys) + at[known], return_counts=True)
@@ -130,22 +131,28 @@ def _features(path: Path, names: tuple[str, ...], longest: int) -> WideFeatures:
 
 
 def ngrams_of_texts(
-    words: NDArray[np.int32], offsets: NDArray[np.int64], longest: int
+    words: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    longest: int,
+    *,
+    special: Collection[int],
 ) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-    """Return the text and the hash of every n-gram of 1 to `longest` words, without unknown ones.
+    """Return the text and the hash of every n-gram of 1 to `longest` words, none of them special.
 
     Args:
         words: Ids of all texts, one after the other.
         offsets: Text i has the words offsets[i] to offsets[i + 1].
+        special: Ids that stand for no word (`tokenizer.special_ids`).
     """
     text = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     words = words[offsets[0] : offsets[-1]]
+    is_word = ~np.isin(words, list(special))
     key, whole = np.zeros(len(words), np.uint64), np.ones(len(words), np.bool_)
     texts, keys = [], []
     for n in range(1, longest + 1):
         last = np.arange(n - 1, len(words))  # of the n-gram that begins n - 1 words before
         key = _mixed(key[: len(last)] + _STEP + words[last].astype(np.uint64))
-        whole = whole[: len(last)] & (words[last] > CLS) & (text[last] == text[: len(last)])
+        whole = whole[: len(last)] & is_word[last] & (text[last] == text[: len(last)])
         texts.append(text[: len(last)][whole])
         keys.append(key[whole])
     return np.concatenate(texts), np.concatenate(keys)
@@ -159,7 +166,8 @@ def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def _make(corpus: EncodedCorpus, longest: int) -> Arrays:
     train = [corpus.split(task, "train") for task in range(corpus.n_tasks)]
-    ngrams = _count(train, longest)
+    special = special_ids(Tokenizer.from_str(corpus.tokenizer_json))
+    ngrams = _count(train, longest, special)
     arrays: dict[str, NDArray[np.generic]] = {}
     occurrences = []
     for task, split in ((k, split) for k in range(corpus.n_tasks) for split in corpus.splits(k)):
@@ -182,9 +190,9 @@ def _occurrences(task: TaskInfo, rows: EncodedSplit, found: WideSplit) -> Occurr
     )
 
 
-def _count(train: Sequence[EncodedSplit], longest: int) -> Ngrams:
+def _count(train: Sequence[EncodedSplit], longest: int, special: Collection[int]) -> Ngrams:
     """Return the n-grams of 2 or more train texts; idf is 1 + ln((1 + n) / (1 + texts with it))."""
-    of_tasks = [_texts_with(part, longest) for part in train]
+    of_tasks = [_texts_with(part, longest, special) for part in train]
     keys, inverse = np.unique(np.concatenate([keys for keys, _ in of_tasks]), return_inverse=True)
     counts = np.bincount(inverse, np.concatenate([n for _, n in of_tasks]), minlength=len(keys))
     counts = counts.astype(np.int64)
@@ -194,9 +202,11 @@ def _count(train: Sequence[EncodedSplit], longest: int) -> Ngrams:
     return Ngrams(longest, keys, idf.astype(np.float32), in_train, np.ones(len(keys), np.float32))
 
 
-def _texts_with(part: EncodedSplit, longest: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+def _texts_with(
+    part: EncodedSplit, longest: int, special: Collection[int]
+) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """Return the different n-grams of a split, rising, and in how many texts each occurs."""
-    texts, keys = ngrams_of_texts(part.words, part.offsets, longest)
+    texts, keys = ngrams_of_texts(part.words, part.offsets, longest, special=special)
     different, number = np.unique(keys, return_inverse=True)
     pairs = np.unique(number * len(part) + texts)
     return different, np.bincount(pairs // len(part), minlength=len(different))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pretrained_folders import tokenizer
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from mtl_core.data import wide
@@ -116,7 +117,7 @@ def test_features_are_made_once(encoded: EncodedCorpus, monkeypatch: pytest.Monk
 def test_no_ngram_reaches_over_an_unknown_word_or_into_the_next_text() -> None:
     words, offsets = np.array([5, 1, 6, 7, 5, 6], np.int32), np.array([0, 4, 6])
 
-    texts, keys = ngrams_of_texts(words, offsets, 2)
+    texts, keys = ngrams_of_texts(words, offsets, 2, special=(0, 1, 2))
 
     of_one, of_two = keys[:5], keys[5:]  # 5, 6, 7, 5, 6; then 6 7 and 5 6
     assert texts.tolist() == [0, 0, 0, 1, 1, 0, 1]
@@ -126,11 +127,28 @@ def test_no_ngram_reaches_over_an_unknown_word_or_into_the_next_text() -> None:
     assert len(set(of_two.tolist())) == 2
 
 
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_special_words_of_a_pretrained_tokenizer_are_in_no_ngram(
+    family: str, tmp_path: Path
+) -> None:
+    tokenizer(family).save(str(tmp_path / "tokenizer.json"))
+    split = Split(texts=("w1 w2 what", "w1 w2 what"), labels=("x", "y"), source="builtin")
+    splits = dict.fromkeys(("train", "dev", "test"), split)
+    task = Task(name="t", labels=("x", "y"), splits=splits)
+    corpus = Corpus(tasks=(task,), layout="builtin", source="builtin")
+
+    features = wide_features(encode(corpus, DataConfig(tokenizer=str(tmp_path)), tmp_path), 2)
+
+    assert len(features.ngrams.keys) == 3  # w1, w2 and w1 w2
+    assert features.split(0, "dev").offsets.tolist() == [0, 3, 6]
+
+
 def test_the_order_of_words_matters() -> None:
     offsets = np.array([0, 2])
 
     first, second = (
-        ngrams_of_texts(np.array(words, np.int32), offsets, 2)[1][-1] for words in ([5, 6], [6, 5])
+        ngrams_of_texts(np.array(words, np.int32), offsets, 2, special=())[1][-1]
+        for words in ([5, 6], [6, 5])
     )
 
     assert first != second

@@ -58,7 +58,9 @@ class ReferenceNgrams:
 
     def _key(self, ngram: Ngram) -> int:
         words, offsets = np.array(ngram, np.int32), np.array([0, len(ngram)])
-        return int(ngrams_of_texts(words, offsets, len(ngram))[1][-1])  # the longest comes last
+        return int(
+            ngrams_of_texts(words, offsets, len(ngram), special=())[1][-1]
+        )  # the longest comes last
 
 
 def _train_texts(corpus: EncodedCorpus, task: int) -> Iterator[list[int]]:
