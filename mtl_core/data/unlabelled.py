@@ -1,6 +1,6 @@
 """Texts without labels beside a study's tasks, to learn words from: split as the train texts are.
 
-FDU-MTL has `NAME.task.unlabel`; a user's task folder may hold `unlabelled.txt` or
+FDU-MTL has `NAME.task.unlabel`; beside any other train file may be `unlabelled.txt` or
 `unlabelled.tsv`, one text a line. Such a file may be raw where the train texts are tokenised (14 of
 the 16 of FDU-MTL are): each file is taken as it is or with its marks split off, whichever leaves
 fewer unknown words. Texts that stand in dev or test of any task are left out.
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
+from mtl_core.data.fdu import TRAIN
 from mtl_core.data.lines import read_lines
 from mtl_core.data.task import Corpus
 from mtl_core.data.tokenizer import UNKNOWN, encode_texts
@@ -49,15 +50,18 @@ def read_unlabelled(corpus: Corpus, tokenizer: Tokenizer) -> list[list[int]]:
 
 
 def unlabelled_files(corpus: Corpus) -> list[Path]:
-    """Return the files that there are, in the order of the tasks."""
-    folder = Path(corpus.source)
-    if corpus.layout == "builtin":
-        return []
-    if corpus.layout == "fdu_mtl":
-        paths = [folder / f"{name}{FDU_END}" for name in corpus.names]
-    else:
-        paths = [folder / name / file for name in corpus.names for file in NAMES]
+    """Return the files that there are beside the tasks' train files, in the order of the tasks."""
+    trains = [Path(task.splits["train"].source) for task in corpus.tasks]
+    paths = dict.fromkeys(path for train in trains for path in _beside(train))
     return [path for path in paths if path.is_file()]
+
+
+def _beside(train: Path) -> list[Path]:
+    if not train.is_file():  # of the built-in corpus, or a data set of the hub
+        return []
+    if train.name.endswith(TRAIN):
+        return [train.with_name(train.name.removesuffix(TRAIN) + FDU_END)]
+    return [train.with_name(name) for name in NAMES]
 
 
 def split_marks(text: str) -> str:

@@ -79,3 +79,27 @@ def test_a_users_folder_may_hold_one(tmp_path: Path) -> None:
 
     assert unlabelled_files(corpus) == [tmp_path / "dvd" / "unlabelled.txt"]
     assert [len(text) for text in words_of(corpus)] == [3, 3]
+
+
+def test_a_task_file_has_those_of_the_folders_that_it_names(tmp_path: Path) -> None:
+    (tmp_path / "fdu").mkdir()
+    make_fdu(tmp_path / "fdu", "A book\n", "a film\n")
+    for name in ("dvd", "toys"):
+        (tmp_path / name).mkdir()
+        rows = "".join(f"a good text {at}\t{at % 2}\n" for at in range(40))
+        (tmp_path / name / "train.tsv").write_text(f"text\tlabel\n{rows}")
+        (tmp_path / name / "unlabelled.txt").write_text("A good one\n")
+    (tmp_path / "tasks.yaml").write_text(
+        "- {from: fdu, tasks: [books], prefix: x_}\n"
+        "- {from: ., tasks: [dvd]}\n"
+        "- {name: toys, files: {train: toys/train.tsv}}\n"
+        "- {name: again, files: {train: toys/train.tsv}}\n"
+    )
+
+    corpus = read_corpus(DataConfig(source=str(tmp_path / "tasks.yaml")))
+
+    assert unlabelled_files(corpus) == [
+        tmp_path / "fdu" / "books.task.unlabel",
+        tmp_path / "dvd" / "unlabelled.txt",
+        tmp_path / "toys" / "unlabelled.txt",
+    ]
