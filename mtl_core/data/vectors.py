@@ -8,6 +8,7 @@ counted from the end. The file may be gzipped. Shapes: V words, E width.
 import gzip
 import math
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -123,17 +124,39 @@ def _rows(lines: Iterable[bytes]) -> Iterator[tuple[int, str, list[bytes], str |
     """Yield line number, word, numbers, and what is wrong with the row; a header only gives E."""
     width = 0
     for number, line in enumerate(lines, start=1):
+        line = line.removeprefix(BOM_UTF8) if number == 1 else line
         parts = line.rstrip().split(b" ")
         if number == 1 and len(parts) == 2 and all(part.isdigit() for part in parts):
             width = int(parts[1])
             continue
+        fault = _row_fault(parts, width)
         width = width or len(parts) - 1
-        n_numbers = len(parts) - 1
-        cut = max(n_numbers - width, 0) + 1
-        if n_numbers < width or (cut > 1 and _is_number(parts[cut - 1])) or not width:
-            yield number, "", [], f"{n_numbers} numbers after the word, not {width or 'any'}"
+        cut = max(len(parts) - 1 - width, 0) + 1
+        if fault is not None:
+            yield number, "", [], fault
         else:
             yield number, b" ".join(parts[:cut]).decode("utf-8", "replace"), parts[cut:], None
+
+
+def _row_fault(parts: list[bytes], width: int) -> str | None:
+    """Say what is wrong with how a row is split, or None; a width of 0 is not known yet."""
+    n_numbers = len(parts) - 1
+    if width and n_numbers == width:
+        return None
+    if n_numbers < max(width, 1) and (mark := _other_mark(parts[0])):
+        return f"{mark} between word and numbers; one space would be right"
+    before = parts[n_numbers - width : n_numbers - width + 1] if width else parts[1:]
+    if parts[0] and b"" in before:
+        return "two spaces in a row; one space between word and numbers would be right"
+    if n_numbers < max(width, 1) or (width and _is_number(before[0])):
+        return f"{n_numbers} numbers after the word, not {width or 'any'}"
+    return None
+
+
+def _other_mark(word: bytes) -> str | None:
+    """Return what stands in a row where spaces would, as it was split by these."""
+    names = {b"\t": "tabs", b",": "commas"}
+    return next((name for mark, name in names.items() if len(word.split(mark)) > 2), None)
 
 
 def _numbers(values: list[bytes]) -> tuple[NDArray[np.float32], str | None]:

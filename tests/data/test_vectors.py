@@ -47,6 +47,14 @@ def test_word2vec_with_its_first_line_is_the_same(tmp_path: Path) -> None:
     assert headed[0].tolist() == plain[0].tolist()
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
+    plain = read_vectors(write(tmp_path, GLOVE), VOCABULARY)
+
+    for text in (GLOVE, f"5 3\n{GLOVE}"):
+        marked = read_vectors(write(tmp_path, f"\ufeff{text}"), VOCABULARY)
+        assert marked[0].tolist() == plain[0].tolist()
+
+
 @pytest.mark.parametrize("name", ["vectors.txt.gz", "vectors.txt"])
 def test_a_gzipped_file_is_known_by_its_bytes(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(gzip.compress(GLOVE.encode()))
@@ -74,6 +82,10 @@ def test_a_word_may_hold_spaces(tmp_path: Path) -> None:
         ("film 1 nan\n", r"vectors\.txt, line 1: 'nan' is no number"),
         ("good\n", r"vectors\.txt, line 1: 0 numbers after the word, not any"),
         ("", r"vectors\.txt: has no word vectors"),
+        ("good\t1\t2\n", r"line 1: tabs between word and numbers; one space would be right"),
+        ("good 1 2\nfilm,3,4\n", r"line 2: commas between word and numbers; one space would"),
+        ("good  1 2\n", r"line 1: two spaces in a row; one space between word and numbers"),
+        ("2 2\ngood  1 2\n", r"line 2: two spaces in a row; one space"),
     ],
 )
 def test_malformed_files_are_named_with_their_line(tmp_path: Path, text: str, message: str) -> None:
