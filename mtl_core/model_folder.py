@@ -51,15 +51,19 @@ def folder_of(name: str, where: str, *, only_tokenizer: bool = False) -> Path:
         raise ConfigError(_advice(name, where, reason)) from None
 
 
+def model_files(folder: Path) -> list[Path]:
+    """Return the files that a model is read from, also those that are not there."""
+    weights = [_WEIGHTS]
+    if (folder / _INDEX).is_file() and not (folder / _WEIGHTS).is_file():
+        shards = read_object(folder / _INDEX).get("weight_map")
+        if isinstance(shards, dict):
+            weights = [_INDEX, *sorted(set(map(str, shards.values())))]
+    return [folder / name for name in (_CONFIG, _TOKENIZER, *weights)]
+
+
 def _is_whole(folder: Path) -> bool:
     """Whether all files of a model are there; other programs may have fetched some of them."""
-    if not all((folder / name).is_file() for name in (_CONFIG, _TOKENIZER)):
-        return False
-    if (folder / _WEIGHTS).is_file():
-        return True
-    shards = read_object(folder / _INDEX).get("weight_map")
-    files = shards.values() if isinstance(shards, dict) else ()
-    return bool(files) and all((folder / str(file)).is_file() for file in files)
+    return all(path.is_file() for path in model_files(folder))
 
 
 def _advice(name: str, where: str, reason: str) -> str:

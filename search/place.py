@@ -8,7 +8,7 @@ import difflib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from mtl_core.errors import ConfigError
 from mtl_core.foreign import check_inside, path_of
 from search.bucket import LANES, MODELS, bucket_of, copy_of, fetch_study, handed_on, is_address
 from search.compare import arm_keys
+from search.given_files import hashes_of_files
 from search.journal import JOURNAL
 from search.record import FORMAT, StudyRecord
 from search.space import Space
@@ -105,6 +106,7 @@ class Place:
             name=self.space.name,
             space_digest=self.space.digest(),
             data_fingerprint=self.corpus.content_hash(),
+            files=hashes_of_files(self.space),
             seed=self.space.search.seed,
             scale=self.space.search.scale,
             objective=self.space.search.objective,
@@ -130,8 +132,20 @@ class Place:
                 f"{self.folder}: holds a study of other data (its files have changed, or "
                 f"{self.corpus.source} is another folder); --fresh puts it aside and begins anew"
             )
+        else:
+            faults += self._changed_files(record.header.get("files", {}))
         if record.header and faults:
             raise ConfigError(faults)
+
+    def _changed_files(self, kept: Mapping[str, str]) -> Iterator[str]:
+        """Yield which files are others than at the study's beginning, as far as it kept hashes."""
+        now = hashes_of_files(self.space) if kept else {}
+        for key in now.keys() & kept.keys():
+            if now[key] != kept[key]:
+                yield (
+                    f"{self.folder}: holds a study with another {key} (its files have changed); "
+                    "--fresh puts it aside and begins anew"
+                )
 
     def _difference(self) -> str:
         try:

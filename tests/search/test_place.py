@@ -56,6 +56,34 @@ def test_other_data_are_refused(tmp_path: Path) -> None:
         other.check()
 
 
+def test_another_file_of_vectors_is_refused(tmp_path: Path) -> None:
+    vectors = tmp_path / "v.txt"
+    vectors.write_text("good 1 2\n")
+    text = TEXT.replace("test_rows: 4}", f"test_rows: 4}}, vectors: {vectors}")
+    with place(tmp_path, text).opened(print):
+        pass
+
+    place(tmp_path, text).check()
+    vectors.write_text("good 1 3\n")
+
+    with pytest.raises(ConfigError, match=r"a study with another data.vectors \(its files have ch"):
+        place(tmp_path, text).check()
+
+
+def test_a_study_that_kept_no_hashes_of_files_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = tmp_path / "v.txt"
+    vectors.write_text("good 1 2\n")
+    text = TEXT.replace("test_rows: 4}", f"test_rows: 4}}, vectors: {vectors}")
+    with monkeypatch.context() as before:
+        before.setattr("search.place.hashes_of_files", lambda _: {})
+        with place(tmp_path, text).opened(print):
+            pass
+
+    place(tmp_path, text).check()
+
+
 def test_a_fresh_start_puts_the_former_study_aside(tmp_path: Path) -> None:
     begin(tmp_path)
     said: list[str] = []
