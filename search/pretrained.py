@@ -74,13 +74,25 @@ def _complete(draft: Draft, document: Document, name: str, faults: Faults) -> No
         for fault in error.faults:
             faults.add(("encoder", "pretrained"), fault.removeprefix(f"{PRETRAINED}: "))
         return
-    draft.data = replace(draft.data, max_words=min(draft.data.max_words, found.n_positions))
+    _lower_max_words(draft, document, found, stated=isinstance(stated.get("max_words"), int))
     for key, message in _contradictions(draft, found):
         faults.add(("encoder", key), message)
     for key, value in found.sizes.items():
         if f"encoder.{key}" not in there:
             default = trial_keys()[f"encoder.{key}"].default
             draft.entries.append(Entry(f"encoder.{key}", (Alternative(Fixed(value)),), default))
+
+
+def _lower_max_words(draft: Draft, document: Document, found: Pretrained, *, stated: bool) -> None:
+    asked, most = draft.data.max_words, found.n_positions
+    if asked <= most:
+        return
+    draft.data = replace(draft.data, max_words=most)
+    if stated:
+        draft.notes.append(
+            f"{document.place(('data', 'max_words'))}: data.max_words: found {asked}, but "
+            f"{found.folder} has positions for {most}; texts are cut after {most} words"
+        )
 
 
 def _contradictions(draft: Draft, found: Pretrained) -> Iterator[tuple[str, str]]:

@@ -34,7 +34,8 @@ class BuiltSpace:
         settings: The `data` section, as it stands.
         conditional: All keys that the space states, in the order in which they are decided.
         points: Values of the configurations that are tried first.
-        left_out: Why points of the file do not fit what `--set` made of the space.
+        left_out: Why points of the file do not fit what `--set` made of the space, and what else
+            of the file is not followed.
         places: Where keys stand in the file, for faults that only the data can show.
     """
 
@@ -125,7 +126,7 @@ def _assemble(text: str, source: str, checked: _Checked, changed: set[str]) -> B
         settings=draft.data,
         conditional=checked.conditional,
         points=tuple(checked.points.values()),
-        left_out=tuple(checked.point_faults.lines()),
+        left_out=(*draft.notes, *checked.point_faults.lines()),
         places=places,
     )
 

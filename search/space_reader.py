@@ -1,7 +1,7 @@
 """The sections of a space file, read into settings and entries; `Draft` is what comes of it."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -46,13 +46,18 @@ class Point:
 
 @dataclass
 class Draft:
-    """A space that is read but not yet checked as a whole."""
+    """A space that is read but not yet checked as a whole.
+
+    Args:
+        notes: What the user is told of it, though nothing is at fault.
+    """
 
     name: str
     search: SearchConfig
     data: DataConfig
     entries: list[Entry]
     points: list[Point]
+    notes: list[str] = field(default_factory=list)
 
 
 def read_draft(document: Document, name: str, faults: Faults) -> Draft:

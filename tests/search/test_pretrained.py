@@ -54,6 +54,17 @@ def test_texts_are_encoded_for_the_encoder(folder: Path) -> None:
     assert (data.tokenizer, data.max_words) == (str(folder), 16)  # as many as it has positions
 
 
+def test_a_stated_length_that_the_encoder_cannot_read_is_lowered_and_told(folder: Path) -> None:
+    stated, fits = (parse(folder, f"data: {{max_words: {number}}}\n") for number in (20, 16))
+
+    assert stated.data.max_words == 16
+    assert stated.left_out == (
+        f"x.yaml:6: data.max_words: found 20, but {folder} has positions for 16; texts are cut "
+        "after 16 words",
+    )
+    assert fits.left_out == parse(folder).left_out == ()
+
+
 def test_the_folder_is_absolute_in_a_configuration(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
