@@ -154,9 +154,10 @@ def _row_fault(parts: list[bytes], width: int) -> str | None:
 
 
 def _other_mark(word: bytes) -> str | None:
-    """Return what stands in a row where spaces would, as it was split by these."""
-    names = {b"\t": "tabs", b",": "commas"}
-    return next((name for mark, name in names.items() if len(word.split(mark)) > 2), None)
+    """Return what stands in a row where spaces would; a word of GloVe may hold a comma."""
+    if b"\t" in word:
+        return "tabs"
+    return "commas" if word.count(b",") > 1 else None
 
 
 def _numbers(values: list[bytes]) -> tuple[NDArray[np.float32], str | None]:

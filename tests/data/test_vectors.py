@@ -83,6 +83,7 @@ def test_a_word_may_hold_spaces(tmp_path: Path) -> None:
         ("good\n", r"vectors\.txt, line 1: 0 numbers after the word, not any"),
         ("", r"vectors\.txt: has no word vectors"),
         ("good\t1\t2\n", r"line 1: tabs between word and numbers; one space would be right"),
+        ("2\t2\ngood 1 2\n", r"line 1: tabs between word and numbers"),
         ("good 1 2\nfilm,3,4\n", r"line 2: commas between word and numbers; one space would"),
         ("good  1 2\n", r"line 1: two spaces in a row; one space between word and numbers"),
         ("2 2\ngood  1 2\n", r"line 2: two spaces in a row; one space"),
