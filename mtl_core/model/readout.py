@@ -77,18 +77,20 @@ def final_norm(company: Company, layer: int, part: Stretch) -> Stretch:
 
 
 def _pooled_spans(company: Company, block: Block) -> np.ndarray:
-    """Return the words that the means of each text are over: from and to, (texts, 2 or 4)."""
+    """Return the words that the means of each text are over: from and to, (texts, 2 or 4).
+
+    Padding stands behind all words, so that in a pair it counts to the second text.
+    """
     lengths, work = company.lengths(block), company.works[block.part]
     zeros = np.zeros_like(lengths)
-    if work.config.mean_over_padding:
-        return np.stack([zeros, np.full_like(lengths, block.n_words)], axis=1)
+    to = np.full_like(lengths, block.n_words) if work.config.mean_over_padding else lengths
     if _kind(company, block) is not Reads.PAIR:
-        return np.stack([zeros, lengths], axis=1)
+        return np.stack([zeros, to], axis=1)
     assert work.batch.seconds is not None
     seconds = work.batch.seconds[block.first_text : block.first_text + block.texts]
     # What separates the texts stands last in the first of them and counts to neither.
     ends = np.maximum(seconds - 1, 1)
-    return np.stack([zeros, ends, np.minimum(seconds, lengths - 1), lengths], axis=1)
+    return np.stack([zeros, ends, np.minimum(seconds, lengths - 1), to], axis=1)
 
 
 def _kind(company: Company, block: Block) -> Reads:

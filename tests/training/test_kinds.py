@@ -48,6 +48,39 @@ def test_every_kind_trains_under_every_structure(
     assert set(results[-1].scores) == {"topic", "same", "marks", "value", "tags"}
 
 
+@pytest.mark.parametrize("regime", ["alternating", "joint"])
+def test_every_kind_trains_with_means_over_padding(
+    regime: str, mixed: EncodedCorpus, make_config: MakeConfig
+) -> None:
+    config = make_config(
+        encoder={"mean_over_padding": True},
+        sharing={"structure": "stack_pooling"},
+        batches={"regime": regime, "batch_size": 20},
+        training={"epochs": 2},
+    )
+
+    results = list(Trainer(mixed, config, seed=1).epochs())
+
+    assert results[-1].loss < results[0].loss
+
+
+def test_a_pair_is_averaged_with_its_padding_where_that_is_asked_for(
+    mixed: EncodedCorpus, make_config: MakeConfig
+) -> None:
+    words, published = (
+        build_model(mixed, make_config(encoder={"mean_over_padding": over}), seed=3).eval()
+        for over in (False, True)
+    )
+    pairs = Row(1, np.arange(7))
+    alone, beside_longer_texts = (
+        collate(mixed, "train", step) for step in ((pairs,), (pairs, Row(3, np.arange(7))))
+    )
+
+    torch.testing.assert_close(published(alone), words(alone))
+    differs = ~torch.isclose(published(beside_longer_texts), words(beside_longer_texts))
+    assert differs[:7, :2].any(dim=1).all()
+
+
 def test_every_kind_is_learnt(mixed: EncodedCorpus, make_config: MakeConfig) -> None:
     config = make_config(
         sharing={"structure": "stack_pooling", "divergence_depth": 1},
