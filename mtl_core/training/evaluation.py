@@ -119,11 +119,14 @@ class Evaluation:
     def next_batch(self) -> Minibatch:
         return self.batches.take(self.place, self.ngrams)
 
-    def note(self, outputs: Tensor) -> None:
-        """Take in the outputs of that minibatch, (I, C), and go on to the next."""
+    def answer(self, outputs: Tensor) -> Tensor:
+        """Return what the outputs of that minibatch, (I, C), say."""
         (row,) = self.batches.steps[self.place]
-        info = self.batches.corpus.tasks[row.task]
-        self._predicted.append(_answer(outputs, info))  # on the device: it is waited for once
+        return _answer(outputs, self.batches.corpus.tasks[row.task])
+
+    def note(self, answers: Tensor) -> None:
+        """Take in the answers to that minibatch, and go on to the next."""
+        self._predicted.append(answers)  # on the device: it is waited for once
         self.place += 1
 
     def result(self) -> dict[str, TaskEvaluation]:
@@ -226,13 +229,18 @@ def _places(part: EncodedSplit, info: TaskInfo, rows: NDArray[np.int64]) -> NDAr
 
 @torch.no_grad()
 def advance(models: Sequence[MultiTaskEncoder], evaluations: Sequence[Evaluation]) -> None:
-    """Evaluate each model on its next minibatch, all in one pass; they are of one family."""
+    """Evaluate each model on its next minibatch, all in one pass; they are of one family.
+
+    Where an exception is raised, none has gone on to its next.
+    """
     parts = [
         Part(model=model, batch=evaluation.next_batch())
         for model, evaluation in zip(models, evaluations, strict=True)
     ]
-    for evaluation, outputs in zip(evaluations, compute_logits(parts), strict=True):
-        evaluation.note(outputs)
+    pairs = zip(evaluations, compute_logits(parts), strict=True)
+    answers = [evaluation.answer(outputs) for evaluation, outputs in pairs]
+    for evaluation, of_batch in zip(evaluations, answers, strict=True):
+        evaluation.note(of_batch)
 
 
 def evaluate(

@@ -151,6 +151,21 @@ def test_an_update_that_breaks_off_half_way_costs_its_lane_alone(
     assert [lane.updater.steps_done for lane in lanes] == [3, 0, 3]
 
 
+def test_memory_that_runs_out_among_the_last_answers_on_dev_costs_no_lane(
+    encoded: EncodedCorpus, make_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(encoded)
+    lanes = open_lanes(engine, make_config(training={"epochs": 1}), 4)
+    third_of_last = 4 * (len(engine.around.dev.steps) - 1) + 2
+    failing = FailAt(evaluation._answer, {third_of_last}, ERRORS["gpu"])
+    monkeypatch.setattr(evaluation, "_answer", lambda *args: failing(*args))
+
+    results = run_to_the_end(engine, lanes)
+
+    assert engine.notes == ["out of memory with 4 lanes side by side: from now on at most 2"]
+    assert_as_without_failures(encoded, results)
+
+
 def test_a_lane_that_does_not_fit_alone_gets_the_error(
     fail_at: Any, encoded: EncodedCorpus, make_config: Make
 ) -> None:
