@@ -49,8 +49,7 @@ class Places:
     def halve(self, lanes: Sequence[Lane], together: Sequence[Lane]) -> tuple[int, int] | None:
         """Park half of the lanes that are under way; return how many there were and are.
 
-        Returns None where that would help nothing: one lane is left, alone on the device, or on a
-        CPU in its pass.
+        Returns None where that would help nothing: one lane is left, all others are parked.
 
         Args:
             together: Those in whose pass memory ran out.
@@ -59,7 +58,7 @@ class Places:
             lane for lane in lanes if lane.wanted and not lane.parked and lane not in together
         ]
         before = len(together) + len(others)
-        if before == 1 or (self._device.type == "cpu" and len(together) == 1):
+        if before == 1:
             return None
         staying = max(1, len(together) // 2)
         self._most = before // 2

@@ -166,6 +166,23 @@ def test_memory_that_runs_out_among_the_last_answers_on_dev_costs_no_lane(
     assert_as_without_failures(encoded, results)
 
 
+def test_a_lane_alone_in_its_pass_fails_only_when_all_others_wait(
+    encoded: EncodedCorpus, make_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(encoded)
+    lanes = [
+        engine.open(make_config(encoder={"d_model": size}, training={"epochs": 1}), size)
+        for size in (12, 8)
+    ]
+    failing = FailAt(updates.compute_logits, {2}, ERRORS["cpu"])
+    monkeypatch.setattr(updates, "compute_logits", lambda parts: failing(parts))
+
+    results = run_to_the_end(engine, lanes)
+
+    assert engine.notes == ["out of memory with 2 lanes side by side: from now on at most 1"]
+    assert_as_without_failures(encoded, results)
+
+
 def test_a_lane_that_does_not_fit_alone_gets_the_error(
     fail_at: Any, encoded: EncodedCorpus, make_config: Make
 ) -> None:
