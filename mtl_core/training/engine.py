@@ -187,29 +187,40 @@ class Engine:
         finally:
             seconds = time.perf_counter() - began
             for lane, update in zip(lanes, updates, strict=True):
-                if update.error is not None:
-                    self._fail(lane, update.error)
-                elif update.done or not update.finite:
-                    self._note(lane, partial(lane.note_update, update, seconds))
+                error = update.error
+                if error is None and (update.done or not update.finite):
+                    error = self._note(lane, partial(lane.note_update, update, seconds))
+                if error is not None:
+                    self._fail(lane, error)
 
     def _evaluate(self, lanes: list[Lane]) -> None:
         began = time.perf_counter()
-        evaluations = [lane.evaluation for lane in lanes]
-        advance([lane.model for lane in lanes], [e for e in evaluations if e is not None])
+        found = [(lane.model, lane.evaluation) for lane in lanes]
+        ahead = [(model, e) for model, e in found if e is not None and not e.done]
+        if ahead:  # the others ran out of memory when they were to end the epoch
+            advance([model for model, _ in ahead], [evaluation for _, evaluation in ahead])
         seconds = time.perf_counter() - began
-        for lane in lanes:
-            self._note(lane, partial(lane.note_evaluation, seconds))
+        errors = [self._note(lane, partial(lane.note_evaluation, seconds)) for lane in lanes]
+        short = [error for error in errors if error is not None]
+        if short:
+            raise short[0]
 
-    def _note(self, lane: Lane, note: Callable[[], EpochResult | None]) -> None:
-        """Let the lane take note of its part of a pass, and file its result if it has one."""
-        self._through.add(lane)
+    def _note(self, lane: Lane, note: Callable[[], EpochResult | None]) -> Exception | None:
+        """Let the lane take note of its part of a pass, and file its result if it has one.
+
+        Returns the exception where memory ran out; the lane is not through then.
+        """
         try:
             result = note()
         except Exception as error:
+            if is_memory_error(error):
+                return error
             self._fail(lane, error)
-        else:
-            if result is not None:
-                self._results.append((lane, result))
+            return None
+        self._through.add(lane)
+        if result is not None:
+            self._results.append((lane, result))
+        return None
 
     def _fail(self, lane: Lane, error: Exception) -> None:
         traceback.clear_frames(error.__traceback__)  # which hold the pass

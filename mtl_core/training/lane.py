@@ -149,6 +149,8 @@ class Lane:
     def note_evaluation(self, seconds: float) -> EpochResult | None:
         """Take note that a minibatch of dev was done; return the epoch's result if it was the last.
 
+        Where memory runs out in that, it can be called again.
+
         Raises:
             Diverged: A loss of the epoch was infinite or not a number.
         """
@@ -265,7 +267,7 @@ class Lane:
         self._losses.check(range(len(losses)), losses, f"epoch {self.epoch + 1}")
         evaluations = evaluation.result()
         scores = {name: of_task.score for name, of_task in evaluations.items()}
-        mean = average(evaluations)
+        mean, n_words = average(evaluations), self._count_words()
         self.best.note(self.epoch + 1, {AVERAGE: mean, **scores}, self._copy_parameters)
         self.weighting.end_epoch(torch.tensor(losses, dtype=torch.float64))
         self.epoch += 1
@@ -275,7 +277,7 @@ class Lane:
             losses=dict(zip(names, losses, strict=True)),
             scores=scores,
             average=mean,
-            tokens_per_second=self._count_words() / self._seconds if self._seconds else 0.0,
+            tokens_per_second=n_words / self._seconds if self._seconds else 0.0,
             seconds=self._seconds + self._evaluation_seconds,
             ended=self.ended,
             evaluations=evaluations,

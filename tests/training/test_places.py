@@ -10,6 +10,7 @@ import torch
 
 from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.training import evaluation, updates
+from mtl_core.training import lane as lane_module
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.device_memory import is_memory_error
 from mtl_core.training.engine import Engine
@@ -163,6 +164,30 @@ def test_memory_that_runs_out_among_the_last_answers_on_dev_costs_no_lane(
     results = run_to_the_end(engine, lanes)
 
     assert engine.notes == ["out of memory with 4 lanes side by side: from now on at most 2"]
+    assert_as_without_failures(encoded, results)
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [(lane_module, "copy_parameters"), (evaluation.Evaluation, "result")],
+    ids=["copies", "result"],
+)
+def test_memory_that_runs_out_at_the_end_of_an_epoch_costs_no_lane(
+    place: Any,
+    name: str,
+    encoded: EncodedCorpus,
+    make_config: Make,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = Engine(encoded)
+    lanes = open_lanes(engine, make_config(training={"epochs": 2}), 4)
+    failing = FailAt(getattr(place, name), {1}, ERRORS["cpu"])
+    monkeypatch.setattr(place, name, lambda *args: failing(*args))
+
+    results = run_to_the_end(engine, lanes)
+
+    assert engine.notes == ["out of memory with 4 lanes side by side: from now on at most 2"]
+    assert [len(of_lane) for of_lane in results.values()] == [2] * 4
     assert_as_without_failures(encoded, results)
 
 
