@@ -101,7 +101,7 @@ class Engine:
         except Exception as error:
             if not (self._lanes and is_memory_error(error)):
                 raise
-            raise NoRoom(self.need(config), max(0, self.budget - self._taken())) from None
+            raise self._no_room(config) from None
         self._lanes.append(lane)
         return lane
 
@@ -109,14 +109,20 @@ class Engine:
         """Return a lane that continues where that of the checkpoint was.
 
         Raises:
-            ConfigError: The checkpoint is of another corpus.
+            ConfigError: The checkpoint is of another corpus, or lacks something.
             NoRoom: It does not fit beside the others.
         """
         fingerprint = {"corpus": self.around.corpus.fingerprint}
         check_same_trial(checkpoint.about, fingerprint, "checkpoint")
         config = TrialConfig.from_dict(checkpoint.about["config"])
         lane = self.open(config, checkpoint.about["seed"], keep_best=keep_best)
-        lane.load(checkpoint)
+        try:
+            lane.load(checkpoint)
+        except Exception as error:
+            self.close(lane)
+            if not (self._lanes and is_memory_error(error)):
+                raise
+            raise self._no_room(config) from None
         return lane
 
     def checkpoint(self, lane: Lane) -> Checkpoint:
@@ -232,9 +238,12 @@ class Engine:
         """Raise `NoRoom` where such a lane does not fit beside those that are there."""
         for lane in self._lanes:  # one that was alone has not been measured
             self._measure(lane)
-        need, free = self.need(config), max(0, self.budget - self._taken())
-        if need > free or not self._places.free(self._lanes):
-            raise NoRoom(need, free)
+        refusal = self._no_room(config)
+        if refusal.need > refusal.free or not self._places.free(self._lanes):
+            raise refusal
+
+    def _no_room(self, config: TrialConfig) -> NoRoom:
+        return NoRoom(self.need(config), max(0, self.budget - self._taken()))
 
     def _measure(self, lane: Lane) -> None:
         if not (lane.parked or lane.failure or self._memory.is_measured(lane.config)):

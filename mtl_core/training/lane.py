@@ -193,8 +193,15 @@ class Lane:
         return Checkpoint(about | self.identity, tensors)
 
     def load(self, checkpoint: Checkpoint) -> None:
-        """Go to where the lane of the checkpoint was, which is of the same trial."""
+        """Go to where the lane of the checkpoint was, which is of the same trial.
+
+        Raises:
+            ConfigError: A tensor is missing.
+        """
         about, tensors = checkpoint.about, checkpoint.tensors
+        missing = sorted(self.state().tensors.keys() - tensors.keys())
+        if missing:
+            raise ConfigError(f"checkpoint: has no {', '.join(missing)}")
         load_parameters(self.model, unpack("model", tensors))
         self.weighting.load_state_dict(unpack("weighting", tensors))
         self.updater.load_state_dict(tensors, about["position"]["step"])

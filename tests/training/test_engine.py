@@ -16,7 +16,7 @@ from mtl_core.errors import ConfigError
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.engine import Engine
 from mtl_core.training.lane import Lane
-from mtl_core.training.results import Diverged, EpochResult
+from mtl_core.training.results import Diverged, EpochResult, NoRoom
 from mtl_core.weighting.methods import METHODS
 from mtl_core.weighting.task_weighting import StepLosses, TaskWeighting
 
@@ -206,6 +206,38 @@ def test_a_checkpoint_of_another_corpus_is_refused(
 
     with pytest.raises(ConfigError, match=r"corpus is .* there and .* here"):
         Engine(even).restore(checkpoint)
+
+
+def test_a_checkpoint_that_lacks_a_tensor_is_refused_and_leaves_no_lane(
+    encoded: EncodedCorpus, make_config: Make
+) -> None:
+    engine = Engine(encoded)
+    checkpoint = engine.checkpoint(engine.open(make_config(), 1))
+    del checkpoint.tensors["model/head_bias"]
+    other = Engine(encoded)
+
+    with pytest.raises(ConfigError, match="checkpoint: has no model/head_bias"):
+        other.restore(checkpoint)
+
+    assert other.lanes == ()
+
+
+def test_memory_that_runs_out_while_a_lane_is_restored_leaves_the_others(
+    encoded: EncodedCorpus, make_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(encoded)
+    lane = engine.open(make_config(), 1)
+    checkpoint = engine.checkpoint(lane)
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Lane, "load", fail)
+    with pytest.raises(NoRoom):
+        engine.restore(checkpoint)
+    assert engine.lanes == (lane,)
+    with pytest.raises(MemoryError):
+        Engine(encoded).restore(checkpoint)
 
 
 def test_a_lane_that_is_closed_leaves_its_place_and_its_results(
