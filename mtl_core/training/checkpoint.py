@@ -5,7 +5,7 @@ moments, step counts and what the weighting learned are enough to continue to th
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,24 @@ def check_same_trial(found: Mapping[str, Any], wanted: Mapping[str, Any], source
     ]
     if faults:
         raise ConfigError(faults)
+
+
+def check_complete(found: Checkpoint, wanted: Iterable[str], kept: Iterable[str]) -> None:
+    """Raise a `ConfigError` where a tensor is missing.
+
+    Args:
+        wanted: Names of tensors, those of the best epochs left out.
+        kept: Names of the parameters that each of the best epochs is to have.
+    """
+    missing = sorted(set(wanted) - found.tensors.keys())
+    if missing:
+        raise ConfigError(f"checkpoint: has no {', '.join(missing)}")
+    for epoch in sorted({entry["epoch"] for entry in found.about["best"].values()}):
+        if not set(kept) <= unpack(f"best{epoch}", found.tensors).keys():
+            raise ConfigError(
+                f"checkpoint: has no parameters of epoch {epoch}, which is among the best; of a "
+                "lane that kept none, restore with keep_best=False would be right"
+            )
 
 
 def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -108,6 +108,9 @@ class Engine:
     def restore(self, checkpoint: Checkpoint, *, keep_best: bool = True) -> Lane:
         """Return a lane that continues where that of the checkpoint was.
 
+        Args:
+            keep_best: As in `open`; only where that lane has kept them too.
+
         Raises:
             ConfigError: The checkpoint is of another corpus, or lacks something.
             NoRoom: It does not fit beside the others.

@@ -19,7 +19,7 @@ from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.minibatch import Step
 from mtl_core.errors import ConfigError
 from mtl_core.training.best import AVERAGE, BestEpochs
-from mtl_core.training.checkpoint import Checkpoint, pack, unpack
+from mtl_core.training.checkpoint import Checkpoint, check_complete, pack, unpack
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.epoch_losses import EpochLosses
 from mtl_core.training.evaluation import Evaluation, SplitBatches, average
@@ -196,12 +196,11 @@ class Lane:
         """Go to where the lane of the checkpoint was, which is of the same trial.
 
         Raises:
-            ConfigError: A tensor is missing.
+            ConfigError: A tensor is missing, be it of a best epoch where these are kept.
         """
         about, tensors = checkpoint.about, checkpoint.tensors
-        missing = sorted(self.state().tensors.keys() - tensors.keys())
-        if missing:
-            raise ConfigError(f"checkpoint: has no {', '.join(missing)}")
+        kept = dict(self.model.named_parameters()) if self.keep_best else {}
+        check_complete(checkpoint, self.state().tensors, kept)
         load_parameters(self.model, unpack("model", tensors))
         self.weighting.load_state_dict(unpack("weighting", tensors))
         self.updater.load_state_dict(tensors, about["position"]["step"])

@@ -11,6 +11,7 @@ import torch
 from mixed_trials import mixed_trials
 
 from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.errors import ConfigError
 from mtl_core.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.engine import Engine
@@ -170,6 +171,22 @@ def test_scores_are_kept_without_copies_of_the_parameters(
     }
     assert all(best.state == {} for best in lean.best.values())
     assert not any(name.startswith("best") for name in engine.checkpoint(lean).tensors)
+
+
+def test_copies_that_were_not_kept_cannot_be_asked_for_later(
+    encoded: EncodedCorpus, make_config: Make
+) -> None:
+    engine = Engine(encoded)
+    lean = engine.open(make_config(), SEED, keep_best=False)
+    before = engine.checkpoint(lean)
+    while not lean.epoch:
+        run(engine, 1)
+
+    with pytest.raises(ConfigError, match=r"no parameters of epoch 1.*keep_best=False"):
+        engine.restore(engine.checkpoint(lean))
+
+    assert engine.restore(before).keep_best  # no epoch is done: there are none to be kept yet
+    assert engine.restore(engine.checkpoint(lean), keep_best=False).epoch == 1
 
 
 def test_what_a_lane_was_released_from_is_gone(encoded: EncodedCorpus, make_config: Make) -> None:
