@@ -72,6 +72,10 @@ class LaneFile:
         self._written_at = self._clock()
         self._took = self._written_at - began
 
+    def put_off(self) -> None:
+        """Have it due again no sooner than if it had been written now."""
+        self._written_at = self._clock()
+
     def read(self, config: dict[str, Any], seed: int) -> "Checkpoint | None":
         """Return what was written of this trial; None where there is nothing.
 

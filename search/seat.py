@@ -115,23 +115,33 @@ class Seat:
             self.save(engine)
 
     def save(self, engine: "Engine") -> None:
-        """Save the lane as it is now, unless it is not under way or ahead of what was told."""
+        """Save the lane as it is now, unless it is not under way or ahead of what was told.
+
+        Where there is no memory for a copy the former file stays, as where the disk is full.
+        """
+        from mtl_core.training.device_memory import is_memory_error
+
         if self.lane is None or self.lane.failure is not None or self.lane.ended is not None:
             return
         if self.outcome is not None and self.outcome is not self._last:
             return  # it is ahead of what was told
         assert self.keeper is not None
-        self._file.write(engine.checkpoint(self.lane), last=self._last, kept=self.keeper.state())
+        try:
+            checkpoint = engine.checkpoint(self.lane)
+            self._file.write(checkpoint, last=self._last, kept=self.keeper.state())
+        except Exception as error:
+            if not is_memory_error(error):
+                raise
+            self._file.put_off()
 
     def _restore(self, engine: "Engine", saved: "Checkpoint") -> int:
         """Go on where the lane was saved; return the epochs that it has behind it."""
-        lane = engine.restore(saved, keep_best=False)
+        self.lane = lane = engine.restore(saved, keep_best=False)
         assert self.keeper is not None
         self.keeper.go_on(saved.about["kept"])
         self._last = saved.about["last"]
         if self._last is not None:
             lane.held, self.outcome = True, self._last
-        self.lane = lane
         return lane.epoch
 
     def _new_keeper(self, structure: str) -> SnapshotKeeper | ConfirmedEpoch:

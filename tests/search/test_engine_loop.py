@@ -20,6 +20,7 @@ from mtl_core.training.trainer import Trainer
 from search.dev_rows import unpack_dev
 from search.engine_loop import EngineLoop
 from search.failure import EngineLost
+from search.lane_file import LaneFile
 from search.space import Space, load_space
 
 SANITY = Path(__file__).resolve().parents[2] / "spaces" / "sanity.yaml"
@@ -297,6 +298,29 @@ def test_a_full_disk_costs_the_weights_and_not_the_trial(
     assert result["epoch"] == 1
     assert "failure" not in result
     assert not list((tmp_path / "models").iterdir())
+
+
+@pytest.mark.parametrize("overdue", [False, True])
+def test_a_lane_that_there_is_no_memory_to_save_goes_on(
+    overdue: bool,
+    loop: EngineLoop,
+    space: Space,
+    encoded: EncodedCorpus,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9")
+
+    monkeypatch.setattr(Engine, "checkpoint", fail)
+    monkeypatch.setattr(LaneFile, "is_overdue", property(lambda _: overdue))
+    proposal = propose(space)
+    loop.open("a", proposal)
+
+    results = all_epochs(loop, "a")
+
+    assert [result["loss"] for result in results] == [r.loss for r in trained(encoded, proposal)]
+    assert not (tmp_path / "lanes").exists()
 
 
 class TinyEngine:
