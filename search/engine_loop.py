@@ -114,21 +114,23 @@ class EngineLoop:
     def _run(self) -> None:
         with suppress(Exception):  # the first trial says what is wrong
             self._warm()
-        while True:
-            self._take_orders()
-            if not self._under_way():
-                continue
-            assert self._engine is not None
-            try:
-                self._engine.step()
-            except Exception as error:
-                self._break(error)
-                return
-            for lane, outcome in self._engine.results():
-                self._note(lane, outcome)
-            for seat in self._seats.values():
-                seat.save_if_overdue(self._engine)
-            self._n_steps += 1
+        try:
+            while True:
+                self._take_orders()
+                if self._under_way():
+                    self._move()
+        except Exception as error:  # whatever it is, nobody is to wait for this thread
+            self._break(error)
+
+    def _move(self) -> None:
+        """Take a step of the engine, and see to what came of it."""
+        assert self._engine is not None
+        self._engine.step()
+        for lane, outcome in self._engine.results():
+            self._note(lane, outcome)
+        for seat in self._seats.values():
+            seat.save_if_overdue(self._engine)
+        self._n_steps += 1
 
     def _take_orders(self) -> None:
         """Do what was ordered; wait for an order where no lane is under way."""
@@ -180,11 +182,13 @@ class EngineLoop:
         seat = self._seats.pop(name, None)
         if seat is None:
             return
-        if keep and self._engine is not None:
-            seat.save(self._engine)
-        if seat.asked is not None:
-            _answer(seat.asked, EngineLost("the lane was closed"))
-        self._free(seat)
+        try:
+            if keep and self._engine is not None:
+                seat.save(self._engine)
+        finally:
+            if seat.asked is not None:
+                _answer(seat.asked, EngineLost("the lane was closed"))
+            self._free(seat)
 
     def _free(self, seat: Seat) -> None:
         """Let the lane go, and give it to a trial that waits for room."""
@@ -197,7 +201,11 @@ class EngineLoop:
             self._fill(other)
 
     def _note(self, lane: "Lane", outcome: "EpochResult | Exception") -> None:
-        seat = next(seat for seat in self._seats.values() if seat.lane is lane)
+        seat = next((seat for seat in self._seats.values() if seat.lane is lane), None)
+        if seat is None:  # its trial is gone, as when something went wrong while it was opened
+            assert self._engine is not None
+            self._engine.close(lane)
+            return
         lane.held, seat.outcome = True, outcome
         self._hand_out(seat)
 
@@ -210,11 +218,11 @@ class EngineLoop:
         except Exception as error:  # the disk, say: it is the trial's own
             result = {"failure": describe_failure(error), "done": True}
         result = result | self._news()
-        asked, seat.asked = seat.asked, None
         if result["done"]:
             self._free(seat)
         elif seat.lane is not None:
             seat.lane.held = False
+        asked, seat.asked = seat.asked, None
         _answer(asked, result)
 
     def _news(self) -> Result:

@@ -323,6 +323,40 @@ def test_a_lane_that_there_is_no_memory_to_save_goes_on(
     assert not (tmp_path / "lanes").exists()
 
 
+def test_a_lane_is_free_even_if_it_cannot_be_saved(
+    loop: EngineLoop, space: Space, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("no such thing")
+
+    def close() -> None:
+        loop._seats["a"].outcome = None  # so that there is something to save
+        loop._close("a", keep=True)
+
+    loop.open("a", propose(space))
+    loop.open("b", propose(space, "t0002"))
+    loop.epoch("b").result(SECONDS)
+    with monkeypatch.context() as patched:
+        patched.setattr(Engine, "checkpoint", fail)
+        with pytest.raises(ValueError, match="no such thing"):
+            loop.order(close).result(SECONDS)
+
+    assert loop.count_lanes().result(SECONDS) == 1
+    assert len(all_epochs(loop, "b")) == 1
+
+
+def test_a_lane_that_no_trial_has_is_closed_at_its_first_result(
+    loop: EngineLoop, space: Space
+) -> None:
+    proposal = propose(space)
+    config = TrialConfig.from_dict(proposal["config"])
+    loop.order(lambda: loop._warm().open(config, 9, keep_best=False)).result(SECONDS)
+    loop.open("a", proposal)
+
+    assert len(all_epochs(loop, "a")) == 2
+    assert loop.count_lanes().result(SECONDS) == 0
+
+
 class TinyEngine:
     """Has room for one lane; an epoch is a step, and what a step does can be chosen."""
 
@@ -418,3 +452,20 @@ def test_an_engine_that_fails_itself_is_lost_for_all_its_trials(
         asked.result(SECONDS)
     wait_until(lambda: broken == [1])
     assert "device-side assert" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("method", ["results", "close"])
+def test_an_engine_that_fails_beside_its_steps_is_lost_too(
+    method: str, space: Space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    broken: list[int] = []
+    loop = EngineLoop(TinyEngine, tmp_path, on_broken=lambda: broken.append(1))  # type: ignore[arg-type, return-value]
+    monkeypatch.setattr(TinyEngine, method, fail)
+    loop.open("a", propose(space))
+
+    with pytest.raises(EngineLost, match="device-side assert"):
+        all_epochs(loop, "a")
+    wait_until(lambda: broken == [1])
