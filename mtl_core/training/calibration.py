@@ -132,11 +132,15 @@ class _Calibrator:
 
 
 def _endless(config: TrialConfig) -> TrialConfig:
-    """Return the configuration with rates at which nothing ends and nothing diverges."""
+    """Return the configuration with rates at which nothing ends and nothing diverges.
+
+    An update is one step, of which each is measured.
+    """
     training = replace(
         config.training,
         epochs=1_000_000,
         patience_epochs=None,
+        accumulate=1,
         learning_rate=1e-9,
         word_learning_rate=1e-9,
     )

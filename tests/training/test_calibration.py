@@ -38,8 +38,8 @@ class Clock:
 
 
 def count_words(engine: Engine, lane: Lane) -> int:
-    lengths = engine.around.lengths
-    return sum(int(lengths[r.task][r.examples].sum()) for r in lane.next_update().steps[0])
+    lengths, steps = engine.around.lengths, lane.next_update().steps
+    return sum(int(lengths[row.task][row.examples].sum()) for step in steps for row in step)
 
 
 def test_lanes_are_doubled_while_a_step_costs_the_same(
@@ -56,6 +56,18 @@ def test_lanes_are_doubled_while_a_step_costs_the_same(
     assert rates[-1] > 6 * rates[0]
     assert engine.lanes == ()
     assert engine.results() == []
+
+
+def test_the_rate_is_that_of_the_examples_whatever_an_update_takes(
+    encoded: EncodedCorpus, make_config: Make
+) -> None:
+    tables = []
+    for accumulate in (1, 3):
+        engine = Engine(encoded)
+        config = make_config(training={"accumulate": accumulate})
+        tables.append(calibrate(engine, [config], 3, 1, clock=Clock(engine, word=1e-3)).table)
+
+    assert tables[0] == tables[1]
 
 
 def test_lanes_that_take_turns_do_not_pay(encoded: EncodedCorpus, make_config: Make) -> None:
