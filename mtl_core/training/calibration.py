@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from mtl_core.errors import ConfigError
 from mtl_core.training.config import TrialConfig
+from mtl_core.training.device_memory import is_memory_error
 from mtl_core.training.engine import Engine
 from mtl_core.training.lane import Lane
 from mtl_core.training.results import NoRoom
@@ -43,7 +45,7 @@ def calibrate(
     """Try 1, 2, 4, ... lanes in an engine that has none, and close them again.
 
     Args:
-        configs: Of the lanes, in turn.
+        configs: Of the lanes, in turn; those of which there can be no lane are left out.
         most: Lanes to try at most.
     """
     assert not engine.lanes
@@ -89,16 +91,39 @@ class _Calibrator:
         return Calibration(lanes=paying, table=tuple(table))
 
     def _open(self, count: int) -> bool:
-        """Open lanes until there are so many; return whether there was room."""
-        while len(self.lanes) < count:
+        """Open lanes until there are so many; return whether there was room.
+
+        Configurations of which no lane can be opened are left out.
+        """
+        while len(self.lanes) < count and self.configs:
             number = len(self.lanes)
             config = self.configs[number % len(self.configs)]
             try:
-                lane = self.engine.open(config, self.seed + number, keep_best=False)
+                lane = self._open_one(config, self.seed + number)
             except NoRoom:
                 return False
-            self.lanes.append(lane)
-        return True
+            if lane is None:
+                self.configs.remove(config)
+            else:
+                self.lanes.append(lane)
+        return len(self.lanes) == count
+
+    def _open_one(self, config: TrialConfig, seed: int) -> Lane | None:
+        """Return a lane; None where such a one does not fit even alone, or cannot be built.
+
+        Raises:
+            NoRoom: It does not fit beside the others.
+        """
+        try:
+            if self.engine.need(config) > self.engine.budget:
+                return None
+            return self.engine.open(config, seed, keep_best=False)
+        except ConfigError:
+            return None
+        except Exception as error:
+            if is_memory_error(error):
+                return None
+            raise
 
     def _measure(self, lanes: Sequence[Lane], count: int) -> list[float]:
         """Return the seconds of each of the first steps of these lanes alone, `count` at most.

@@ -108,6 +108,31 @@ def test_no_more_lanes_are_tried_than_asked_or_fit(
     assert engine.lanes == ()
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize(
+    "unfit", [{"encoder": {"d_model": 4_000_000}}, {"training": {"frozen_layers": 3}}]
+)
+def test_a_configuration_that_no_lane_can_have_leaves_the_others_to_be_measured(
+    unfit: dict[str, dict[str, int]], place: int, encoded: EncodedCorpus, make_config: Make
+) -> None:
+    engine = Engine(encoded)
+    configs = [make_config(), make_config(batches={"regime": "joint"})]
+    configs.insert(place, make_config(**unfit))
+
+    found = calibrate(engine, configs, 3, 4, clock=Clock(engine, step=0.02))
+
+    assert found.lanes == 4
+    assert engine.lanes == ()
+
+
+def test_where_no_lane_can_be_opened_one_is_left_to_say_why(
+    encoded: EncodedCorpus, make_config: Make
+) -> None:
+    unfit = make_config(training={"frozen_layers": 3})
+
+    assert calibrate(Engine(encoded), [unfit], 3, 4).lanes == 1
+
+
 def test_it_takes_little_time_unless_a_step_does(encoded: EncodedCorpus, make_config: Make) -> None:
     engine = Engine(encoded)
     short = Clock(engine, step=0.03)
