@@ -15,7 +15,10 @@ from search.config import SearchConfig
 
 LARGEST = 64  # lanes that a calibration goes up to
 TPE_SHARE = 5  # one trial in so many at a time, when TPE learns from those before
-_FAMILY = ("d_model", "d_word", "n_heads", "d_ff", "precision")
+_FAMILY = (
+    *("d_model", "d_word", "n_heads", "d_ff", "n_types"),
+    *("norm", "norm_eps", "activation", "precision"),
+)
 _SAME_FAMILY = 1.5  # free lanes that it is worth
 
 Family = tuple[Any, ...]

@@ -1,5 +1,6 @@
 """Which engine a trial goes to, and how many trials there are at a time."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -78,13 +79,29 @@ def test_a_limit_holds_over_all_engines() -> None:
     assert lanes.free() == 2
 
 
-def test_the_family_is_that_of_the_forward_pass() -> None:
-    narrow, wide = EncoderConfig(d_model=12, n_heads=3), EncoderConfig(d_model=24, n_heads=3)
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"d_model": 24}, {"d_word": 6}, {"n_heads": 2}, {"d_ff": 8}, {"n_types": 2}),
+        *({"norm": "post"}, {"norm_eps": 1e-12}, {"activation": "gelu"}, {"precision": "float32"}),
+        *({}, {"n_layers": 2, "dropout": 0.4}, {"wide": True}, {"freeze_words": True}),
+    ],
+)
+def test_the_family_is_that_of_the_forward_pass(change: dict[str, Any]) -> None:
+    one = EncoderConfig(d_model=12, d_word=12, n_heads=3)
+    other = replace(one, **change)
 
-    for other in (narrow, wide, EncoderConfig(d_model=12, n_heads=3, n_layers=2, dropout=0.4)):
-        ours = family_of(TrialConfig(encoder=narrow).as_dict())
-        theirs = family_of(TrialConfig(encoder=other).as_dict())
-        assert (ours == theirs) == (family(narrow) == family(other))
+    ours, theirs = (family_of(TrialConfig(encoder=encoder).as_dict()) for encoder in (one, other))
+
+    assert (ours == theirs) == (family(one) == family(other))
+
+
+def test_the_family_has_as_many_parts_as_that_of_the_forward_pass() -> None:
+    encoder = EncoderConfig()
+
+    ours = family_of(TrialConfig(encoder=encoder).as_dict())
+
+    assert sorted(map(str, ours)) == sorted(map(str, family(encoder)))
 
 
 @pytest.mark.parametrize(
