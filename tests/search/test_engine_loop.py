@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from mtl_core.data.encoded import EncodedCorpus, encode
 from mtl_core.data.readers import read_corpus
-from mtl_core.training.checkpoint import Checkpoint, read_checkpoint
+from mtl_core.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.engine import Engine
 from mtl_core.training.results import EpochResult, NoRoom
@@ -171,6 +171,25 @@ def test_a_damaged_file_of_a_lane_is_named_and_the_trial_begins_anew(
 
     assert [result["epoch"] for result in results] == [1, 2, 3]
     assert f"t0001 begins anew, where it was saved is of no use: {path}" in results[0]["notes"][0]
+
+
+def test_a_file_of_a_lane_that_lacks_a_tensor_is_of_no_use_either(
+    loop: EngineLoop, space: Space, tmp_path: Path
+) -> None:
+    loop.open("a", propose(space))
+    loop.epoch("a").result(SECONDS)
+    loop.close("a").result(SECONDS)
+    path = tmp_path / "lanes" / "t0001.safetensors"
+    saved = read_checkpoint(path)
+    del saved.tensors["model/head_bias"]
+    write_checkpoint(path, saved)
+
+    loop.open("b", propose(space))
+    results = all_epochs(loop, "b")
+
+    assert [result["epoch"] for result in results] == [1, 2]
+    assert "of no use: checkpoint: has no model/head_bias" in results[0]["notes"][0]
+    assert loop.count_lanes().result(SECONDS) == 0
 
 
 def test_a_lane_is_held_at_a_result_that_nobody_asked_for_and_saves_nothing_of_it(
