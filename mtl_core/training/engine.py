@@ -182,6 +182,8 @@ class Engine:
             failure = MemoryError(str(error))
             failure.__cause__ = error
             self._fail(lanes[0], failure)
+            if again := self._places.unhalve():
+                self.notes.append(f"one lane did not fit even alone: again at most {again}")
             return
         before, after = count
         self.notes.append(

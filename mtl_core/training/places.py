@@ -1,8 +1,9 @@
 """Which lanes train side by side where memory has run out; until it does, all of them.
 
-Each time it does, the number of places is halved. Lanes without a place are parked: on a GPU their
-tensors go to the computer's memory, on a CPU they are only passed over. A lane keeps its place
-until it has ended, has failed or is held by its caller, and then the next one takes it.
+Each time it does, the number of places is halved. Where a lane then does not fit even alone, the
+others were not at fault, and have their places again. Lanes without a place are parked: on a GPU
+their tensors go to the computer's memory, on a CPU they are only passed over. A lane keeps its
+place until it has ended, has failed or is held by its caller, and then the next one takes it.
 """
 
 import sys
@@ -22,6 +23,7 @@ class Places:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._most: int | None = None
+        self._at_first = 0  # in this step
 
     def free(self, lanes: Sequence[Lane]) -> int:
         """Return how many more lanes may be opened; ever so many while memory has not run out."""
@@ -32,6 +34,7 @@ class Places:
     def choose(self, lanes: Sequence[Lane]) -> list[Lane]:
         """Return the lanes that this step moves, and park and bring back those it takes."""
         wanted = [lane for lane in lanes if lane.wanted]
+        self._at_first = len(wanted) if self._most is None else self._most
         if self._most is None:
             return wanted
         chosen = [lane for lane in wanted if not lane.parked]
@@ -66,6 +69,13 @@ class Places:
         for lane in order[self._most :]:
             self._park(lane)
         return before, self._most
+
+    def unhalve(self) -> int | None:
+        """Have as many places as when the step began; return how many, None if none were lost."""
+        if self._most is None or self._most >= self._at_first:
+            return None
+        self._most = self._at_first
+        return self._most
 
     def _park(self, lane: Lane) -> None:
         lane.parked = True

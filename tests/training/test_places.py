@@ -225,7 +225,11 @@ def test_a_lane_that_does_not_fit_alone_gets_the_error(
     assert type(failed[1]) is MemoryError
     assert "CUDA out of memory" in str(failed[1])
     assert failed[1].__cause__ is ERRORS["gpu"]
-    assert engine.notes == ["out of memory with 3 lanes side by side: from now on at most 1"]
+    assert engine.notes == [
+        "out of memory with 3 lanes side by side: from now on at most 1",
+        "one lane did not fit even alone: again at most 3",
+    ]
+    assert not any(lane.parked for lane in lanes)
     assert_as_without_failures(
         encoded, {lane: [r for of, r in results if of is lane] for lane in lanes[1:]}
     )
