@@ -192,19 +192,20 @@ class EngineLoop:
 
     def _free(self, seat: Seat) -> None:
         """Let the lane go, and give it to a trial that waits for room."""
-        if seat.lane is None:
-            return
+        lane, seat.lane = seat.lane, None
+        if lane is not None:
+            self._let_go(lane)
+
+    def _let_go(self, lane: "Lane") -> None:
         assert self._engine is not None
-        self._engine.close(seat.lane)
-        seat.lane = None
+        self._engine.close(lane)
         for other in [other for other in self._seats.values() if other.waits]:
             self._fill(other)
 
     def _note(self, lane: "Lane", outcome: "EpochResult | Exception") -> None:
         seat = next((seat for seat in self._seats.values() if seat.lane is lane), None)
         if seat is None:  # its trial is gone, as when something went wrong while it was opened
-            assert self._engine is not None
-            self._engine.close(lane)
+            self._let_go(lane)
             return
         lane.held, seat.outcome = True, outcome
         self._hand_out(seat)

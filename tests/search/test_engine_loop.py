@@ -430,6 +430,20 @@ def test_a_trial_without_room_waits_for_the_lane_of_one_that_ends(
     assert of_b.result(SECONDS)["epoch"] == 1
 
 
+def test_a_lane_that_no_trial_has_leaves_its_room_to_one_that_waits(
+    space: Space, tmp_path: Path
+) -> None:
+    engine = TinyEngine()
+    loop = EngineLoop(lambda: engine, tmp_path, on_broken=lambda: None)  # type: ignore[arg-type, return-value]
+    config = TrialConfig.from_dict(propose(space)["config"])
+    stray = loop.order(lambda: engine.open(config, 9, keep_best=False)).result(SECONDS)
+    loop.open("a", propose(space)).result(SECONDS)
+
+    loop.order(lambda: loop._note(stray, ValueError("no such trial"))).result(SECONDS)
+
+    assert len(all_epochs(loop, "a")) == 2
+
+
 def test_a_trial_that_does_not_fit_even_alone_has_failed_for_memory(
     space: Space, tmp_path: Path
 ) -> None:
