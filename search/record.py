@@ -137,6 +137,11 @@ class StudyRecord:
         """No longer to be run: finished, stopped early or failed."""
         return [trial for trial in self.trials.values() if trial.ended]
 
+    def all_failed(self) -> bool:
+        """Whether trials have ended and all of these have failed."""
+        ended = self.ended()
+        return bool(ended) and all(trial.failure is not None for trial in ended)
+
     def finished(self) -> list[TrialRecord]:
         """Trained to their own end: neither stopped early nor failed."""
         return [trial for trial in self.trials.values() if trial.state == "finished"]

@@ -70,8 +70,9 @@ class Study:
 
     @property
     def given_up(self) -> bool:
-        """Whether the last search ended because too many trials failed (`search.failures`)."""
-        return self.record.ended_reason == "failures"
+        """Whether the last search ended because too many trials failed (`search.failures`), or all
+        of the few that it had."""
+        return self.record.ended_reason == "failures" or self.record.all_failed()
 
     def best(self, task: str | None = None) -> Choice:
         """Return the best configuration on dev, for `task` or on average: a confirmed one if any.

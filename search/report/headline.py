@@ -173,7 +173,7 @@ def _no_answer(findings: Findings, marks: Marks) -> str:
     record = findings.record
     leader = record.leaders().get("average")
     if leader is None:
-        if record.ended_reason == "failures":
+        if record.ended_reason == "failures" or record.all_failed():
             return f"No answer: no trial has a dev score, {given_up(record)}."
         why = {"interrupted": ": the search was interrupted first", None: " yet"}
         return f"No answer: no trial has a dev score{why.get(record.ended_reason, '')}."

@@ -1,5 +1,6 @@
 """The first lines say what is best, and their words follow the numbers."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from search.report.headline import answer, basis, comparison, headline
 from search.report.marks import MARKDOWN, PLAIN
 from search.report.statistics import Scored
 from search.rows import pack
+from search.study import Study
 
 
 def sentences(maker: Any) -> list[str]:
@@ -101,6 +103,18 @@ def test_study_without_any_score_has_no_answer(maker: Any) -> None:
     ]
     assert comparison(Findings(maker.record()), PLAIN) == ""
     assert basis(Findings(maker.record())) == ""
+
+
+def test_study_of_which_all_trials_failed_says_why_and_is_given_up(maker: Any) -> None:
+    for trial in ("t0001", "t0002"):
+        maker.propose("stack_cls")
+        maker.add("failed", trial=trial, kind="error", reason="no such bank", traceback=None)
+    maker.add("ended", reason="trials")
+
+    assert sentences(maker) == [
+        "No answer: no trial has a dev score, 2 of 2 trials failed, most often for: no such bank."
+    ]
+    assert Study(Path("study"), maker.record()).given_up
 
 
 def test_study_that_is_not_tested_says_what_leads_on_dev(maker: Any) -> None:
