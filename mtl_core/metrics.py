@@ -70,12 +70,14 @@ class Metric:
         score: Of all rows, at most 1; 0 where it is not defined.
         counts: Of each row, (n, d).
         of_means: The score, from the means of the counts, (d,).
+        lowest: The least that the score can be.
     """
 
     name: str
     score: Callable[[Answers], float]
     counts: Callable[[Answers], Array]
     of_means: Callable[[Array], float]
+    lowest: float = 0.0
 
 
 def _accuracy(answers: Answers) -> float:
@@ -239,7 +241,7 @@ _BY_KIND: dict[str, tuple[Metric, ...]] = {
         ACCURACY,
         Metric("macro_f1", _macro_f1, _class_counts, _f1_of_means),
         Metric("f1", _f1, _f1_counts, _f1_of_means),
-        Metric("matthews", _matthews, _class_counts, _matthews_of_means),
+        Metric("matthews", _matthews, _class_counts, _matthews_of_means, lowest=-1.0),
     ),
     "multilabel": (
         Metric("micro_f1", _micro_f1_of_several, _pooled_counts, _f1_of_means),
@@ -247,8 +249,8 @@ _BY_KIND: dict[str, tuple[Metric, ...]] = {
         Metric("accuracy", _exact, _exact_counts, _first),
     ),
     "regression": (
-        Metric("pearson", _pearson, _moments, _pearson_of_means),
-        Metric("spearman", _spearman, _rank_moments, _pearson_of_means),
+        Metric("pearson", _pearson, _moments, _pearson_of_means, lowest=-1.0),
+        Metric("spearman", _spearman, _rank_moments, _pearson_of_means, lowest=-1.0),
     ),
     "tagging": (
         Metric("entity_f1", _entity_f1, _entity_counts, _f1_of_means),

@@ -72,7 +72,7 @@ def data_notes(audit: Mapping[str, Any]) -> list[str]:
             for file, lines in task["undecodable"].items()
         ]
         notes += [f"{row['file']}, line {row['line']}: {row['message']}" for row in task["dropped"]]
-        notes += task["cut_from_train"]
+        notes += [f"{task['name']}: {cut}" for cut in task["cut_from_train"]]
         notes += [f"{remark['file']}: {remark['message']}" for remark in task.get("remarks", ())]
     return notes
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from search.report.findings import Findings, in_order
-from search.report.intervals import Runs, difference, score
+from search.report.intervals import ROUNDING, Runs, difference, score
 from search.report.tested import STRUCTURE, Tested
 from search.report.wording import BASELINES, SHORT
 from search.trial_record import TrialRecord
@@ -91,9 +91,8 @@ def find_arms(findings: Findings, *, unseen: bool = False) -> Arms:
     tested = {**findings.arms}
     tested |= {name: findings.baselines[name] for name in HEADS if name in findings.baselines}
     rows = {name: one.unseen_runs if unseen else one.test_runs for name, one in tested.items()}
-    lowest = 0.0 if findings.of_accuracy else -1.0
-    lines = {task: _line(rows, [task], lowest) for task in findings.tasks}
-    means = _line(rows, findings.tasks, lowest)
+    lines = {task: _line(rows, [task]) for task in findings.tasks}
+    means = _line(rows, findings.tasks)
     return Arms(
         "test",
         tuple(
@@ -103,7 +102,7 @@ def find_arms(findings: Findings, *, unseen: bool = False) -> Arms:
     )
 
 
-def _line(rows: Mapping[str, Runs], tasks: Sequence[str], lowest: float) -> dict[str, Cell]:
+def _line(rows: Mapping[str, Runs], tasks: Sequence[str]) -> dict[str, Cell]:
     """Return the cell of each arm, with marks: the best, and those not seen to differ from it."""
     scores = {name: score(runs, tasks) for name, runs in rows.items()}
     known = {name: one.mean for name, one in scores.items() if one is not None}
@@ -115,8 +114,8 @@ def _line(rows: Mapping[str, Runs], tasks: Sequence[str], lowest: float) -> dict
             continue
         found = None if name == best else difference(rows[best], rows[name], tasks)
         mark: Mark = "level" if found is not None and found.sign == 0 else ""
-        mark = "best" if one.mean == known[best] else mark
-        cells[name] = Cell(one.mean, max(one.low, lowest), min(one.high, 1.0), mark)
+        mark = "best" if math.isclose(one.mean, known[best], abs_tol=ROUNDING) else mark
+        cells[name] = Cell(one.mean, one.low, one.high, mark)
     return cells
 
 

@@ -34,6 +34,7 @@ from search.report.variance import (
 )
 
 POWER = 0.8
+ROUNDING = 1e-12  # of a difference: equal scores are summed up in another order
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,7 @@ def _difference(
 ) -> Difference:
     apart = {task: sides[0][task].mean(0) - sides[1][task].mean(0) for task in sides[0]}
     mean = sum(float(sides[0][t].mean() - sides[1][t].mean()) for t in apart) / len(apart)
+    mean = mean if abs(mean) > ROUNDING else 0.0
     of_rows = sum(of_differences(v, is_accuracy=_is_accuracy(first, t)) for t, v in apart.items())
     spread = Spread(of_rows / len(apart) ** 2, seeds)
     width, p = _width_and_p(mean, spread)
@@ -139,9 +141,10 @@ def _score(runs: Runs, side: Side, seeds: tuple[OfSeeds, ...]) -> Score:
     mean = sum(float(values.mean()) for values in side.values()) / len(side)
     of_rows = sum(of_scores(side[t].mean(0), is_accuracy=_is_accuracy(runs, t)) for t in side)
     width, _ = _width_and_p(mean, Spread(of_rows / len(side) ** 2, seeds))
+    lowest = sum(_lowest(runs, task) for task in side) / len(side)
     return Score(
         mean=mean,
-        low=max(mean - width, -1.0),
+        low=max(mean - width, lowest),
         high=min(mean + width, 1.0),
         rows=sum(values.shape[1] for values in side.values()),
         seeds=len(runs.rows),
@@ -165,6 +168,11 @@ def _of_one(rows: OfTask) -> Values:
 
 def _is_accuracy(runs: Runs, task: str) -> bool:
     return not isinstance(runs.rows[0][task], Scored)
+
+
+def _lowest(runs: Runs, task: str) -> float:
+    rows = runs.rows[0][task]
+    return rows.metric.lowest if isinstance(rows, Scored) else 0.0
 
 
 def _width_and_p(mean: float, spread: Spread) -> tuple[float, float]:

@@ -183,6 +183,7 @@ def audit_json() -> dict[str, Any]:
         "headline": "80 of 800 test rows occur in train.",
         "tasks": [
             {
+                "name": "books",
                 "undecodable": {"books.train": 3},
                 "dropped": [{"file": "films.train", "line": 12, "message": "the text is empty"}],
                 "cut_from_train": ["dev: the last 200 rows of train"],

@@ -28,7 +28,7 @@ def test_data_notes_come_from_the_audit(audit_json: dict[str, Any]) -> None:
     assert "80 of 800 test rows occur in train." in text
     assert "- books.train: 3 lines not UTF-8, read as Latin-1" in text
     assert "- films.train, line 12: the text is empty" in text
-    assert "- dev: the last 200 rows of train" in text
+    assert "- books: dev: the last 200 rows of train" in text
 
 
 def test_command_versions_seed_and_data_are_there(

@@ -125,6 +125,31 @@ def test_intervals_of_other_metrics_are_those_of_a_bootstrap(kind: str, name: st
     assert found.high - found.low == pytest.approx(2 * 1.96 * np.std(wanted), rel=0.1)
 
 
+def test_runs_that_answer_alike_do_not_differ_by_the_rounding_of_their_sums() -> None:
+    metric, rng = get_metric("classification", "f1"), np.random.default_rng(0)
+    answers = (rng.integers(0, 2, 408), rng.integers(0, 2, 408))
+    rows = {"a": Scored(metric.counts(Answers(*answers, ("n", "y"))), metric)}
+
+    found = [
+        difference(Runs((rows,) * first), Runs((rows,) * second), ["a"])
+        for first in range(1, 6)
+        for second in range(1, 6)
+    ]
+
+    assert all(one is not None and (one.mean, one.sign, one.p) == (0, 0, 1) for one in found)
+
+
+@pytest.mark.parametrize(("name", "lowest"), [("f1", 0.0), ("matthews", -1.0)])
+def test_an_interval_of_a_score_ends_where_its_metric_does(name: str, lowest: float) -> None:
+    metric, right = get_metric("classification", name), np.array([0, 1, 1])
+    rows = Scored(metric.counts(Answers(np.array([1, 0, 1]), right, ("n", "y"))), metric)
+
+    found = score(Runs(({"a": rows},)), ["a"])
+
+    assert found is not None
+    assert found.low == lowest
+
+
 def test_two_models_that_answer_alike_do_not_differ() -> None:
     metric = get_metric("regression", "spearman")
     answers = Answers(np.arange(10.0), np.arange(10.0) ** 2, ())
