@@ -140,10 +140,7 @@ def _linear(tasks: tuple[Task, ...]) -> dict[str, _Fitted]:
     best: tuple[float, float, dict[tuple[str, str], Predicted]] | None = None
     for regularisation in INVERSE_REGULARISATION:
         model = _fit(words[given], targets[given], regularisation, tasks[0].kind)
-        shape = (
-            -1,
-            *targets.shape[1:],
-        )  # of one label alone, scikit-learn answers in one dimension
+        shape = (-1, *targets.shape[1:])  # of one label scikit-learn answers in one dimension
         predicted = {key: model.predict(matrix).reshape(shape) for key, matrix in rows.items()}
         answered = [answer(task, "dev", predicted[task.name, "dev"]) for task in tasks]
         score = float(np.mean([of_task.score for of_task in answered]))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mtl_core.data.encoded import FORMAT as ENCODING
 from mtl_core.data.task import Corpus
 from mtl_core.errors import ConfigError
 from mtl_core.foreign import check_inside, path_of
@@ -106,6 +107,7 @@ class Place:
             name=self.space.name,
             space_digest=self.space.digest(),
             data_fingerprint=self.corpus.content_hash(),
+            encoding=ENCODING,
             files=hashes_of_files(self.space),
             seed=self.space.search.seed,
             scale=self.space.search.scale,
@@ -131,6 +133,12 @@ class Place:
             faults.append(
                 f"{self.folder}: holds a study of other data (its files have changed, or "
                 f"{self.corpus.source} is another folder); --fresh puts it aside and begins anew"
+            )
+        elif record.header.get("encoding") != ENCODING:
+            faults.append(
+                f"{self.folder}: holds a study whose rows were encoded by another version of this "
+                "program, so its scores and models are not those of this one; --fresh puts it "
+                "aside and begins anew"
             )
         else:
             faults += self._changed_files(record.header.get("files", {}))

@@ -43,7 +43,8 @@ class StudyRecord:
         events: What has happened so far.
 
     Attributes:
-        header: The "study" event: name, space_digest, data_fingerprint, files, seed, tasks.
+        header: The "study" event: name, space_digest, data_fingerprint, encoding, files,
+            seed, tasks.
         objective: What the study maximises; as a leader it has the objective's name.
         trials: By trial id, in the order of their numbers.
         ended_reason: Why the search ended; None while it runs or was cut off.

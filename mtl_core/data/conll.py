@@ -28,7 +28,7 @@ FILES = {
 TASKS = {3: ("pos", "chunk"), 4: ("pos", "chunk", "ner")}  # by the number of columns
 METRICS = {"pos": "accuracy", "chunk": "entity_f1", "ner": "entity_f1"}
 N_DEV_SENTENCES = 1000  # the last of train, where there is no dev file
-_BLANKS = re.compile(r"[ \r\n\f\v]+")
+_BLANKS = re.compile(r"[^\S\u00a0\u202f\u2007]+")  # all but those that break no line
 
 Line = tuple[int, list[str]]
 
@@ -113,7 +113,7 @@ def _sentences(lines: list[str]) -> Iterator[list[Line]]:
 def _split(line: str) -> list[str]:
     if "\t" in line:
         return [cell.strip() for cell in line.split("\t")]
-    return [cell for cell in _BLANKS.split(line) if cell]
+    return line.split() if line.isascii() else [cell for cell in _BLANKS.split(line) if cell]
 
 
 def _first_width(lines: list[str]) -> int:
@@ -133,4 +133,4 @@ def _row(sentence: list[Line], word: int, label: int, n_columns: int) -> Row | M
 
 
 def _as_one(cell: str) -> str:
-    return "_".join(cell.split()) or "_"
+    return cell if cell.isalnum() else "_".join(cell.split()) or "_"

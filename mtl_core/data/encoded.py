@@ -276,7 +276,9 @@ def _checksum(split: EncodedSplit) -> int:
 
 def task_info(task: dict[str, Any]) -> TaskInfo:
     """Return the task of `dataclasses.asdict`, or of its JSON."""
-    return TaskInfo(**{**task, "labels": tuple(task["labels"])})
+    labels = tuple(task["labels"])
+    unread = "O" if "O" in labels or not labels else labels[0]  # of a model written before it was
+    return TaskInfo(**{"unread_tag": unread, **task, "labels": labels})
 
 
 def _info(task: Task) -> TaskInfo:

@@ -54,7 +54,7 @@ def make_task(
         faults: Those found while the splits were read, to be reported together with these; `parts`
             then has only the splits that could be read.
     """
-    faults = [*faults, *_general_faults(name, parts), *_CHECKS[kind](parts)]
+    faults = [*faults, *_general_faults(name, parts), *_kind_faults(kind, parts, metric)]
     labels = _labels(kind, parts)
     default = (
         "accuracy" if kind == "tagging" and not all(map(is_span, labels)) else METRICS[kind][0]
@@ -211,11 +211,14 @@ def _multilabel_faults(parts: Parts) -> list[str]:
     return [f"{found}; one in some of them would be right (between several stands {separator})"]
 
 
+def _kind_faults(kind: str, parts: Parts, metric: str | None) -> list[str]:
+    return tag_faults(parts, metric) if kind == "tagging" else _CHECKS[kind](parts)
+
+
 _CHECKS = {
     "classification": _class_faults,
     "multilabel": _multilabel_faults,
     "regression": _number_faults,
-    "tagging": tag_faults,
 }
 
 

@@ -6,9 +6,11 @@ word table; padding is never looked at, so that any id can stand there.
 """
 
 import hashlib
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from mtl_core.data.config import DataConfig
 from mtl_core.errors import ConfigError, suggest
@@ -17,6 +19,7 @@ from mtl_core.model_folder import folder_of
 
 TOKENIZER = "tokenizer.json"
 WHERE = "data.tokenizer"
+WORDS_TRIED = 100
 
 
 def read_tokenizer(config: DataConfig) -> Tokenizer:
@@ -43,16 +46,26 @@ def marks_second_texts(path: Path) -> bool:
     tokenizer = _opened(path)
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    pair = tokenizer.encode("a", "b")
-    first = next((at for at, text in enumerate(pair.sequence_ids) if text == 1), len(pair.ids))
+    pair = _pair_of_words(tokenizer)
     if not any(pair.type_ids):
         return False
+    first = pair.sequence_ids.index(1) if 1 in pair.sequence_ids else pair.type_ids.index(1)
     if pair.type_ids != [int(at >= first) for at in range(len(pair.ids))]:
         raise ConfigError(
             f"{path}: found the types {pair.type_ids} for the words of a pair; 1 from the second "
             "text on, or 0 for all, would be right"
         )
     return True
+
+
+def _pair_of_words(tokenizer: Tokenizer) -> Encoding:
+    """Return two texts of a word that the tokenizer knows, or of none."""
+    for word in ("a", *islice(tokenizer.get_vocab(with_added_tokens=False), WORDS_TRIED)):
+        with suppress(Exception):  # it may have no piece for what it does not know
+            pair = tokenizer.encode(word, word)
+            if {0, 1} <= set(pair.sequence_ids):
+                return pair
+    return tokenizer.encode("", "")
 
 
 def tokenizer_hash(config: DataConfig) -> str:

@@ -16,10 +16,17 @@ MAX_SLIPS = 0.1  # share of the tags beside O: more of them are tags of another 
 Parts = Mapping[str, RowFile]
 
 
-def tag_faults(parts: Parts) -> list[str]:
-    """Return the rows whose tags are not as many as their words, and the slips among spans."""
-    slips = slips_among_spans(parts)
-    wanted = "O, or a tag such as B-PER or I-PER as nearly all others are, would be right"
+def tag_faults(parts: Parts, metric: str | None) -> list[str]:
+    """Return the rows whose tags are not as many as their words, and the slips among spans.
+
+    Args:
+        metric: As the task states it; with accuracy any tags are taken.
+    """
+    slips = set() if metric == "accuracy" else slips_among_spans(parts)
+    wanted = (
+        "O, or a tag such as B-PER or I-PER as nearly all others are, would be right "
+        "(with metric: accuracy any tags are)"
+    )
     found = []
     for part in parts.values():
         labelled = [row for row in part.rows if row.label]

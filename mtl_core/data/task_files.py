@@ -73,7 +73,8 @@ def _sources(path: Path, config: DataConfig, open_folder: Opener) -> dict[str, _
     found: list[_Source] = []
     entries = _entries(document.values, faults)
     shared = Counter(_texts(entry, path.parent) for entry in entries.values())
-    _note_cut_apart(entries, path.parent, config.tasks, faults)
+    if not config.exclude_overlap:  # which takes rows of dev and test out of train
+        _note_cut_apart(entries, path.parent, config.tasks, faults)
     for number, entry in entries.items():
         if isinstance(entry, TaskEntry):
             _note_missing(entry, number, path.parent, faults)
@@ -150,17 +151,17 @@ def _note_cut_apart(
             continue
         other = first.setdefault(_texts(entry, folder), entry)
         mine, others = _parts(entry), _parts(other)
-        if mine != others:
+        if None not in (mine, others) and mine != others:
             found = f"has the texts of task {other.name!r} in other parts: {mine}, there {others}"
             wanted = "the same for both would be right, or rows of test are in train of the other"
             faults.add((number,), f"task {entry.name!r} {found}; {wanted}")
 
 
-def _parts(entry: TaskEntry) -> str:
-    """Return where dev and test come from, in words."""
+def _parts(entry: TaskEntry) -> str | None:
+    """Return where dev and test come from, in words; None: a data set has those it has."""
     given = entry.files or entry.splits
     if given is None:
-        return f"dev is {entry.dev}" if entry.dev else "no splits: are named"
+        return None
     dev = entry.dev or ("its own" if given.dev else "cut from train")
     return f"dev is {dev}, test is {'its own' if given.test else 'cut from train'}"
 
@@ -192,7 +193,7 @@ def _read_task(entry: TaskEntry, folder: Path, config: DataConfig, by: str | Non
     """
     faults: list[str] = []
     parts = _read_parts(entry, folder, faults)
-    headers = header_faults(parts, entry.as_columns())
+    headers = header_faults(parts, entry.as_columns(), entry.kind)
     if headers:
         raise ConfigError([*faults, *headers])
     if not faults and entry.last is not None:

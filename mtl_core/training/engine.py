@@ -182,8 +182,8 @@ class Engine:
             failure = MemoryError(str(error))
             failure.__cause__ = error
             self._fail(lanes[0], failure)
-            if again := self._places.unhalve():
-                self.notes.append(f"one lane did not fit even alone: again at most {again}")
+            if self._places.unhalve():
+                self.notes.append("one lane did not fit even alone: the others go on as before")
             return
         before, after = count
         self.notes.append(

@@ -23,7 +23,7 @@ class Places:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._most: int | None = None
-        self._at_first = 0  # in this step
+        self._before: int | None = None  # `_most` when this step began
 
     def free(self, lanes: Sequence[Lane]) -> int:
         """Return how many more lanes may be opened; ever so many while memory has not run out."""
@@ -34,15 +34,14 @@ class Places:
     def choose(self, lanes: Sequence[Lane]) -> list[Lane]:
         """Return the lanes that this step moves, and park and bring back those it takes."""
         wanted = [lane for lane in lanes if lane.wanted]
-        self._at_first = len(wanted) if self._most is None else self._most
-        if self._most is None:
-            return wanted
+        self._before = self._most
+        most = len(wanted) if self._most is None else self._most
         chosen = [lane for lane in wanted if not lane.parked]
-        for lane in chosen[self._most :]:
+        for lane in chosen[most:]:
             self._park(lane)
-        chosen = chosen[: self._most]
+        chosen = chosen[:most]
         waiting = [lane for lane in wanted if lane.parked and lane not in chosen]
-        for lane in waiting[: self._most - len(chosen)]:
+        for lane in waiting[: most - len(chosen)]:
             self._make_place(lanes, chosen)
             if not self._bring_back(lane):
                 break
@@ -70,12 +69,11 @@ class Places:
             self._park(lane)
         return before, self._most
 
-    def unhalve(self) -> int | None:
-        """Have as many places as when the step began; return how many, None if none were lost."""
-        if self._most is None or self._most >= self._at_first:
-            return None
-        self._most = self._at_first
-        return self._most
+    def unhalve(self) -> bool:
+        """Have as many places as when the step began; return whether any were lost."""
+        lost = self._most != self._before
+        self._most = self._before
+        return lost
 
     def _park(self, lane: Lane) -> None:
         lane.parked = True

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from pretrained_folders import tokenizer
-from tokenizers import Tokenizer, processors
+from tokenizers import Tokenizer, models, processors
 
 from mtl_core.data.config import DataConfig
 from mtl_core.data.encoded import encode
@@ -107,6 +107,16 @@ def test_a_tokenizer_without_special_words_is_refused(tmp_path: Path) -> None:
 def test_a_misspelt_name_is_no_name_on_the_hub() -> None:
     with pytest.raises(ConfigError, match=r"data.tokenizer: found 'wrod', did you mean 'word'"):
         build_tokenizer([], DataConfig(tokenizer="wrod"))
+
+
+def test_types_are_found_whatever_words_the_tokenizer_knows(tmp_path: Path) -> None:
+    words = {"[CLS]": 0, "[SEP]": 1, "\u03b1": 2}
+    for model in (models.BPE(words, []), models.WordLevel(words, unk_token="[UNK]")):
+        made = Tokenizer(model)
+        made.post_processor = processors.BertProcessing(("[SEP]", 1), ("[CLS]", 0))
+        made.save(str(tmp_path / "tokenizer.json"))
+
+        assert marks_second_texts(tmp_path / "tokenizer.json")
 
 
 def test_types_that_begin_elsewhere_than_the_second_text_are_refused(tmp_path: Path) -> None:

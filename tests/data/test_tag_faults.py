@@ -12,12 +12,14 @@ def part(source: str, *labels: str) -> RowFile:
 def test_a_tag_that_is_none_among_spans_is_a_fault() -> None:
     spans = ["B-X I-X"] * 10
 
-    faults = tag_faults({"train": part("a", *spans), "dev": part("b", "B-X 0", "O O")})
+    parts = {"train": part("a", *spans), "dev": part("b", "B-X 0", "O O")}
+    faults = tag_faults(parts, metric=None)
 
     assert faults == [
         "b, line 2: the tag of 'word' is '0'; O, or a tag such as B-PER or I-PER as nearly all"
-        " others are, would be right",
+        " others are, would be right (with metric: accuracy any tags are)",
     ]
+    assert tag_faults(parts, metric="accuracy") == []
 
 
 @pytest.mark.parametrize(

@@ -232,6 +232,26 @@ def test_tasks_of_the_same_texts_in_other_parts_are_a_fault(
     assert read(path, "topic").names == ("topic",)
 
 
+def test_tasks_of_the_same_texts_may_be_cut_apart_where_overlap_is_taken_out(
+    tmp_path: Path,
+) -> None:
+    rows = "".join(f"text {n}\t{n % 2}\t{n % 3}\n" for n in range(90))
+    path = write(
+        tmp_path,
+        """
+- {name: mood, columns: {label: mood}, files: {train: a.tsv}, dev: last 9}
+- {name: topic, columns: {label: topic}, files: {train: a.tsv}}
+""",
+        a__tsv="text\tmood\ttopic\n" + rows,
+    )
+
+    corpus = read_corpus(DataConfig(source=str(path), exclude_overlap=True))
+
+    trained = {text for task in corpus.tasks for text in task.splits["train"].texts}
+    tested = {text for task in corpus.tasks for text in task.splits["test"].texts}
+    assert not trained & tested
+
+
 def test_missing_files_are_named_with_line_and_neighbour(tmp_path: Path) -> None:
     path = write(
         tmp_path,

@@ -56,6 +56,16 @@ def test_other_data_are_refused(tmp_path: Path) -> None:
         other.check()
 
 
+def test_rows_that_another_version_has_encoded_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(tmp_path)
+    monkeypatch.setattr("search.place.ENCODING", 99)
+
+    with pytest.raises(ConfigError, match="encoded by another version of this program"):
+        place(tmp_path).check()
+
+
 def test_another_file_of_vectors_is_refused(tmp_path: Path) -> None:
     vectors = tmp_path / "v.txt"
     vectors.write_text("good 1 2\n")
