@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, Group
 
 from mtl_core.data.batches import plan_epoch
 from mtl_core.data.encoded import EncodedCorpus, encode
@@ -76,7 +75,7 @@ def show_plan(
     for text in space.left_out:
         console.print(text, markup=False, highlight=False)
     console.print(space.table())
-    for title, picture in plan_pictures(space, corpus.names):
+    for title, picture in plan_pictures(space, corpus.names, width=console.width):
         console.print()
         console.print(title, highlight=False)
         console.print(picture)
@@ -126,7 +125,7 @@ def _lanes_in_words(search: SearchConfig) -> str:
     return f"{len(engines)} engine{'' if len(engines) == 1 else 's'}, a lane each"
 
 
-def plan_pictures(space: Space, names: Sequence[str]) -> Iterator[tuple[str, Table]]:
+def plan_pictures(space: Space, names: Sequence[str], *, width: int) -> Iterator[tuple[str, Group]]:
     """Yield a title and the layer x task grid of one plan for every structure of the space."""
     seen: dict[str, dict[int, TrialConfig]] = {}
     for config in _sampled(space, SAMPLES):
@@ -141,7 +140,7 @@ def plan_pictures(space: Space, names: Sequence[str]) -> Iterator[tuple[str, Tab
         if depths[-1] >= 0:
             listed = ", ".join(str(depth) for depth in depths if depth >= 0)
             title += f", divergence depth {listed}; here {config.sharing.divergence_depth}"
-        yield title, plan_table(plan, names)
+        yield title, plan_table(plan, names, width=width)
 
 
 def estimate_search(space: Space, encoded: EncodedCorpus) -> SearchEstimate:

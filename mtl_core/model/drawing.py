@@ -6,8 +6,11 @@ tokens enter and where its sentence vector is read. For a terminal (`plan_table`
 """
 
 from collections.abc import Sequence
+from math import ceil
 from xml.sax.saxutils import escape
 
+from rich.cells import cell_len
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -15,7 +18,7 @@ from mtl_core.model.plan import NOT_REACHED, SharingPlan
 from mtl_core.model.reads import OtherTokens, Readout, TokenAttention, Tokens
 
 ENTERS, READS, ABSENT = "▸", "◆", "·"
-_WIDTH = 100  # columns of a narrow terminal
+_NARROWEST = 4  # columns of a task, for a number of two digits between its marks
 _COLOURS = (
     *("#8ecae6", "#ffb703", "#90be6d", "#f28482", "#cdb4db", "#f4a261", "#84dcc6", "#e9c46a"),
     *("#a9def9", "#d4a373", "#b5e48c", "#ff99c8", "#9fa8da", "#bcb8b1", "#ffd6a5", "#caffbf"),
@@ -35,23 +38,24 @@ _READOUTS = {
 _CELL_WIDTH, _CELL_HEIGHT, _LEFT, _LETTER = 40, 26, 86, 7.0
 
 
-def plan_table(plan: SharingPlan, names: Sequence[str]) -> Table:
+def plan_table(plan: SharingPlan, names: Sequence[str], *, width: int) -> Group:
     """Return the plan as a table: a number and a colour for each bank, and the marks.
 
-    Tasks are numbered, with their names below, where the names are too long for 100 columns.
+    Tasks that do not fit side by side are numbered, with their names below, and where the numbers
+    do not fit either, the table goes on in another one.
+
+    Args:
+        width: Columns of the terminal.
     """
-    room = (_WIDTH - len("embedding") - 4) // plan.n_tasks - 1
-    fits = max(len(name) for name in names) <= room
-    numbers = [str(task) for task in range(1, 1 + plan.n_tasks)]
-    caption = Text(_caption(plan, None if fits else names))  # as Text, since names may hold markup
-    table = Table(caption=caption, caption_justify="left", padding=(0, 0), pad_edge=False)
-    table.add_column("layer", no_wrap=True)
-    for head in names if fits else numbers:
-        table.add_column(Text(head), justify="center", no_wrap=True, min_width=4)
-    for layer in reversed(range(1 + plan.n_layers)):
-        cells = [_cell(plan, layer, task) for task in range(plan.n_tasks)]
-        table.add_row(_layer_name(layer), *cells)
-    return table
+    room = width - len("embedding") - 2  # for the columns of tasks, each with the line after it
+    heads, per_table = names, plan.n_tasks
+    fits = sum(_column_widths(plan, names)) + plan.n_tasks <= room
+    if not fits:
+        heads = [str(task) for task in range(1, 1 + plan.n_tasks)]
+        per_table = max(1, room // (1 + max(_column_widths(plan, heads))))
+    tables = [_table(plan, heads, tasks) for tasks in _folded(plan.n_tasks, per_table)]
+    caption = _caption(plan, None if fits else names)
+    return Group(*tables, Text(caption, style="table.caption"))  # as Text: names may hold markup
 
 
 def plan_svg(plan: SharingPlan, names: Sequence[str]) -> str:
@@ -77,6 +81,33 @@ def plan_svg(plan: SharingPlan, names: Sequence[str]) -> str:
             parts.append(_svg_cell(plan, layer, task, y))
     y = top + (1 + plan.n_layers) * _CELL_HEIGHT + 4
     return "\n".join([*parts, _svg_text(8, y, caption, anchor="start"), "</svg>"])
+
+
+def _column_widths(plan: SharingPlan, heads: Sequence[str]) -> list[int]:
+    """Return how wide each task's column is under its head."""
+    layers = range(1 + plan.n_layers)
+    return [
+        max(_NARROWEST, cell_len(head), *(cell_len(_label(plan, layer, task)) for layer in layers))
+        for task, head in enumerate(heads)
+    ]
+
+
+def _folded(n_tasks: int, most: int) -> list[range]:
+    """Return the tasks of each table: `most` of them at most, and about as many in each."""
+    size = ceil(n_tasks / ceil(n_tasks / most))
+    return [range(start, min(start + size, n_tasks)) for start in range(0, n_tasks, size)]
+
+
+def _table(plan: SharingPlan, heads: Sequence[str], tasks: Sequence[int]) -> Table:
+    """Return the columns of some of the tasks."""
+    table = Table(padding=(0, 0), pad_edge=False)
+    table.add_column("layer", no_wrap=True)
+    for task in tasks:
+        head = Text(heads[task])
+        table.add_column(head, justify="center", no_wrap=True, min_width=_NARROWEST)
+    for layer in reversed(range(1 + plan.n_layers)):
+        table.add_row(_layer_name(layer), *(_cell(plan, layer, task) for task in tasks))
+    return table
 
 
 def _caption(plan: SharingPlan, names: Sequence[str] | None) -> str:

@@ -39,7 +39,7 @@ def show(folder: Path, console: Console | None = None) -> None:
     arms = find_arms(findings)
     if arms:
         out.print(arms_table(arms, findings.tasks, width=out.width))
-    for title, table in _plans(pictures(study.record), findings.tasks):
+    for title, table in _plans(pictures(study.record), findings.tasks, width=out.width):
         out.print()
         out.print(Text(title, style="bold"))
         if table is not None:
@@ -81,11 +81,16 @@ def _depth(arm: Arm) -> str:
     return "" if arm.trial is None else depth_cell(arm.trial) + " "
 
 
-def _plans(found: Sequence[Picture], tasks: Sequence[str]) -> list[tuple[str, Table | None]]:
+def _plans(
+    found: Sequence[Picture], tasks: Sequence[str], *, width: int
+) -> list[tuple[str, Group | None]]:
     """Return the plans of what is best on average or for a task, and how many are left out."""
     winners = [picture for picture in found if picture.uses]
-    shown: list[tuple[str, Table | None]] = [
-        (f"{picture.title}: best for {listed(picture.uses)}", plan_table(picture.plan, tasks))
+    shown: list[tuple[str, Group | None]] = [
+        (
+            f"{picture.title}: best for {listed(picture.uses)}",
+            plan_table(picture.plan, tasks, width=width),
+        )
         for picture in winners[:MOST_PLANS]
     ]
     left = len(winners) - MOST_PLANS

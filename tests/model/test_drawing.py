@@ -1,6 +1,8 @@
 """Pictures of plans: what stands where, how wide they are, and that names cannot break them."""
 
+import re
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
 from io import StringIO
 
 import pytest
@@ -16,9 +18,9 @@ SVG = "{http://www.w3.org/2000/svg}"
 LONG = [f"department of task {task}" for task in range(16)]
 
 
-def lines_of(table: Table) -> list[str]:
-    console = Console(width=100, record=True, file=StringIO())
-    console.print(table)
+def lines_of(plan: SharingPlan, names: Sequence[str], *, width: int = 100) -> list[str]:
+    console = Console(width=width, record=True, file=StringIO())
+    console.print(plan_table(plan, names, width=width))
     return console.export_text().splitlines()
 
 
@@ -30,7 +32,7 @@ def test_rows_stand_top_layer_first_with_tokens_and_readout_marked() -> None:
     table = ((0, 0, 0), (0, 0, 1), (0, 1, 2))
     plan = SharingPlan(table, Tokens.OWN, Readout.TOKEN, (0, 1, 0), (2, 2, 1))
 
-    lines = lines_of(plan_table(plan, ["books", "dvd", "toys"]))
+    lines = lines_of(plan, ["books", "dvd", "toys"])
 
     rows = [cells_of(line) for line in lines if line.startswith("│")]
     assert rows == [
@@ -49,22 +51,23 @@ def test_rows_stand_top_layer_first_with_tokens_and_readout_marked() -> None:
 
 
 def test_the_cls_word_enters_with_the_words() -> None:
-    rows = [cells_of(line) for line in lines_of(plan_table(single_task(2, 1), ["a", "b"]))]
+    rows = [cells_of(line) for line in lines_of(single_task(2, 1), ["a", "b"])]
 
     assert ["embedding", "▸0", "▸1"] in rows
     assert ["1", "0◆", "1◆"] in rows
 
 
 def test_names_are_shown_as_they_are() -> None:
-    lines = lines_of(plan_table(stack_pooling(2, 1), ["[red]", "[/b]"]))
+    lines = lines_of(stack_pooling(2, 1), ["[red]", "[/b]"])
 
     assert "[red]" in lines[1]
     assert "[/b]" in lines[1]
 
 
 def test_a_bank_has_one_colour_and_another_bank_another() -> None:
-    table = plan_table(stack_pooling(3, 1, [1, 1, 0]), ["a", "b", "c"])
+    table = plan_table(stack_pooling(3, 1, [1, 1, 0]), ["a", "b", "c"], width=100).renderables[0]
 
+    assert isinstance(table, Table)
     styles = [next(iter(column.cells)).style for column in table.columns[1:]]  # type: ignore[union-attr]
 
     assert styles[0] == styles[1] != styles[2]
@@ -74,13 +77,28 @@ def test_a_bank_has_one_colour_and_another_bank_another() -> None:
 def test_sixteen_tasks_and_twelve_layers_fit_a_narrow_terminal(name: str) -> None:
     plan = STRUCTURES[name](16, 12)
 
-    lines = lines_of(plan_table(plan, LONG))
+    lines = lines_of(plan, LONG)
 
     rows = [cells_of(line) for line in lines if line.startswith("│")]
     assert [row[0] for row in rows] == [*map(str, range(12, 0, -1)), "embedding"]
     shown = [cell.strip("▸◆") for cell in rows[0][1:]]
     assert shown == [str(bank) for bank in plan.groups[12]]
     assert "16 department of task 15" in " ".join(" ".join(lines).split())
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+@pytest.mark.parametrize("n_tasks", [3, 16, 40])
+def test_every_task_and_name_is_shown_at_any_width(n_tasks: int, width: int) -> None:
+    names = [f"department_{task}" for task in range(1, 1 + n_tasks)]
+
+    lines = lines_of(single_task(n_tasks, 2), names, width=width)
+
+    assert max(map(len, lines)) <= width
+    rows = [cells_of(line) for line in lines]
+    top = [cell for row in rows if row[0] == "2" for cell in row[1:]]
+    assert top == [f"{bank}◆" for bank in range(n_tasks)]
+    words = set(re.findall(r"\w+", " ".join(lines)))
+    assert words >= {*names, "embedding"}
 
 
 def test_the_svg_is_one_picture_with_every_cell_and_escaped_names() -> None:

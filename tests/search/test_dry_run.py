@@ -21,7 +21,9 @@ def test_each_rung_lets_one_trial_in_so_many_go_on() -> None:
 
 
 def test_there_is_a_picture_of_each_structure_with_the_depths_there_are() -> None:
-    pictures = dict(plan_pictures(load_space(SPACES / "layerwise.yaml"), ["a", "b"]))
+    space = load_space(SPACES / "layerwise.yaml")
+
+    pictures = dict(plan_pictures(space, ["a", "b"], width=80))
 
     assert len(pictures) == 5
     assert "single_task" in pictures

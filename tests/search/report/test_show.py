@@ -61,6 +61,17 @@ def test_many_plans_are_not_all_drawn(make_study: Any, make_folder: Any) -> None
     assert "1 more plan in report.html" in shown(make_folder(study))
 
 
+def test_plans_of_many_tasks_are_whole_in_a_narrow_terminal(
+    make_study: Any, make_folder: Any
+) -> None:
+    study = make_study([f"task_{at}" for at in range(40)]).train("single_task", [0.8] * 40)
+
+    text = shown(make_folder(study), width=60)
+
+    assert all(f"│{bank}◆ " in text or f"│ {bank}◆ " in text for bank in range(40))
+    assert "40 task_39" in " ".join(text.split())
+
+
 def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no study is here"):
         shown(tmp_path)
