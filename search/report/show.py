@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
@@ -54,7 +55,7 @@ def arms_table(arms: Arms, tasks: Sequence[str], *, width: int) -> Group:
     if with_interval and arms.split == "test":
         what += ", ± half the 95% interval"
     table = Table()
-    table.add_column("task")
+    table.add_column("task", overflow="fold")
     for arm in arms.all:
         table.add_column(Text(arm.head), justify="right", no_wrap=True)
     for task in tasks:
@@ -64,8 +65,16 @@ def arms_table(arms: Arms, tasks: Sequence[str], *, width: int) -> Group:
     means = [_cell(arm.mean, with_interval=with_interval) for arm in arms.all]
     table.add_row(Text("mean", style="bold"), *means)
     table.add_row(Text("depth", style="dim"), *(Text(_depth(arm), style="dim") for arm in arms.all))
+    if not _fits(table, width):
+        table.padding = (0, 0)  # task names give way to scores, and would be a letter wide
     title = Text(f"Scores times 100, {what}", style="bold")
     return Group(title, table, Text("* best of its row, ~ no difference from it is seen"))
+
+
+def _fits(table: Table, width: int) -> bool:
+    columns = [(column.header, *column.cells) for column in table.columns]
+    widest = [max(cell_len(str(cell)) for cell in column) for column in columns]
+    return 1 + sum(3 + each for each in widest) <= width  # 3: a line and a space on either side
 
 
 def _cell(cell: Cell, *, with_interval: bool) -> Text:

@@ -37,6 +37,26 @@ def test_a_narrow_terminal_has_no_intervals_but_all_arms(whole: Any, make_folder
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_task_names_are_whole_in_a_narrow_terminal(whole: Any, make_folder: Any) -> None:
+    text = shown(make_folder(whole), width=60)
+
+    row = next(line for line in text.splitlines() if line.startswith("│films"))
+    assert "90.0*" in row
+    assert "…" not in text
+
+
+def test_long_task_names_go_on_in_the_next_line(make_study: Any, make_folder: Any) -> None:
+    study = make_study(["health_personal_care"])
+    for structure in ("single_task", "stack_pooling", "stack_cls", "layerwise_implicit"):
+        study.train(structure, (0.8,), None if structure == "single_task" else 1)
+
+    text = shown(make_folder(study), width=45)
+
+    table = text[text.index("│health") : text.index("│mean")]
+    names = [line.split("│")[1].strip() for line in table.splitlines() if line.startswith("│")]
+    assert "".join(names) == "health_personal_care"
+
+
 def test_before_the_test_dev_scores_are_shown_as_such(make_study: Any, make_folder: Any) -> None:
     study = make_study().train("stack_cls", (0.8, 0.7), 1)
 
