@@ -1,4 +1,8 @@
-"""The plans of the winners as pictures: layers by tasks, a colour and a number for each bank."""
+"""The plans of the winners as pictures: layers by tasks, a colour and a number for each bank.
+
+The winners are those of the answer (`choice.py`): of the confirmation, or before there is one, the
+leaders of the search.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +15,7 @@ from mtl_core.model.plan import SharingPlan
 from mtl_core.model.structures import build_plan
 from mtl_core.training.config import TrialConfig
 from search.record import StudyRecord
+from search.report.confirmation import confirmation
 from search.report.tested import AVERAGE, STRUCTURE, TASK
 from search.report.wording import depth_in_words
 from search.trial_record import TrialRecord
@@ -46,10 +51,9 @@ def plan_of(trial: TrialRecord, n_tasks: int) -> SharingPlan | None:
 
 
 def pictures(record: StudyRecord) -> list[Picture]:
-    """Return the plans of what leads, equal ones once, that of the average first."""
+    """Return the plans of the winners, equal ones once, that of the average first."""
     found: dict[str, tuple[SharingPlan, TrialRecord, list[str], list[str]]] = {}
-    for objective, leader in _in_order(record):
-        trial = record.trials[leader]
+    for objective, trial in _in_order(record):
         plan = plan_of(trial, len(record.tasks))
         if plan is None:
             continue
@@ -59,11 +63,17 @@ def pictures(record: StudyRecord) -> list[Picture]:
     return [_picture(record.tasks, *of) for of in found.values()]
 
 
-def _in_order(record: StudyRecord) -> list[tuple[str, str]]:
-    leaders = record.leaders()
+def _in_order(record: StudyRecord) -> list[tuple[str, TrialRecord]]:
+    """Return who wins the confirmation under each objective, or else leads the search."""
+    leaders, confirmed = record.leaders(), confirmation(record)
+    winners = {name: record.trials[leader.trial] for name, leader in leaders.items()}
     names = [AVERAGE, *(TASK + task for task in record.tasks)]
-    names += [name for name in leaders if name.startswith(STRUCTURE)]
-    return [(name, leaders[name].trial) for name in names if name in leaders]
+    names += [name for name in winners if name.startswith(STRUCTURE)]
+    for name in names:
+        winner = confirmed.winner(name) if confirmed else None
+        if winner is not None:
+            winners[name] = winner.trial
+    return [(name, winners[name]) for name in names if name in winners]
 
 
 def _picture(

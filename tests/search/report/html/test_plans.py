@@ -25,6 +25,23 @@ def test_the_best_for_every_task_is_said_so(make_study: Any) -> None:
     assert pictures(study.record())[0].uses == ("the average", "every task")
 
 
+def test_the_winners_of_the_confirmation_are_shown_and_not_the_leaders_of_the_search(
+    make_study: Any,
+) -> None:
+    study = make_study().train("stack_cls", (0.9, 0.9), 1).train("stack_cls", (0.8, 0.8), 2)
+    study.train("single_task", (0.5, 0.5))
+    study.shortlist(t0001=["average", "task:books"], t0002=["task:films"])
+    study.confirm("t0001", (300, 300), dev=(0.7, 0.7)).confirm("t0002", (300, 300), dev=(0.8, 0.8))
+
+    found = pictures(study.record())
+
+    assert [(p.trials, p.uses, p.structures) for p in found] == [
+        (("t0002",), ("the average", "films"), ("stack_cls",)),
+        (("t0001",), ("books",), ()),
+        (("t0003",), (), ("single_task",)),  # not confirmed: the leader of the search
+    ]
+
+
 def test_pictures_hold_names_as_text(make_study: Any) -> None:
     study = make_study(["<script>alert(1)</script>"]).train("stack_cls", (0.9,), 1)
 
