@@ -107,10 +107,10 @@ class _Shown(Progress):
         self._confirming, self._began = shown, self._clock()
         self._runs_before = confirm_view.counts(self._record, shown)[0]
         done, total = confirm_view.counts(self._record, shown)
-        n = len(self._record.confirmation.shortlist)
+        n, left = len(self._record.confirmation.shortlist), total - done
         self.say(
             f"confirming {n} configuration{'' if n == 1 else 's'} with fresh seeds: "
-            f"{total - done} runs at least"
+            f"{left} run{'' if left == 1 else 's'} at least"
         )
 
     def _confirm_seconds_left(self) -> float | None:

@@ -63,8 +63,15 @@ class Racing:
         return begun or [run for run in further if run is not None]
 
     def least(self) -> int:
-        """Return how many runs there are at least, those done included."""
-        return len(self._record.confirmation.shortlist) * self._config.seeds
+        """Return how many runs there are at least, those done included.
+
+        These are the first `seeds` of each trial, those begun beyond them, and where all have
+        ended, the one that is next: after each the race may be over.
+        """
+        known, first = self._record.confirmation, range(1, self._config.seeds + 1)
+        runs = {(trial, number) for trial in known.shortlist for number in first}
+        runs |= {(run.trial, run.number) for trial in known.shortlist for run in known.of(trial)}
+        return len(runs | {(run.trial, run.number) for run in self.wanted()[:1]})
 
     def still_open(self) -> list[str]:
         """Return the trials that may have another training and whose comparison needs it."""

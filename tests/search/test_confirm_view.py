@@ -110,6 +110,16 @@ def test_plain_lines_say_how_each_run_ended(
     ]
 
 
+def test_one_run_that_is_left_is_no_plural(record: StudyRecord, space: Space) -> None:
+    out = io.StringIO()
+    progress = PlainProgress(Console(file=out))
+    progress.started(CLUSTER, space, record)
+
+    progress.confirming(Confirming(3))
+
+    assert out.getvalue().splitlines()[-1].endswith("with fresh seeds: 1 run at least")
+
+
 def test_the_live_display_turns_to_the_confirmation(
     record: StudyRecord, shown: Confirming, space: Space
 ) -> None:

@@ -53,6 +53,26 @@ def test_first_all_have_their_first_run_then_their_second() -> None:
     assert len({run.seed for run in racing.wanted()}) == 6
 
 
+def test_runs_beyond_the_first_seeds_do_not_stand_for_those_that_a_trial_still_needs() -> None:
+    events = make_events()
+    for number in (1, 2, 3):
+        events += ran("t0001", number, 170) + ran("t0002", number, 168)
+    events.append(begun("t0002", 4))
+
+    racing = race(events)
+
+    assert ids(racing) == ["t0003c1", "t0003c2"]
+    assert racing.least() == 3 + 4 + 2
+
+
+def test_where_the_race_is_open_there_is_one_run_more_at_least() -> None:
+    events = make_events(("t0001", "t0002"))
+    for number in (1, 2):
+        events += ran("t0001", number, 170) + ran("t0002", number, 168)
+
+    assert race(events).least() == 4 + 1
+
+
 def test_seeds_are_the_same_at_every_start() -> None:
     first, second = (race(make_events()).wanted() for _ in range(2))
 
