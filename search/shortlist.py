@@ -24,13 +24,18 @@ def make_shortlist(record: StudyRecord) -> None:
     record.append("shortlisted", trials=ended, subjects=subjects)
 
 
+def is_scored(record: StudyRecord) -> bool:
+    """Whether any trial has a score, without which there is nothing to confirm."""
+    return any(trial.best for trial in record.trials.values())
+
+
 def is_left(space: Space, record: StudyRecord) -> bool:
     """Whether there is anything to confirm, and time for it, once the search has ended."""
     search = space.search
     if not search.confirm.seeds:
         return False
     if record.confirmation.n_trials != len(record.ended()):
-        return any(trial.best for trial in record.trials.values())
+        return is_scored(record)
     seconds = confirm_seconds_left(search, record)
     wanted = Racing(record, search.confirm, search.seed).wanted()
     return any(has_time(run, record, seconds) for run in wanted)

@@ -26,7 +26,7 @@ from search.lanes import in_words, most_lanes
 from search.progress import Progress
 from search.proposer import Proposer, startup_trials
 from search.record import StudyRecord
-from search.shortlist import is_left, make_shortlist
+from search.shortlist import is_left, is_scored, make_shortlist
 from search.space import Space
 from search.stop import StopSwitch
 from search.time_shares import confirm_seconds_left, search_seconds_left
@@ -166,8 +166,9 @@ class _Run:
             shutil.rmtree(scratch, ignore_errors=True)
 
     def _confirm(self, reason: Reason, engines: "EnginePool", proposer: Proposer) -> _Ending:
-        """Confirm the best of the trials, if that is asked for."""
-        if reason in ("interrupted", "failures") or not self.space.search.confirm.seeds:
+        """Confirm the best of the trials, if that is asked for and any has a score."""
+        asked = self.space.search.confirm.seeds and is_scored(self.record)
+        if reason in ("interrupted", "failures") or not asked:
             return _Ending(reason)
         from search.confirm import Confirmation
 

@@ -207,6 +207,19 @@ def test_the_time_limit_counts_what_earlier_runs_have_used(
     assert used >= 3
 
 
+@pytest.mark.usefixtures("cluster")
+def test_where_the_time_is_up_before_a_first_score_nothing_is_confirmed(
+    tmp_path: Path, encoded: EncodedCorpus
+) -> None:
+    space, record, folder = open_study(tmp_path, "search.minutes=0.05", "confirm.seeds=1")
+
+    reason = run_trials(space, encoded.path, record, folder, trainable=make_slow(30.0))
+
+    assert (reason, record.confirmation.ended) == ("minutes", None)
+    assert record.seconds_confirming == 0
+    assert not {"searched", "shortlisted"} & set(count(folder))
+
+
 DRIVER = """
 import sys
 from pathlib import Path
