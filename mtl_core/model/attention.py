@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mtl_core.kernels.usable import usable
 from mtl_core.model.attention_by_heads import attend_by_heads
-from mtl_core.model.segment import Segment, Segmented, with_first
+from mtl_core.model.segment import Segment, Segmented, key_bias, with_first
 
 if TYPE_CHECKING:
     from mtl_core.kernels.attention import Layout  # which imports triton
@@ -73,7 +73,7 @@ def attention_of_first(qkv: Tensor, segment: Segment, n_heads: int, n_first: int
     heads = rows.view(segment.texts, segment.width, 3, n_heads, -1)
     query, key, _ = heads.permute(2, 0, 3, 1, 4).unbind()  # each (texts, H, T, d)
     scores = query[:, :, :n_first] @ key.transpose(-1, -2) * key.shape[-1] ** -0.5
-    bias = with_first(segment.bias, segment.gates, segment.width)
+    bias = key_bias(segment, like=query)
     return torch.softmax(scores if bias is None else scores + bias[:, None, None], dim=-1)
 
 
@@ -128,7 +128,7 @@ def _fused(part: Tensor, segment: Segment, n_heads: int) -> Tensor:
     """Attention of the positions of one segment, by PyTorch's kernel."""
     heads = part.view(segment.texts, segment.width, 3, n_heads, -1)
     query, key, value = heads.permute(2, 0, 3, 1, 4).unbind()  # each (texts, H, T, d)
-    bias = with_first(segment.bias, segment.gates, segment.width)
+    bias = key_bias(segment, like=query)
     if segment.hidden is None:
         out = _kernel(query, key, value, bias)
     else:  # a bias of each query and key would be as large as the weights of a head

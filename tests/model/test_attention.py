@@ -166,6 +166,16 @@ def test_in_bfloat16_it_is_the_same_to_a_percent(
     assert (gradient.double() - expected_gradient).norm() < 2e-2 * expected_gradient.norm()
 
 
+def test_weights_that_are_shown_leave_out_keys_that_the_kernel_would(qkv: Tensor) -> None:
+    segment = make_segments(0.0, padded=True)[0]
+    assert segment.bias is not None
+    counted = segment._replace(bias=None, valid=(segment.bias == 0).sum(1).numpy())
+
+    shown = [attention_of_first(qkv, one, H, S) for one in (segment, counted)]
+
+    assert torch.equal(*shown)
+
+
 @pytest.mark.parametrize("gated", [False, True])
 def test_weights_that_are_shown_are_those_that_were_used(qkv: Tensor, gated: bool) -> None:
     segments = make_segments(0.0, padded=True)
