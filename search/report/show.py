@@ -40,7 +40,7 @@ def show(folder: Path, console: Console | None = None) -> None:
     arms = find_arms(findings)
     if arms:
         out.print(arms_table(arms, findings.tasks, width=out.width))
-    for title, table in _plans(pictures(study.record), findings.tasks, width=out.width):
+    for title, table in _plans(pictures(findings), findings.tasks, width=out.width):
         out.print()
         out.print(Text(title, style="bold"))
         if table is not None:

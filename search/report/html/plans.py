@@ -15,7 +15,8 @@ from mtl_core.model.plan import SharingPlan
 from mtl_core.model.structures import build_plan
 from mtl_core.training.config import TrialConfig
 from search.record import StudyRecord
-from search.report.confirmation import confirmation
+from search.report.confirmation import Confirmation
+from search.report.findings import Findings
 from search.report.tested import AVERAGE, STRUCTURE, TASK
 from search.report.wording import depth_in_words
 from search.trial_record import TrialRecord
@@ -50,10 +51,11 @@ def plan_of(trial: TrialRecord, n_tasks: int) -> SharingPlan | None:
         return None
 
 
-def pictures(record: StudyRecord) -> list[Picture]:
+def pictures(findings: Findings) -> list[Picture]:
     """Return the plans of the winners, equal ones once, that of the average first."""
+    record = findings.record
     found: dict[str, tuple[SharingPlan, TrialRecord, list[str], list[str]]] = {}
-    for objective, trial in _in_order(record):
+    for objective, trial in _in_order(record, findings.confirmation):
         plan = plan_of(trial, len(record.tasks))
         if plan is None:
             continue
@@ -63,10 +65,9 @@ def pictures(record: StudyRecord) -> list[Picture]:
     return [_picture(record.tasks, *of) for of in found.values()]
 
 
-def _in_order(record: StudyRecord) -> list[tuple[str, TrialRecord]]:
+def _in_order(record: StudyRecord, confirmed: Confirmation | None) -> list[tuple[str, TrialRecord]]:
     """Return who wins the confirmation under each objective, or else leads the search."""
-    leaders, confirmed = record.leaders(), confirmation(record)
-    winners = {name: record.trials[leader.trial] for name, leader in leaders.items()}
+    winners = {name: record.trials[one.trial] for name, one in record.leaders().items()}
     names = [AVERAGE, *(TASK + task for task in record.tasks)]
     names += [name for name in winners if name.startswith(STRUCTURE)]
     for name in names:

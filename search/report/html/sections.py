@@ -74,7 +74,7 @@ def _depth(material: Material) -> Section | None:
 
 
 def _plans(material: Material) -> Section | None:
-    found = pictures(material.findings.record)
+    found = pictures(material.findings)
     return Section("plans", "The winners' plans", [], {"pictures": found}) if found else None
 
 

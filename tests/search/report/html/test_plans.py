@@ -3,11 +3,12 @@
 import xml.etree.ElementTree as ElementTree
 from typing import Any
 
+from search.report.findings import Findings
 from search.report.html.plans import pictures, plan_of
 
 
 def test_equal_plans_are_one_picture_with_all_it_is_best_for(whole: Any) -> None:
-    found = pictures(whole.record())
+    found = pictures(Findings(whole.record()))
 
     assert [(p.title, p.uses, p.structures) for p in found] == [
         (
@@ -22,7 +23,7 @@ def test_equal_plans_are_one_picture_with_all_it_is_best_for(whole: Any) -> None
 def test_the_best_for_every_task_is_said_so(make_study: Any) -> None:
     study = make_study().train("stack_cls", (0.9, 0.9), 1).train("single_task", (0.5, 0.5))
 
-    assert pictures(study.record())[0].uses == ("the average", "every task")
+    assert pictures(Findings(study.record()))[0].uses == ("the average", "every task")
 
 
 def test_the_winners_of_the_confirmation_are_shown_and_not_the_leaders_of_the_search(
@@ -33,7 +34,7 @@ def test_the_winners_of_the_confirmation_are_shown_and_not_the_leaders_of_the_se
     study.shortlist(t0001=["average", "task:books"], t0002=["task:films"])
     study.confirm("t0001", (300, 300), dev=(0.7, 0.7)).confirm("t0002", (300, 300), dev=(0.8, 0.8))
 
-    found = pictures(study.record())
+    found = pictures(Findings(study.record()))
 
     assert [(p.trials, p.uses, p.structures) for p in found] == [
         (("t0002",), ("the average", "films"), ("stack_cls",)),
@@ -45,7 +46,7 @@ def test_the_winners_of_the_confirmation_are_shown_and_not_the_leaders_of_the_se
 def test_pictures_hold_names_as_text(make_study: Any) -> None:
     study = make_study(["<script>alert(1)</script>"]).train("stack_cls", (0.9,), 1)
 
-    root = ElementTree.fromstring(pictures(study.record())[0].svg)
+    root = ElementTree.fromstring(pictures(Findings(study.record()))[0].svg)
 
     assert "<script>alert(1)</script>" in [text.text for text in root.iter()]
 
