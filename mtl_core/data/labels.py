@@ -9,7 +9,7 @@ train has not: no model can have learnt these, so they count as missed.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mtl_core.data.iob import is_span
 from mtl_core.data.rows import DROPPED, Malformed, RowFile, first_few_of_each
@@ -59,7 +59,7 @@ def make_task(
     default = (
         "accuracy" if kind == "tagging" and not all(map(is_span, labels)) else METRICS[kind][0]
     )
-    faults += _metric_faults(name, kind, metric or default, parts)
+    faults += _metric_faults(name, kind, parts, labels=labels, metric=metric or default)
     if faults:
         raise ConfigError(faults)
     notes = dict.fromkeys(note for part in parts.values() for note in part.notes)
@@ -125,14 +125,16 @@ def _left_out(part: RowFile) -> str:
     return f"; all {len(dropped):,} that it had were left out ({first})"
 
 
-def _metric_faults(name: str, kind: str, metric: str, parts: Parts) -> Iterator[str]:
+def _metric_faults(
+    name: str, kind: str, parts: Parts, *, labels: Sequence[str], metric: str
+) -> Iterator[str]:
     known = METRICS[kind]
     if metric not in known:
         near = suggest(metric, known)
         yield f"task {name!r}: unknown metric {metric!r}{near}; of {kind}: {', '.join(known)}"
     elif metric == "entity_f1":
         yield from no_span_faults(parts)
-    elif metric == "f1" and len(labels := _labels(kind, parts)) > 2:
+    elif metric == "f1" and len(labels) > 2:
         found = f"metric f1 is of one label against another, and there are {len(labels)}"
         yield f"task {name!r}: {found} ({', '.join(labels[:20])}); macro_f1 would be right"
 
