@@ -12,9 +12,9 @@ from mtl_core.errors import ConfigError
 from mtl_core.foreign import expanded, read_object
 
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")  # NAME, or OWNER/NAME
-_CONFIG, _TOKENIZER = "config.json", "tokenizer.json"
-_WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
-_FILES = [_CONFIG, _TOKENIZER, "*.safetensors", "*.safetensors.index.json"]
+CONFIG, TOKENIZER = "config.json", "tokenizer.json"
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"  # whole, or of shards
+_FILES = [CONFIG, TOKENIZER, "*.safetensors", "*.safetensors.index.json"]
 
 
 def folder_of(name: str, where: str, *, only_tokenizer: bool = False) -> Path:
@@ -40,7 +40,7 @@ def folder_of(name: str, where: str, *, only_tokenizer: bool = False) -> Path:
         raise ConfigError(_advice(name, where, "huggingface_hub is not installed")) from None
     try:
         cached = Path(snapshot_download(name, allow_patterns=_FILES, local_files_only=True))
-        if _is_whole(cached) or (only_tokenizer and (cached / _TOKENIZER).is_file()):
+        if _is_whole(cached) or (only_tokenizer and (cached / TOKENIZER).is_file()):
             return cached
     except Exception:  # it is not in the cache; the library raises many kinds
         pass
@@ -53,12 +53,12 @@ def folder_of(name: str, where: str, *, only_tokenizer: bool = False) -> Path:
 
 def model_files(folder: Path) -> list[Path]:
     """Return the files that a model is read from, also those that are not there."""
-    weights = [_WEIGHTS]
-    if (folder / _INDEX).is_file() and not (folder / _WEIGHTS).is_file():
-        shards = read_object(folder / _INDEX).get("weight_map")
+    weights = [WEIGHTS]
+    if (folder / INDEX).is_file() and not (folder / WEIGHTS).is_file():
+        shards = read_object(folder / INDEX).get("weight_map")
         if isinstance(shards, dict):
-            weights = [_INDEX, *sorted(set(map(str, shards.values())))]
-    return [folder / name for name in (_CONFIG, _TOKENIZER, *weights)]
+            weights = [INDEX, *sorted(set(map(str, shards.values())))]
+    return [folder / name for name in (CONFIG, TOKENIZER, *weights)]
 
 
 def _is_whole(folder: Path) -> bool:

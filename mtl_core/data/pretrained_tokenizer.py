@@ -15,9 +15,8 @@ from tokenizers import Encoding, Tokenizer
 from mtl_core.data.config import DataConfig
 from mtl_core.errors import ConfigError, suggest
 from mtl_core.foreign import MOST_TOKENIZER_BYTES, check_size
-from mtl_core.model_folder import folder_of
+from mtl_core.model_folder import TOKENIZER, folder_of
 
-TOKENIZER = "tokenizer.json"
 WHERE = "data.tokenizer"
 WORDS_TRIED = 100
 

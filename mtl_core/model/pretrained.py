@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mtl_core.data.pretrained_tokenizer import TOKENIZER, marks_second_texts
+from mtl_core.data.pretrained_tokenizer import marks_second_texts
 from mtl_core.errors import ConfigError
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.pretrained_values import (
@@ -25,10 +25,9 @@ from mtl_core.model.pretrained_values import (
     names_of,
     read_values,
 )
-from mtl_core.model_folder import folder_of
+from mtl_core.model_folder import CONFIG, TOKENIZER, folder_of
 
 WHERE = "encoder.pretrained"
-CONFIG = "config.json"
 # Fields that a folder decides.
 SIZES = (*names_of("bert"), "d_word", "norm", "norm_eps", "n_types")
 

@@ -20,11 +20,11 @@ from mtl_core.errors import ConfigError
 from mtl_core.foreign import MOST_JSON_BYTES, name_fault, parse_json, read_bounded
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.pretrained import Pretrained
+from mtl_core.model_folder import INDEX, WEIGHTS
 
 T = TypeVar("T")
 _Read = Callable[[str, tuple[int, ...]], Tensor]  # by name and shape
 
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 _BERT_LAYER = {
     "q": "attention.self.query",
     "k": "attention.self.key",

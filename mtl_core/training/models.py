@@ -13,7 +13,6 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from mtl_core.data.encoded import EncodedCorpus, TaskInfo
-from mtl_core.data.pretrained_tokenizer import TOKENIZER
 from mtl_core.data.wide import Ngrams, wide_features
 from mtl_core.errors import ConfigError
 from mtl_core.model.config import EncoderConfig
@@ -24,6 +23,7 @@ from mtl_core.model.pretrained_weights import StartingWeights, read_weights
 from mtl_core.model.reads import Reads, reads_of
 from mtl_core.model.structures import build_plan
 from mtl_core.model.wide import LabelSets, WideLayout, lay_out, outputs
+from mtl_core.model_folder import TOKENIZER
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.mlm import WarmUp, WordVectors
 
