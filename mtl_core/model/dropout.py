@@ -73,6 +73,11 @@ class Noise:
             # An `out` of another type takes the result in the same pass that compares.
             torch.ge(self._take(part.numel(), dtype), least_kept, out=part)
 
+    def split(self, count: int) -> list["Noise"]:
+        """Return sources that follow from this one's seed, and not from what it has drawn."""
+        seeds = split_mix(self._known_seed, np.arange(1, 1 + count, dtype=np.uint64))
+        return [Noise(self._device, int(seed)) for seed in seeds]
+
     @cached_property
     def _known_seed(self) -> int:
         return draw_seed() if self._seed is None else self._seed

@@ -13,11 +13,10 @@ from torch import Tensor
 
 from mtl_core.data.minibatch import Minibatch
 from mtl_core.model.banks import Banks, Narrowed
+from mtl_core.model.by_threads import outputs_by_threads
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.dropout import Noise
-from mtl_core.model.heads import head_outputs
 from mtl_core.model.precision import products_dtype
-from mtl_core.model.sentence import sentence_vectors
 from mtl_core.model.wide import of_items, wide_logits
 from mtl_core.model.work import Work
 
@@ -41,16 +40,19 @@ class Part:
     seed: int | None = None
 
 
-def compute_logits(parts: Sequence[Part]) -> list[Tensor]:
+def compute_logits(parts: Sequence[Part], *, n_threads: int | None = None) -> list[Tensor]:
     """Return the outputs of each part, (I, C), float32 or wider.
 
     An item is a text, or where words are tagged a word; they stand in the order of the minibatch.
     Logits of classes that a text's task does not have are -inf. The models are of one family, and
     the largest number of classes is the same in all of them, as in models of one corpus.
+
+    Args:
+        n_threads: Of a CPU, that share the texts at most; None: as many as PyTorch may use.
     """
     config, device = parts[0].model.config, parts[0].model.words.device
     works = [work_of(part) for part in parts]
-    deep = head_outputs(works, sentence_vectors(works, products_dtype(config, device)))
+    deep = outputs_by_threads(works, products_dtype(config, device), n_threads)
     of_parts = zip(deep, parts, works, strict=True)
     return [_with_wide(outputs, part, work) for outputs, part, work in of_parts]
 

@@ -140,9 +140,10 @@ def _run(lane: Lane, step: Step) -> int:
             kept[place] = size
         return tensor
 
+    # By one thread, since a hook sees only what its own thread saves.
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         tasks = lane.updater.corpus.tasks
-        loss = row_losses(compute_logits([part]), [part.batch], tasks).sum()
+        loss = row_losses(compute_logits([part], n_threads=1), [part.batch], tasks).sum()
     torch.autograd.backward(loss)
     gradients = [leaf.grad for leaf in part.narrowed.tables.values() if leaf.grad is not None]
     return sum(kept.values()) + sum(gradient.nbytes for gradient in gradients)

@@ -1,7 +1,8 @@
 """Where the time of training goes: matrix products, attention, optimiser, dropout, and the rest.
 
 On a CPU it is the time of PyTorch's operations, each counted to the innermost part of the program
-that it belongs to; on a GPU the time of the kernels, by their names, and the gaps between them.
+that it belongs to, and a mean over the threads where several take texts each (`by_threads.py`); on
+a GPU the time of the kernels, by their names, and the gaps between them.
 """
 
 import functools
@@ -16,10 +17,14 @@ from unittest import mock
 
 from machine import synchronize
 from rich.table import Table
+from torch._C._profiler import _ExperimentalConfig
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
 PARTS = ("products", "attention", "optimiser", "dropout", "norms", "data", "rest", "gaps")
+
+_WHOLE = "whole"  # of the profile, in the thread that runs it
+_WAITS = "_ByThreads"  # of that thread for others, up and down
 
 # Functions whose whole time is of one part, as far as none inside them is of another.
 SCOPES = {
@@ -52,10 +57,13 @@ def measure_shares(run: Callable[[], object], device: str = "cpu") -> dict[str, 
     activities = [ProfilerActivity.CPU]
     if device != "cpu":
         activities.append(ProfilerActivity.CUDA)
-    with _named_scopes(), profile(activities=activities) as profiler:
+    all_threads = _ExperimentalConfig(profile_all_threads=True)
+    profiling = profile(activities=activities, experimental_config=all_threads)
+    with _named_scopes(), profiling as profiler:
         synchronize(device)
         began = time.perf_counter()
-        run()
+        with record_function(_WHOLE):
+            run()
         synchronize(device)
         seconds = time.perf_counter() - began
     events = list(profiler.events() or [])
@@ -105,9 +113,13 @@ def _named(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _on_cpu(events: list[Any]) -> dict[str, float]:
     """Return microseconds by part: each operation's own time goes to it or what it stands in."""
+    (whole,) = [event for event in events if event.name == _WHOLE]
+    n_others = len({event.thread for event in events} - {whole.thread})
     spent: dict[str, float] = defaultdict(float)
     for event in events:
-        spent[_part_of(event)] += event.self_cpu_time_total
+        if event is not whole and not event.name.startswith(_WAITS):  # whose own time is gaps
+            at_a_time = 1 if event.thread == whole.thread else n_others
+            spent[_part_of(event)] += event.self_cpu_time_total / at_a_time
     return spent
 
 

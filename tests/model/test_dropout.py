@@ -101,3 +101,15 @@ def test_masks_of_one_pass_share_no_bits() -> None:
 
 def test_a_mask_has_the_type_asked_for() -> None:
     assert Noise(CPU).mask((3, 2), 0.5, torch.float64).dtype is torch.float64
+
+
+def test_a_source_splits_into_others_by_its_seed_alone() -> None:
+    drawn = Noise(CPU, 7)
+    drawn.mask((100,), 0.5, torch.float32)
+
+    first, second = (of.mask((1000,), 0.5, torch.float32) for of in drawn.split(2))
+    (again,) = (of.mask((1000,), 0.5, torch.float32) for of in Noise(CPU, 7).split(1))
+
+    assert torch.equal(first, again)
+    assert not torch.equal(first, second)
+    assert not torch.equal(first, Noise(CPU, 7).mask((1000,), 0.5, torch.float32))

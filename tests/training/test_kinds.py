@@ -13,6 +13,7 @@ from mtl_core.data.encoded import EncodedCorpus, encode
 from mtl_core.data.minibatch import Row, collate
 from mtl_core.data.wide import wide_features
 from mtl_core.errors import ConfigError
+from mtl_core.model import by_threads
 from mtl_core.model.forward import Part, compute_logits
 from mtl_core.model.structures import STRUCTURES
 from mtl_core.training.config import TrialConfig
@@ -151,6 +152,26 @@ def test_the_outputs_are_those_of_each_text_alone(
 
     wanted = torch.cat([compute_logits([Part(model=model, batch=text)])[0] for text in alone])
     torch.testing.assert_close(together, wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("structure", ["stack_pooling", "single_task", "layerwise_explicit"])
+def test_the_losses_are_the_same_where_threads_share_the_texts(
+    structure: str, mixed: EncodedCorpus, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(by_threads, "_LEAST_SIZE", 1)
+    config = make_config(sharing={"structure": structure}, encoder={"wide": True})
+    model = build_model(mixed, config, seed=3).double().eval()
+    step = tuple(Row(task, np.arange(7)) for task in (4, 1, 3, 0, 2))
+    batch = collate(mixed, "train", step, wide_features(mixed, config.encoder.wide_ngrams))
+
+    wanted, found = (
+        task_losses(
+            compute_logits([Part(model=model, batch=batch)], n_threads=count)[0], batch, mixed.tasks
+        )
+        for count in (1, 3)
+    )
+
+    torch.testing.assert_close(found, wanted)
 
 
 def test_ngrams_add_to_each_text_and_to_no_tag(
