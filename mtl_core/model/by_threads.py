@@ -132,25 +132,29 @@ def _sum(gradients: Sequence[Tensor | None]) -> Tensor | None:
 
 def _on_threads(calls: Sequence[Callable[[], Result]], n_threads: int) -> list[Result]:
     """Return the results, when all have ended; the first exception is raised then."""
-    pool = _pool(len(calls), n_threads)
-    futures = [pool.submit(call) for call in calls]
-    wait(futures)
+    before, each = torch.get_num_threads(), n_threads // len(calls)
+    try:
+        pool = _pool(len(calls), each)
+        torch.set_num_threads(each)  # of MKL too, whose number is one for all threads
+        futures = [pool.submit(call) for call in calls]
+        wait(futures)
+    finally:  # threads to come, too, take what was last set by any
+        torch.set_num_threads(before)
     return [future.result() for future in futures]
 
 
 @cache
-def _pool(n_workers: int, n_threads: int) -> ThreadPoolExecutor:
-    """Return threads that share out PyTorch's among them."""
+def _pool(n_workers: int, each: int) -> ThreadPoolExecutor:
+    """Return threads, each of which has so many of PyTorch's own."""
     pool, started = ThreadPoolExecutor(n_workers), threading.Barrier(n_workers + 1)
 
     def start() -> None:
-        torch.set_num_threads(n_threads // n_workers)
+        torch.set_num_threads(each)
         started.wait()
 
     for _ in range(n_workers):
         pool.submit(start)
     started.wait()
-    torch.set_num_threads(n_threads)  # for threads to come, which take what was last set by any
     return pool
 
 
