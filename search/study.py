@@ -182,13 +182,13 @@ def run_search(
     vectors = vectors_path(corpus, encoded, asked.data)
     covered = check_vectors(asked, encoded, vectors)
     check_encoder(asked, encoded)
+    texts = texts_path(corpus, encoded) if asked.warms_up else None
     for text in (*asked.left_out, *([] if covered is None else [f"word vectors for {covered}"])):
         shown.say(text)
     with place.opened(shown.say) as record:
         study = Study(place.folder, record)
         try:
             _write_question(study, asked, corpus, encoded, covered)
-            texts = texts_path(corpus, encoded) if asked.warms_up else None
             sources = _Sources(corpus, encoded, vectors, texts)
             _search(study, asked, sources, address=address, insecure=insecure, shown=shown)
         finally:

@@ -23,7 +23,7 @@ def texts_path(corpus: Corpus, encoded: EncodedCorpus) -> Path:
     """Return the file of the texts, beside the encoded corpus; written now if need be.
 
     Raises:
-        ConfigError: A file of texts without labels cannot be read.
+        ConfigError: A file of texts without labels cannot be read, or no word is known.
     """
     texts = texts_to_learn(corpus, encoded)
     arrays = _join(texts)
@@ -44,6 +44,6 @@ def read_texts(path: Path) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
 def _join(texts: Sequence[NDArray[np.int32]]) -> Arrays:
     lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
     return {
-        "words": np.concatenate([np.zeros(0, np.int32), *texts]),
+        "words": np.concatenate(texts),
         "offsets": np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
     }

@@ -47,7 +47,11 @@ def vectors_path(corpus: Corpus, encoded: EncodedCorpus, config: DataConfig) -> 
 
 
 def texts_to_learn(corpus: Corpus, encoded: EncodedCorpus) -> list[NDArray[np.int32]]:
-    """Return the known words of all train texts, each once, and of those without labels, by id."""
+    """Return the known words of all train texts, each once, and of those without labels, by id.
+
+    Raises:
+        ConfigError: A file of texts without labels cannot be read, or no word is known.
+    """
     tokenizer = Tokenizer.from_str(encoded.tokenizer_json)
     special = special_ids(tokenizer)
     tokenizer.no_truncation()
@@ -57,13 +61,19 @@ def texts_to_learn(corpus: Corpus, encoded: EncodedCorpus) -> list[NDArray[np.in
     different = list(dict.fromkeys(train))  # tasks may have one text with several labels
     ids = encode_texts(tokenizer, different, _NO_LIMIT) + read_unlabelled(corpus, tokenizer)
     texts = [np.array([word for word in text if word not in special], np.int32) for text in ids]
-    return [text for text in texts if len(text)]
+    learnt = [text for text in texts if len(text)]
+    if not learnt:
+        raise ConfigError(
+            "data: no word of the train texts is known, of which word vectors or an encoder could "
+            "learn; a smaller data.min_count would be right"
+        )
+    return learnt
 
 
 def _train(texts: Sequence[NDArray[np.int32]], config: OwnVectorsConfig, n_words: int) -> Arrays:
     from gensim.models import Word2Vec
 
-    most = max(Counter(chain.from_iterable(text.tolist() for text in texts)).values(), default=0)
+    most = max(Counter(chain.from_iterable(text.tolist() for text in texts)).values())
     if config.min_count > most:
         raise ConfigError(
             f"data.own_vectors.min_count: found {config.min_count}, but no word of the texts "

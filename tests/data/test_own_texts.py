@@ -1,13 +1,16 @@
 """The texts that words are learnt from, in one file: train and unlabelled ones, never others."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from mtl_core.data.config import DataConfig
 from mtl_core.data.encoded import encode
 from mtl_core.data.own_texts import read_texts, texts_path
 from mtl_core.data.readers import read_corpus
+from mtl_core.errors import ConfigError
 
 TRAIN = "good book\t1\nbad book ever\t0\n"
 
@@ -57,3 +60,10 @@ def test_other_texts_are_another_file(tmp_path: Path) -> None:
     paths = [texts_of(config, tmp_path / "cache")[0] for config in (first, second)]
 
     assert paths[0] != paths[1]
+
+
+def test_without_a_known_word_the_message_says_what_would_be_right(tmp_path: Path) -> None:
+    config = write_task(tmp_path / "data", held_out="bad\t0\n", unlabelled="ever good\n")
+
+    with pytest.raises(ConfigError, match=r"no word of the train texts is known, .*min_count"):
+        texts_of(replace(config, min_count=9), tmp_path / "cache")

@@ -153,6 +153,11 @@ FAULTS: dict[str, tuple[Spoil, list[str], str]] = {
         setting("vectors=vec.txt"),
         r"vec\.txt, line 1",
     ),
+    "no known word to warm up with": (
+        nothing,
+        setting("mlm_warm_up=true", "min_count=99"),
+        r"no word of the train texts is known.*min_count",
+    ),
     # the place
     "a store that there is not": (nothing, ["--out", "gopher://a/x"], "a/x: the store cannot"),
     "no cluster there": (nothing, ["--address", "127.0.0.1:1"], r"--address 127\.0\.0\.1:1"),
