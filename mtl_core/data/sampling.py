@@ -17,9 +17,10 @@ from mtl_core.data.cutting import shuffled
 def examples_per_task(
     rows: Sequence[int], names: Sequence[str], config: BatchConfig
 ) -> tuple[int, ...]:
-    """Return the number of examples of each task in an epoch; they sum to the epoch's.
+    """Return the number of examples of each task in an epoch.
 
-    Shares are rounded by largest remainder, ties by name, and no task gets less than one.
+    Shares are rounded by largest remainder, ties by name, and no task gets less than one: where
+    that adds nothing, they sum to the epoch's.
     """
     if config.sampling == "proportional" and config.epoch_examples is None:
         return tuple(rows)
@@ -29,7 +30,8 @@ def examples_per_task(
         "uniform": 0.0,
         "temperature": 1 / config.sampling_temperature,
     }
-    weights = np.asarray(rows, dtype=np.float64) ** exponents[config.sampling]
+    # As a share of the largest, so that a small T cannot overflow.
+    weights = (np.asarray(rows) / max(rows)) ** exponents[config.sampling]
     exact = np.round(total * weights / weights.sum(), 6)  # (K,), equal on every machine
     counts = np.maximum(np.floor(exact).astype(np.int64), 1)
     by_remainder = sorted(

@@ -52,6 +52,12 @@ def test_no_task_gets_less_than_one_example() -> None:
     assert min(examples_per_task([1, 1000], ("a", "b"), config)) == 1
 
 
+def test_the_smallest_temperature_gives_all_to_the_largest_task() -> None:
+    config = BatchConfig(sampling="temperature", sampling_temperature=0.01)
+
+    assert examples_per_task([67_000, 250], ("a", "b"), config) == (67_250, 1)
+
+
 def test_a_task_drawn_above_its_size_goes_through_whole_passes() -> None:
     drawn = draw_examples(10, 25, stream(0))
 
