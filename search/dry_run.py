@@ -14,6 +14,7 @@ from rich.console import Console, Group
 
 from mtl_core.data.batches import plan_epoch
 from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.own_texts import texts_path
 from mtl_core.data.own_vectors import vectors_path
 from mtl_core.data.readers import read_corpus
 from mtl_core.model.drawing import plan_table
@@ -71,6 +72,8 @@ def show_plan(
     encoded = encode(corpus, space.data)
     covered = check_vectors(space, encoded, vectors_path(corpus, encoded, space.data))
     check_encoder(space, encoded)
+    if space.warms_up:
+        texts_path(corpus, encoded)
     console = Console()
     for text in space.left_out:
         console.print(text, markup=False, highlight=False)

@@ -73,6 +73,16 @@ def test_a_dry_run_says_what_a_warm_up_costs_and_makes_none(
     assert not list(tmp_path.glob("cache/*.mlm.arrow"))
 
 
+def test_a_dry_run_finds_that_there_is_no_word_to_warm_up_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BRANCHPOINT_CACHE", str(tmp_path / "cache"))
+    changes = ["mlm_warm_up=true", "data.min_count=100000"]
+
+    with pytest.raises(ConfigError, match="no word of the train texts is known"):
+        show_plan(str(SPACES / "sanity.yaml"), out=str(tmp_path), overrides=changes)
+
+
 def test_a_dry_run_says_how_many_lanes_there_are_where_they_are_fixed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
