@@ -16,7 +16,7 @@ from search.snapshots import snapshot_path
 
 if TYPE_CHECKING:  # torch comes with them
     from mtl_core.training.config import TrialConfig
-    from mtl_core.training.lane import Surroundings
+    from mtl_core.training.surroundings import Surroundings
 
 
 class ConfirmedEpoch:

@@ -22,11 +22,12 @@ from mtl_core.training.checkpoint import Checkpoint, check_same_trial
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.device_memory import is_memory_error, memory_of
 from mtl_core.training.evaluation import SplitBatches, advance
-from mtl_core.training.lane import Lane, Surroundings
+from mtl_core.training.lane import Lane
 from mtl_core.training.memory import LaneMemory
 from mtl_core.training.mlm import WarmUp, WordVectors
 from mtl_core.training.places import Places
 from mtl_core.training.results import EpochResult, NoRoom
+from mtl_core.training.surroundings import Surroundings
 from mtl_core.training.updates import take_together
 
 Result = EpochResult | Exception  # the exceptions: Diverged, MemoryError, or what a lane raised
