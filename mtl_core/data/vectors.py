@@ -6,7 +6,6 @@ counted from the end. The file may be gzipped. Shapes: V words, E width.
 """
 
 import gzip
-import math
 import zlib
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
@@ -25,6 +24,7 @@ from mtl_core.data.tokenizer import CLS
 from mtl_core.errors import ConfigError
 
 _MOST_FAULTS = 5  # a file of another kind has a fault in every line
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -130,12 +130,12 @@ def _rows(lines: Iterable[bytes]) -> Iterator[tuple[int, str, list[bytes], str |
             width = int(parts[1])
             continue
         fault = _row_fault(parts, width)
-        width = width or len(parts) - 1
-        cut = max(len(parts) - 1 - width, 0) + 1
         if fault is not None:
             yield number, "", [], fault
-        else:
-            yield number, b" ".join(parts[:cut]).decode("utf-8", "replace"), parts[cut:], None
+            continue
+        width = width or len(parts) - 1
+        cut = len(parts) - width
+        yield number, b" ".join(parts[:cut]).decode("utf-8", "replace"), parts[cut:], None
 
 
 def _row_fault(parts: list[bytes], width: int) -> str | None:
@@ -143,14 +143,16 @@ def _row_fault(parts: list[bytes], width: int) -> str | None:
     n_numbers = len(parts) - 1
     if width and n_numbers == width:
         return None
-    if n_numbers < max(width, 1) and (mark := _other_mark(parts[0])):
+    if any(b"\0" in part for part in parts):
+        return "no text, as of a packed or binary file; text, or that gzipped, would be right"
+    if (not width or n_numbers < width) and (mark := _other_mark(parts[0])):
         return f"{mark} between word and numbers; one space would be right"
     before = parts[n_numbers - width : n_numbers - width + 1] if width else parts[1:]
     if parts[0] and b"" in before:
         return "two spaces in a row; one space between word and numbers would be right"
     if n_numbers < max(width, 1) or (width and _is_number(before[0])):
         return f"{n_numbers} numbers after the word, not {width or 'any'}"
-    return None
+    return None if width else _numbers(parts[1:])[1]  # as many as all rows are to have
 
 
 def _other_mark(word: bytes) -> str | None:
@@ -163,13 +165,14 @@ def _other_mark(word: bytes) -> str | None:
 def _numbers(values: list[bytes]) -> tuple[NDArray[np.float32], str | None]:
     wrong = [value for value in values if not _is_number(value)]
     if wrong:
-        return np.zeros(0, np.float32), f"{wrong[0].decode('utf-8', 'replace')!r} is no number"
+        shown = wrong[0].decode("utf-8", "replace")
+        return np.zeros(0, np.float32), f"{shown!r:.40} is no number that float32 holds"
     return np.array(values, dtype=np.float32), None
 
 
 def _is_number(value: bytes) -> bool:
     try:
-        return math.isfinite(float(value))
+        return abs(float(value)) <= _LARGEST
     except ValueError:
         return False
 

@@ -87,6 +87,10 @@ def test_a_word_may_hold_spaces(tmp_path: Path) -> None:
         ("good 1 2\nfilm,3,4\n", r"line 2: commas between word and numbers; one space would"),
         ("good  1 2\n", r"line 1: two spaces in a row; one space between word and numbers"),
         ("2 2\ngood  1 2\n", r"line 2: two spaces in a row; one space"),
+        ("good\t1 2 3\n", r"line 1: tabs between word and numbers; one space would be right"),
+        ("good 1e39 2\n", r"line 1: '1e39' is no number that float32 holds"),
+        ("new york 1 2\ngood 1 2\n", r"line 1: 'york' is no number"),
+        ("2 2\ngood \0 \n", r"line 2: no text, as of a packed or binary file; text, or that gz"),
     ],
 )
 def test_malformed_files_are_named_with_their_line(tmp_path: Path, text: str, message: str) -> None:
