@@ -222,7 +222,12 @@ def check_vectors(space: Space, encoded: EncodedCorpus, path: Path | None) -> Co
             f"{path}: its vectors have {matrix.shape[1]} numbers, encoder.d_word is "
             f"{', '.join(map(str, wrong))}; encoder.d_word: {matrix.shape[1]} would be right"
         )
-    return coverage(encoded, found)
+    if not (covered := coverage(encoded, found)).types_found:
+        none = f"{path}: has a vector for none of the {covered.types:,} words of the texts"
+        raise ConfigError(
+            f"{none}; a file of these words, spelt as by data.tokenizer, would be right"
+        )
+    return covered
 
 
 def check_encoder(space: Space, encoded: EncodedCorpus) -> None:

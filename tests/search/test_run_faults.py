@@ -158,6 +158,11 @@ FAULTS: dict[str, tuple[Spoil, list[str], str]] = {
         setting("mlm_warm_up=true", "min_count=99"),
         r"no word of the train texts is known.*min_count",
     ),
+    "word vectors of other words": (
+        write("vec.txt", f"GOOD{' 1' * 16}\n"),
+        setting("vectors=vec.txt"),
+        r"vec\.txt: has a vector for none of the [\d,]+ words of the texts",
+    ),
     # the place
     "a store that there is not": (nothing, ["--out", "gopher://a/x"], "a/x: the store cannot"),
     "no cluster there": (nothing, ["--address", "127.0.0.1:1"], r"--address 127\.0\.0\.1:1"),
