@@ -1,7 +1,7 @@
 """CoNLL's column files: a word a line with its tags, and an empty line after each sentence.
 
 Columns are split by blanks (by tabs where a line has some) and counted from 0; a no-break space
-belongs to a word. Lines that begin with `-DOCSTART-` part documents and are no sentences. Two
+belongs to a word. Lines that begin with `-DOCSTART-` part documents as empty lines do. Two
 folders are known as they are: CoNLL-2003's (`eng.train`, `eng.testa`, `eng.testb`, or train.txt,
 valid.txt, test.txt), whose columns are word, pos, chunk and ner, and CoNLL-2000's (train.txt,
 test.txt), without ner and dev.
@@ -99,9 +99,7 @@ def _find(folder: Path) -> dict[str, Path]:
 def _sentences(lines: list[str]) -> Iterator[list[Line]]:
     sentence: list[Line] = []
     for number, line in enumerate(lines, start=1):
-        if line.startswith(DOCUMENT):
-            continue
-        if line.strip():
+        if line.strip() and not line.startswith(DOCUMENT):
             sentence.append((number, _split(line)))
         elif sentence:
             yield sentence

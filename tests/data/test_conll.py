@@ -38,6 +38,13 @@ def test_a_sentence_is_a_row_of_words_and_tags_and_documents_are_none(tmp_path: 
     assert read_conll(path, 0, 1).rows == (Row(3, "NNP VBZ", "EU rejects"), Row(9, "b_c", "a"))
 
 
+def test_a_document_begins_a_sentence_also_without_an_empty_line_before_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.conll"
+    path.write_text("EU NNP\n-DOCSTART- -X-\nrejects VBZ\n")
+
+    assert read_conll(path, 0, 1).rows == (Row(1, "NNP", "EU"), Row(3, "VBZ", "rejects"))
+
+
 def test_a_no_break_space_belongs_to_a_word(tmp_path: Path) -> None:
     path = tmp_path / "a.conll"
     path.write_text("1\u00a0000  CD\n\u00a0 SP\n", encoding="utf-8")
