@@ -13,7 +13,7 @@ from itertools import repeat
 import numpy as np
 from numpy.typing import NDArray
 
-from mtl_core.data.task import NO_LABEL, Corpus, Task
+from mtl_core.data.task import NO_LABEL, Corpus, Task, labels_in
 
 Key = tuple[str, str]
 """A task's name and one of its splits."""
@@ -113,9 +113,17 @@ def _matrix(test: dict[str, list[str]], known: dict[str, set[str]]) -> NDArray[n
 
 
 def _contradicting(task: Task, texts: dict[Key, list[str]]) -> int:
-    labels: dict[str, set[str]] = {}
+    labels: dict[str, set[object]] = {}
     for split, rows in task.splits.items():
         for text, label in zip(texts[task.name, split], rows.labels, strict=True):
             if label != NO_LABEL:
-                labels.setdefault(text, set()).add(label)
+                labels.setdefault(text, set()).add(_meant(label, task.kind))
     return sum(len(found) > 1 for found in labels.values())
+
+
+def _meant(label: str, kind: str) -> object:
+    """Return what a label says, however it is written: 4 and 4.0 are one number, a|b and b|a are
+    the same labels."""
+    if kind == "multilabel":
+        return frozenset(labels_in(label, kind))
+    return float(label) if kind == "regression" else label

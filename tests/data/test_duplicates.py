@@ -120,6 +120,26 @@ def test_a_row_without_a_label_contradicts_none() -> None:
     assert find_repeats(corpus, normalise_corpus(corpus)).contradicting["one"] == 0
 
 
+@pytest.mark.parametrize(
+    ("kind", "labels", "wanted"),
+    [
+        ("regression", ("4", "4.0"), 0),
+        ("regression", ("4", "4.5"), 1),
+        ("multilabel", ("a|b", "b|a"), 0),
+        ("multilabel", ("a", "|"), 1),
+    ],
+)
+def test_labels_contradict_by_what_they_say_not_by_how_they_are_written(
+    kind: str, labels: tuple[str, str], wanted: int
+) -> None:
+    rows = Split(texts=("a", "A"), labels=labels, source="x")
+    splits = dict.fromkeys(("train", "dev", "test"), rows)
+    task = Task(name="one", kind=kind, labels=(), splits=splits)
+    corpus = Corpus(tasks=(task,), layout="folders", source="data")
+
+    assert find_repeats(corpus, normalise_corpus(corpus)).contradicting["one"] == wanted
+
+
 def test_the_real_counts_of_each_task_come_out(real: tuple[Corpus, Repeats]) -> None:
     corpus, repeats = real
 
