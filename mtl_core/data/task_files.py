@@ -138,7 +138,8 @@ def _texts(entry: Entry, folder: Path) -> str | None:
     if entry.files is not None:
         return f"{_at(folder, entry.files.train)} {texts}"
     train = entry.splits.train if entry.splits else "train"
-    return f"{entry.disk} {entry.hub} {entry.config} {train} {texts}"
+    disk = entry.disk and _at(folder, entry.disk)
+    return f"{disk} {entry.hub} {entry.config} {train} {texts}"
 
 
 def _note_cut_apart(

@@ -76,6 +76,25 @@ def test_tasks_of_one_file_share_its_texts_and_keep_rows_without_a_label(tmp_pat
     assert topic.labels == ("a", "b")
 
 
+def test_tasks_of_one_saved_data_set_share_its_texts_however_its_path_is_written(
+    tmp_path: Path,
+) -> None:
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed")
+    rows = {"text": [f"text {n}" for n in range(60)], "mood": [n % 2 for n in range(60)]}
+    datasets.Dataset.from_dict(rows).save_to_disk(str(tmp_path / "saved"))
+    path = write(
+        tmp_path,
+        """
+- {name: mood, disk: saved, columns: {label: mood}}
+- {name: same, disk: ./saved/, columns: {label: mood}}
+""",
+    )
+
+    mood, same = read(path).tasks
+
+    assert mood.splits["test"].texts == same.splits["test"].texts
+
+
 def test_tasks_of_other_columns_of_one_file_do_not_say_that_their_texts_are_the_same(
     tmp_path: Path,
 ) -> None:
