@@ -96,7 +96,8 @@ def _not_loaded(name: str, config: str | None, error: Exception) -> list[str]:
     return [
         f"{name}: the data set cannot be loaded here ({_first_line(error)})",
         f'without a network, run on a machine that has one: python -c "{command}"',
-        f"then copy the folder {folder} here and write `disk: {folder}` in place of `hub: {name}`",
+        f"then copy the folder {folder} here and write `disk: {folder}` in place of `hub: {name}`"
+        + ("" if config is None else f" and `config: {config}`"),
     ]
 
 

@@ -20,8 +20,9 @@ from mtl_core.errors import ConfigError, suggest
 from mtl_core.foreign import expanded
 
 LAYOUTS = (
-    "a task file tasks.yaml; one folder a task, TASK/train.tsv (or .csv, .jsonl, .parquet; dev and"
-    " test alike); GLUE's, CoNLL-2003's or CoNLL-2000's folder as it is;"
+    "a task file tasks.yaml (which `disk: FOLDER` of a data set saved by `save_to_disk` is for);"
+    " one folder a task, TASK/train.tsv (or .csv, .jsonl, .parquet; dev and test alike);"
+    " GLUE's, CoNLL-2003's or CoNLL-2000's folder as it is;"
     " or FDU-MTL's NAME.task.train and NAME.task.test"
 )
 

@@ -130,7 +130,10 @@ def test_a_hub_name_offline_says_what_to_run_where(monkeypatch: pytest.MonkeyPat
         "load_dataset('nobody/no-such-set', 'small').save_to_disk('nobody-no-such-set-small')"
         in second
     )
-    assert "write `disk: nobody-no-such-set-small` in place of `hub: nobody/no-such-set`" in third
+    assert (
+        "write `disk: nobody-no-such-set-small` in place of `hub: nobody/no-such-set` and" in third
+    )
+    assert third.endswith(" and `config: small`")
 
 
 @pytest.mark.parametrize("answers", [True, False])
