@@ -163,7 +163,10 @@ class EncodedCorpus:
         return has
 
     def is_whole(self) -> bool:
-        """Whether the rows are those that were written."""
+        """Whether the rows, the tasks and the tokenizer are those that were written."""
+        found = self._file.schema.metadata
+        if int(found[b"checksum"]) != zlib.crc32(found[b"branchpoint"] + found[b"tokenizer"]):
+            return False
         splits = [_view(self._file.get_batch(at)) for at in range(self._file.num_record_batches)]
         return [_checksum(split) for split in splits] == self._about["checksums"]
 
@@ -209,9 +212,9 @@ def _write(path: Path, corpus: Corpus, config: DataConfig, fingerprint: str) -> 
         "splits": [(task.name, split) for task, split in keys],
         "checksums": [_checksum(split) for split in splits],
     }
-    schema = SCHEMA.with_metadata(
-        {"branchpoint": json.dumps(about), "tokenizer": tokenizer.to_str()}
-    )
+    metadata = {"branchpoint": json.dumps(about), "tokenizer": tokenizer.to_str()}
+    metadata["checksum"] = str(zlib.crc32("".join(metadata.values()).encode()))
+    schema = SCHEMA.with_metadata(metadata)
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as file:
         for split in splits:
             file.write_batch(_record_batch(split, schema))

@@ -185,7 +185,7 @@ def test_other_rows_are_another_file(corpus: Corpus, tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("damage", ["empty", "cut", "bits", "other"])
+@pytest.mark.parametrize("damage", ["empty", "cut", "bits", "tokenizer", "label", "other"])
 def test_a_damaged_file_is_made_anew(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
@@ -197,6 +197,8 @@ def test_a_damaged_file_is_made_anew(
         "empty": b"",
         "cut": whole[: len(whole) // 2],
         "bits": whole[:at] + bytes(len(words)) + whole[at + len(words) :],
+        "tokenizer": whole.replace(b'"film":', b'"fimm":'),
+        "label": whole.replace(b'["neg", "pos"]', b'["neg", "poz"]'),
         "other": b"something else",
     }
     path.write_bytes(broken[damage])
