@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from mtl_core.data.duplicates import normalise_pair
-from mtl_core.data.rows import Row, RowFile
+from mtl_core.data.rows import N_SHOWN, Row, RowFile
 from mtl_core.data.task import NO_LABEL, ReadingNote
 from mtl_core.errors import ConfigError
 from mtl_core.seeding import stream
@@ -83,12 +83,15 @@ def _check(
         given = " + ".join(f"data.{split}_share {share:g}" for split, share in shares.items())
         faults.append(f"{train.source}: {given} leaves no train rows; together below 1 is wanted")
     n_needed = 1 + len(shares)
-    for stratum, groups in strata.items():
-        if len(groups) < n_needed:
-            what = f"label {stratum!r} has " if by == "label" else ""
-            count = f"{what}{len(groups)} different texts"
-            wanted = f"at least {n_needed}, since {' and '.join(shares)} must be cut from train"
-            faults.append(f"{train.source}: {count}; wanted: {wanted}")
+    wanted = f"at least {n_needed}, since {' and '.join(shares)} must be cut from train"
+    small = [stratum for stratum, groups in strata.items() if len(groups) < n_needed]
+    for stratum in small[:N_SHOWN]:
+        what = f"label {stratum!r:.40} has " if by == "label" else ""
+        faults.append(
+            f"{train.source}: {what}{len(strata[stratum])} different texts; wanted: {wanted}"
+        )
+    if small[N_SHOWN:]:
+        faults.append(f"{train.source}: and {len(small) - N_SHOWN:,} more such labels")
     if faults:
         raise ConfigError(faults)
 

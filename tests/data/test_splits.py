@@ -96,6 +96,16 @@ def test_classes_too_small_to_be_cut_are_all_named() -> None:
     assert "label 'c' has 2 different texts; wanted: at least 3" in caught.value.faults[1]
 
 
+def test_of_very_many_classes_too_small_to_be_cut_the_first_are_named() -> None:
+    train = make_train(a=30, **{f"rare{number}": 1 for number in range(500)})
+
+    with pytest.raises(ConfigError) as caught:
+        cut_splits(train, {"dev": 0.1}, task="books", seed=0)
+
+    assert len(caught.value.faults) == 6
+    assert caught.value.faults[-1] == "books/train.tsv: and 495 more such labels"
+
+
 def test_too_few_numbers_to_be_cut_are_no_label() -> None:
     train = RowFile(source="a.tsv", rows=(Row(1, "1.5", "x"), Row(2, "2.5", "y")))
 
