@@ -14,6 +14,7 @@ from mtl_core.foreign import expanded, read_object
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")  # NAME, or OWNER/NAME
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"  # whole, or of shards
+_POINTER = b"version https://git-lfs"
 _FILES = [CONFIG, TOKENIZER, "*.safetensors", "*.safetensors.index.json"]
 
 
@@ -59,6 +60,16 @@ def model_files(folder: Path) -> list[Path]:
         if isinstance(shards, dict):
             weights = [INDEX, *sorted(set(map(str, shards.values())))]
     return [folder / name for name in (CONFIG, TOKENIZER, *weights)]
+
+
+def pointer_hint(path: Path) -> str:
+    """Return what more there is to say of a file that cannot be read: a clone may lack it."""
+    try:
+        with path.open("rb") as file:
+            is_pointer = file.read(len(_POINTER)) == _POINTER
+    except OSError:
+        return ""
+    return "; git left a pointer to the file here, `git lfs pull` fetches it" if is_pointer else ""
 
 
 def _is_whole(folder: Path) -> bool:

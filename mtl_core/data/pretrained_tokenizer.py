@@ -15,10 +15,11 @@ from tokenizers import Encoding, Tokenizer
 from mtl_core.data.config import DataConfig
 from mtl_core.errors import ConfigError, suggest
 from mtl_core.foreign import MOST_TOKENIZER_BYTES, check_size
-from mtl_core.model_folder import TOKENIZER, folder_of
+from mtl_core.model_folder import TOKENIZER, folder_of, pointer_hint
 
 WHERE = "data.tokenizer"
 WORDS_TRIED = 100
+_UNHEARD_OF = "\N{LINEAR B SYLLABLE B008 A}"
 
 
 def read_tokenizer(config: DataConfig) -> Tokenizer:
@@ -91,7 +92,8 @@ def _opened(path: Path) -> Tokenizer:
     try:
         return Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises no more special one
-        raise ConfigError(f"{path}: cannot be read as a tokenizer ({error})") from None
+        said = f"cannot be read as a tokenizer ({error}){pointer_hint(path)}"
+        raise ConfigError(f"{path}: {said}") from None
 
 
 def _faults(tokenizer: Tokenizer, config: DataConfig, path: Path) -> list[str]:
@@ -101,6 +103,13 @@ def _faults(tokenizer: Tokenizer, config: DataConfig, path: Path) -> list[str]:
         faults.append(
             f"{path}: puts no special words around a text; a post_processor that does, as that of "
             "BERT, would be right"
+        )
+    try:
+        tokenizer.encode(_UNHEARD_OF)
+    except Exception as error:  # the library raises no more special one
+        faults.append(
+            f"{path}: has no piece for what it does not know ({error}); a vocabulary with its "
+            "unk_token would be right"
         )
     if config.max_words <= special:
         faults.append(

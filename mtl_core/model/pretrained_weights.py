@@ -20,7 +20,7 @@ from mtl_core.errors import ConfigError
 from mtl_core.foreign import MOST_JSON_BYTES, name_fault, parse_json, read_bounded
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.pretrained import Pretrained
-from mtl_core.model_folder import INDEX, WEIGHTS
+from mtl_core.model_folder import INDEX, WEIGHTS, pointer_hint
 
 T = TypeVar("T")
 _Read = Callable[[str, tuple[int, ...]], Tensor]  # by name and shape
@@ -234,4 +234,5 @@ def _opened(path: Path, use: Callable[[Any], T]) -> T:
         with safe_open(path, framework="pt") as file:
             return use(file)
     except (OSError, SafetensorError) as error:
-        raise ConfigError(f"{path}: cannot be read as weights ({error})") from None
+        said = f"cannot be read as weights ({error}){pointer_hint(path)}"
+        raise ConfigError(f"{path}: {said}") from None

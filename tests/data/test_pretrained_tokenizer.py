@@ -95,6 +95,15 @@ def test_a_damaged_tokenizer_is_refused(tmp_path: Path) -> None:
         build_tokenizer([], DataConfig(tokenizer=str(tmp_path)))
 
 
+def test_a_tokenizer_without_a_piece_for_unknown_words_is_refused(tmp_path: Path) -> None:
+    values = json.loads(tokenizer("bert").to_str())
+    values["model"]["unk_token"] = "[UNKNOWN]"
+    (tmp_path / "tokenizer.json").write_text(json.dumps(values))
+
+    with pytest.raises(ConfigError, match=r"has no piece for what it does not know \(.*unk_token"):
+        build_tokenizer([], DataConfig(tokenizer=str(tmp_path)))
+
+
 def test_a_tokenizer_without_special_words_is_refused(tmp_path: Path) -> None:
     made = tokenizer("bert")
     made.post_processor = processors.ByteLevel()

@@ -176,5 +176,13 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
     folder = make_folder(tmp_path, "bert")
     (folder / FILE).write_bytes(b"no weights")
 
-    with pytest.raises(ConfigError, match=r"model.safetensors: cannot be read as weights"):
+    with pytest.raises(ConfigError, match=r"model.safetensors: cannot be read as weights \(.*\)$"):
+        read(folder)
+
+
+def test_a_pointer_of_git_lfs_says_what_fetches_the_file(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, "bert")
+    (folder / FILE).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+
+    with pytest.raises(ConfigError, match=r"model.safetensors: .*`git lfs pull` fetches it"):
         read(folder)
