@@ -296,8 +296,13 @@ def main(command: Callable[[], None] = app) -> None:
     Python looks for garbage twice on its way out, in all that has been imported: over a second that
     a search's user waits for the prompt, and nothing that the end of the process does not free.
     """
-    atexit.register(gc.freeze)
+    atexit.register(_leave_garbage)
     command()
+
+
+def _leave_garbage() -> None:
+    if "triton" not in sys.modules:  # it writes thirty lines on all of its own that is not freed
+        gc.freeze()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from typer.testing import CliRunner
 
 from search.run import app
 
+ROOT = Path(__file__).parents[2]
 ROWS = [("good film", "pos"), ("bad film", "neg"), ("fine", "pos"), ("poor", "neg")] * 3
 
 SPACE = """\
@@ -241,6 +244,15 @@ def test_the_other_commands_refuse_bad_input_in_the_same_way(
 
     assert result.exit_code == 2
     assert re.search(message, " ".join(result.stderr.split()))
+
+
+def test_the_end_of_a_command_writes_nothing_of_its_own_whatever_was_imported() -> None:
+    pytest.importorskip("triton", reason="triton is not installed")
+    code = "import triton; from search.run import main; main(lambda: None)"
+
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
 def defaults(arguments: list[str]) -> list[str]:
