@@ -56,7 +56,8 @@ def conll_names(folder: Path) -> tuple[str, ...]:
             first = [file.readline(4096).decode("utf-8", "replace") for _ in range(20)]
     except OSError:
         return ()
-    widths = {len(_split(line)) for line in first if line.strip()}
+    words = [line for line in first if line.strip() and not line.startswith(DOCUMENT)]
+    widths = {len(_split(line)) for line in words}
     named = files["train"].name == FILES["train"][0]
     return TASKS.get(widths.pop(), ()) if len(widths) == 1 else TASKS[4] if named else ()
 

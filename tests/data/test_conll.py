@@ -108,6 +108,15 @@ def test_the_folder_of_2003_gives_three_tasks_on_the_same_texts(tmp_path: Path) 
     assert tasks[2].labels == ("B-ORG", "O")
 
 
+def test_a_folder_is_known_by_its_words_whatever_stands_on_lines_between_documents(
+    tmp_path: Path,
+) -> None:
+    for name in ("train.txt", "test.txt"):
+        (tmp_path / name).write_text(f"-DOCSTART-\n\n{SENTENCE}\n")
+
+    assert conll_names(tmp_path) == ("pos", "chunk", "ner")
+
+
 def test_a_fault_of_a_file_is_told_once_for_all_its_tasks(tmp_path: Path) -> None:
     folder = write_2003(tmp_path)
     (folder / "eng.testb").write_text("EU NNP I-NP I-ORG\nrejects\n")
