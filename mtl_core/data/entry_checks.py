@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mtl_core.data.task import METRICS
+from mtl_core.data.task import LABEL_SEPARATOR, METRICS
 from mtl_core.errors import suggest
 
 if TYPE_CHECKING:
@@ -25,6 +25,11 @@ def entry_faults(entry: "TaskEntry") -> Iterator[tuple[str, str]]:
         known = METRICS[entry.kind]
         near = suggest(entry.metric, known)
         yield "metric", f"unknown {entry.metric!r}{near}; of {entry.kind}: {', '.join(known)}"
+    if entry.separator != LABEL_SEPARATOR and entry.kind != "multilabel":
+        yield (
+            "separator",
+            f"is of multilabel tasks and not of {entry.kind}; kind: multilabel would be right",
+        )
     if entry.dev is not None and entry.last is None:
         yield "dev", f"found {entry.dev!r:.60}, 'last 1000' would be right (rows of train)"
     given = entry.files or entry.splits

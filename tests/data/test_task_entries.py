@@ -65,6 +65,7 @@ def test_an_entry_is_a_task_or_the_tasks_of_a_folder() -> None:
         (HEAD + "separator: ''", "t.yaml:3: separator: found '', text of at least one character"),
         ("from: x\ntasks: [a, b, a]", "t.yaml:2: tasks: a more than once; once would be right"),
         (HEAD + "dev: first 10", "dev: found 'first 10', 'last 1000' would be right"),
+        (HEAD + "separator: ;", "t.yaml:3: separator: is of multilabel tasks and not of classif"),
         (HEAD + "config: x", "config: only a data set of the hub has one"),
         (HEAD + "splits: {train: x}", "splits: names the splits of disk or hub"),
         ("name: a\nfiles: {dev: a.tsv}", "t.yaml:2: files.train: missing"),
