@@ -16,11 +16,12 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
 from mtl_core.data.arrays import open_arrays
 from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.own_vectors import ENDING
-from mtl_core.data.tokenizer import CLS
+from mtl_core.data.tokenizer import CLS, has_reserved_ids, special_ids
 from mtl_core.errors import ConfigError
 
 _MOST_FAULTS = 5  # a file of another kind has a fault in every line
@@ -99,7 +100,10 @@ def coverage(corpus: EncodedCorpus, found: NDArray[np.bool_]) -> Coverage:
     for task in range(corpus.n_tasks):
         words = corpus.split(task, "train").words
         counts += np.bincount(words, minlength=corpus.vocabulary_size)
-    is_word = (counts > 0) & (np.arange(corpus.vocabulary_size) > CLS)
+    tokenizer = Tokenizer.from_str(corpus.tokenizer_json)
+    counts[[CLS] if has_reserved_ids(tokenizer) else tokenizer.encode("").ids] = 0  # no text's own
+    is_word = counts > 0
+    is_word[list(special_ids(tokenizer))] = False
     return Coverage(
         types=int(is_word.sum()),
         types_found=int((is_word & found).sum()),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pretrained_folders import tokenizer
 
 from mtl_core.data.config import DataConfig
 from mtl_core.data.encoded import encode
@@ -129,6 +130,26 @@ def test_coverage_counts_types_and_running_words_of_train(tmp_path: Path) -> Non
 
     assert coverage(corpus, found) == Coverage(types=4, types_found=2, running=6, running_found=4)
     assert str(coverage(corpus, found)) == "2 of 4 words, 66.7% of the running words"
+
+
+@pytest.mark.parametrize("pretrained", [False, True])
+def test_coverage_leaves_out_what_stands_around_and_between_texts(
+    pretrained: bool, tmp_path: Path
+) -> None:
+    rows = Split(texts=("w1 w2", "w1"), seconds=("w3", "w4 w1"), labels=("a", "b"), source="")
+    splits = dict.fromkeys(("train", "dev", "test"), rows)
+    task = Task(name="pairs", labels=("a", "b"), splits=splits)
+    tokenizer("bert").save(str(tmp_path / "tokenizer.json"))
+    config = DataConfig(tokenizer=str(tmp_path)) if pretrained else DataConfig()
+    corpus = encode(Corpus(tasks=(task,), layout="folders", source=""), config, tmp_path)
+
+    _, found = read_vectors(
+        write(tmp_path, "w1 1 2\nw2 1 2\nw3 1 2\nw4 1 2\n"),
+        corpus.vocabulary(),
+        n_words=corpus.vocabulary_size,
+    )
+
+    assert coverage(corpus, found) == Coverage(types=4, types_found=4, running=6, running_found=6)
 
 
 def test_real_vectors_are_read(data_folder: Path) -> None:
