@@ -147,7 +147,11 @@ class Engine:
         return results
 
     def step(self) -> None:
-        """Move every lane that is not held, has not failed, and has not ended."""
+        """Move every lane that is not held, has not failed, and has not ended.
+
+        Raises:
+            Exception: The device is lost to this process, and with it all lanes.
+        """
         self._through.clear()
         wanted = self._places.choose(self._lanes)
         for together in _families([lane for lane in wanted if lane.evaluation is None]):
@@ -235,6 +239,7 @@ class Engine:
         return None
 
     def _fail(self, lane: Lane, error: Exception) -> None:
+        self.wait()  # a GPU that takes nothing any more says so again, and no lane is at fault
         traceback.clear_frames(error.__traceback__)  # which hold the pass
         self._through.add(lane)
         lane.failure = error

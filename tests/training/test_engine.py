@@ -184,6 +184,24 @@ def test_a_fault_in_a_pass_is_found_to_be_one_lane_s(
     assert_as_alone(engine, lanes[2], alone, by_itself)
 
 
+def test_a_device_that_takes_nothing_any_more_is_no_fault_of_the_lanes(
+    encoded: EncodedCorpus, make_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(encoded)
+    lanes = [engine.open(make_config(), seed) for seed in (1, 2)]
+
+    def fail(*_: object) -> None:
+        raise torch.AcceleratorError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr("mtl_core.training.engine.take_together", fail)
+    monkeypatch.setattr(engine, "wait", fail)  # as CUDA does after such a fault
+    with pytest.raises(torch.AcceleratorError, match="device-side assert"):
+        engine.step()
+
+    assert [lane.failure for lane in lanes] == [None, None]
+    assert engine.results() == []
+
+
 def test_a_configuration_that_cannot_be_trained_leaves_the_others(
     encoded: EncodedCorpus, make_config: Make
 ) -> None:
