@@ -26,6 +26,7 @@ from search.config import SearchConfig
 from search.local_ray import init, local_cpus, start_local
 
 CONNECT_SECONDS, STRANGER_SECONDS = 10, 30
+RAY_DIGITS = 4  # of the parts of CPUs and GPUs
 _STRANGER = (
     "import sys; from ray._raylet import GcsClient; "
     "GcsClient(address=sys.argv[1]).internal_kv_keys(b'', None, 5)"
@@ -262,14 +263,18 @@ def _machines() -> list[dict[str, float]]:
 def _rooms(config: SearchConfig, nodes: list[dict[str, float]]) -> list[int]:
     """Return how many engines fit on each machine."""
     need = _need(config)
-    return [
-        min(math.floor(node.get(kind, 0) / count) for kind, count in need.items() if count)
-        for node in nodes
-    ]
+    rooms = [math.floor(node.get("CPU", 0) / need["CPU"]) for node in nodes]
+    if not need["GPU"]:
+        return rooms
+    each = math.floor(1 / need["GPU"])  # of one GPU: an engine gets no parts of two
+    of_gpus = [each * math.floor(node.get("GPU", 0)) for node in nodes]
+    return list(map(min, rooms, of_gpus))
 
 
 def _need(config: SearchConfig) -> dict[str, float]:
-    return {"CPU": config.cpus_per_trial, "GPU": config.gpus_per_trial}
+    """Return what Ray is asked for, which it rounds."""
+    asked = {"CPU": config.cpus_per_trial, "GPU": config.gpus_per_trial}
+    return {kind: round(count, RAY_DIGITS) for kind, count in asked.items()}
 
 
 def _describe(config: SearchConfig, place: str, dashboard: str | None, *, elastic: bool) -> Cluster:

@@ -9,6 +9,7 @@ from mtl_core.fields import CLOSED, Count, CountOrZero, Positive, PositiveOrZero
 from search.affinity.config import AffinityConfig
 
 Factor = Annotated[int, Field(strict=True, ge=2)]
+OneAtMost = Annotated[float, Field(strict=True, ge=0, le=1)]
 
 
 @dataclass(frozen=True, kw_only=True, config=CLOSED)
@@ -83,7 +84,8 @@ class SearchConfig:
         lanes: Trials that one engine trains side by side; None: as many as pay, which is measured
             at the start of a study and kept with it.
         cpus_per_trial: CPUs of one engine, however many trials it trains.
-        gpus_per_trial: GPUs of one engine, or the part of one that it may take.
+        gpus_per_trial: The part of a GPU that one engine may take; 0: it trains on CPUs. There is no
+            use for more than 1, since an engine trains on one GPU.
         retries: How often a trial goes on whose worker was lost.
         hang_minutes: A trial whose engine takes no step for so long has failed, and the engine is
             started anew; building it and warming encoders up count as one step.
@@ -107,7 +109,7 @@ class SearchConfig:
     workers: Count | None = None
     lanes: Count | None = None
     cpus_per_trial: Positive = 1.0
-    gpus_per_trial: PositiveOrZero = 0.0
+    gpus_per_trial: OneAtMost = 0.0
     retries: CountOrZero = 3
     hang_minutes: Positive = 60.0
     failures: FailuresConfig = Field(default_factory=FailuresConfig)

@@ -11,6 +11,7 @@ from mtl_core.errors import ConfigError
 from search.cluster import (
     _no_garbage,
     _no_room,
+    _rooms,
     _settings,
     _silence,
     joined,
@@ -48,6 +49,26 @@ def test_a_trial_that_fits_on_no_machine_is_named_with_what_there_is() -> None:
         "search.gpus_per_trial: found 1, the largest machine has 0 GPUs; "
         "--set search.gpus_per_trial=0 does without",
     ]
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "rooms"),
+    [
+        (1.0, 0.0, [8, 2, 4]),
+        (1.0, 1.0, [2, 0, 1]),
+        (0.5, 0.6, [2, 0, 1]),  # not three on two GPUs: no engine gets parts of both
+        (0.5, 0.3, [6, 0, 3]),
+        (1.0, 0.125, [8, 0, 4]),
+        (0.25, 0.16666, [10, 0, 5]),  # which Ray rounds to 0.1667
+        (0.16666, 0.0, [47, 11, 23]),
+    ],
+)
+def test_there_is_room_for_as_many_engines_as_ray_can_place(
+    cpus: float, gpus: float, rooms: list[int]
+) -> None:
+    machines = [{"CPU": 8.0, "GPU": 2.0}, {"CPU": 2.0}, {"CPU": 4.0, "GPU": 1.0}]
+
+    assert _rooms(SearchConfig(cpus_per_trial=cpus, gpus_per_trial=gpus), machines) == rooms
 
 
 def test_the_environment_is_as_before_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,9 @@ def test_early_stopping_can_be_switched_off() -> None:
     assert SearchConfig(early_stopping=None).early_stopping is None
 
 
-@pytest.mark.parametrize("values", [{"trials": 0}, {"minutes": 0}, {"retries": -1}, {"trails": 3}])
+@pytest.mark.parametrize(
+    "values", [{"trials": 0}, {"minutes": 0}, {"retries": -1}, {"gpus_per_trial": 2}, {"trails": 3}]
+)
 def test_a_value_out_of_range_or_an_unknown_key_is_refused(values: dict[str, int]) -> None:
     with pytest.raises(ValidationError):
         SearchConfig(**values)  # type: ignore[arg-type]
