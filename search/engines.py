@@ -126,9 +126,12 @@ def build_engine(place: Workplace) -> "Engine":
         mlm = MlmConfig(**place.mlm)
         texts = at_hand(place.texts, place.contents)
         warm_up = WarmUp(corpus, texts, mlm, vectors=vectors, device=device)
-    return Engine(
+    engine = Engine(
         corpus, device=device, vectors=vectors, warm_up=warm_up, memory_share=place.memory_share
     )
+    if place.gpu and device == "cpu":
+        engine.notes.append("PyTorch finds no GPU that it can use here: it trains on the CPU")
+    return engine
 
 
 def _exit() -> None:

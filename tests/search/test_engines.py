@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from mtl_core.data.encoded import EncodedCorpus, encode
 from mtl_core.data.readers import read_corpus
 from search import engine_pool
 from search.cluster import joined
-from search.engines import EngineActor
+from search.engines import EngineActor, Workplace, build_engine
 from search.journal import read_events
 from search.record import FORMAT, StudyRecord
 from search.space import Space, load_space
@@ -64,6 +65,17 @@ def search(folder: Path, encoded: EncodedCorpus, *overrides: str, **more: Any) -
     assert run_trials(space, encoded.path, record, folder, **more) == "trials"
     record.close()
     return record
+
+
+def test_an_engine_whose_gpu_pytorch_cannot_use_says_that_it_trains_on_the_cpu(
+    tmp_path: Path, encoded: EncodedCorpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    place = Workplace(encoded=str(encoded.path), folder=str(tmp_path), tasks=encoded.names)
+
+    assert build_engine(place).notes == []
+    (note,) = build_engine(replace(place, gpu=True)).notes
+    assert note == "PyTorch finds no GPU that it can use here: it trains on the CPU"
 
 
 @pytest.mark.usefixtures("cluster")
