@@ -84,8 +84,8 @@ class SearchConfig:
         lanes: Trials that one engine trains side by side; None: as many as pay, which is measured
             at the start of a study and kept with it.
         cpus_per_trial: CPUs of one engine, however many trials it trains.
-        gpus_per_trial: The part of a GPU that one engine may take; 0: it trains on CPUs. There is no
-            use for more than 1, since an engine trains on one GPU.
+        gpus_per_trial: The part of a GPU that one engine may take; 0: it trains on CPUs. More than
+            one would be of no use to it.
         retries: How often a trial goes on whose worker was lost.
         hang_minutes: A trial whose engine takes no step for so long has failed, and the engine is
             started anew; building it and warming encoders up count as one step.

@@ -64,6 +64,16 @@ class Layout(NamedTuple):
     queries: int
 
 
+def shared_bytes(d_head: int, dtype: torch.dtype) -> int:
+    """Return how much shared memory a program takes at most, that of the keys' gradients.
+
+    It is a bound on what Triton 3.9 says of compute capabilities 8.0 and 9.0: queries, keys and
+    both gradients of a tile, and its scores twice.
+    """
+    tile = _QUERIES * _width_of_tile(d_head) * dtype.itemsize
+    return 4 * tile + 2 * _QUERIES * _KEYS * torch.float32.itemsize
+
+
 def lay_out(groups: Sequence[Texts], device: torch.device) -> Layout:
     """Return the layout of the texts of a pass."""
     sizes = [len(group.valid) for group in groups]
@@ -193,10 +203,14 @@ def _manner(query: Tensor, n_heads: int) -> dict[str, Any]:
     exact = query.dtype is torch.float32
     return {
         "D": d_head,
-        "BLOCK": max(_LEAST, triton.next_power_of_2(d_head)),
+        "BLOCK": _width_of_tile(d_head),
         "PRECISION": "ieee" if exact else "tf32",
         "num_stages": _STAGES,
     }
+
+
+def _width_of_tile(d_head: int) -> int:
+    return max(_LEAST, triton.next_power_of_2(d_head))
 
 
 @triton.jit

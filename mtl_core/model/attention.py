@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtl_core.kernels.usable import usable
+from mtl_core.kernels.usable import shared_memory, usable
 from mtl_core.model.attention_by_heads import attend_by_heads
 from mtl_core.model.segment import Segment, Segmented, key_bias, with_first
 
@@ -77,9 +77,16 @@ def attention_of_first(qkv: Tensor, segment: Segment, n_heads: int, n_first: int
     return torch.softmax(scores if bias is None else scores + bias[:, None, None], dim=-1)
 
 
-def has_kernel(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether segments may say which keys are `valid` in place of a bias."""
-    return usable(device, dtype)
+def has_kernel(device: torch.device, dtype: torch.dtype, d_head: int) -> bool:
+    """Whether segments may say which keys are `valid` in place of a bias.
+
+    The tiles of wide heads have no room on a GPU: heads of 256 in bfloat16, on most.
+    """
+    if not usable(device, dtype):
+        return False
+    from mtl_core.kernels.attention import shared_bytes
+
+    return shared_bytes(d_head, dtype) <= shared_memory(device)
 
 
 def in_one_call(segments: Sequence[Segment]) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from mtl_core.kernels.usable import is_recent
 from mtl_core.model.config import EncoderConfig
 
 # Narrow products are bound by other things. On a CPU with tile instructions a wide one is 5 to 8
@@ -25,7 +26,7 @@ def products_dtype(config: EncoderConfig, device: torch.device) -> torch.dtype:
     """Return what `config.precision` comes to on this device."""
     if config.precision == "float32":
         return torch.float32
-    if config.precision == "bfloat16" or device.type == "cuda":
+    if config.precision == "bfloat16" or (device.type == "cuda" and is_recent(device)):
         return torch.bfloat16
     least = _least_width_on_cpu() if device.type == "cpu" else None
     return torch.float32 if least is None or config.d_model < least else torch.bfloat16

@@ -26,7 +26,8 @@ class Segments:
         self._hidden: dict[tuple[tuple[int, int], ...], Tensor] = {}
         self._gates: dict[tuple[int, int], Tensor] = {}  # of a part and a task
         self._latest: tuple[tuple[Block, ...], Segmented] | None = None
-        self._has_kernel = has_kernel(company.device, company.type)
+        d_head = company.config.d_model // company.config.n_heads
+        self._has_kernel = has_kernel(company.device, company.type, d_head)
 
     def of(self, blocks: tuple[Block, ...]) -> Segmented:
         """Return the texts by width; with dropout those of one part, so that it draws its own."""

@@ -1,8 +1,9 @@
 """Dropout by keys: shares, scale, gradient, and independence of what stands beside."""
 
+import pytest
 import torch
 
-from mtl_core.kernels.usable import usable
+from mtl_core.kernels.usable import is_recent, usable
 from mtl_core.model.dropout import Noise, Span, drop
 
 SHARE = 0.3
@@ -48,3 +49,13 @@ def test_the_kernels_run_in_single_and_half_precision_only(device: torch.device)
     assert usable(device, torch.float32)
     assert usable(device, torch.bfloat16)
     assert not usable(device, torch.float64)
+
+
+@pytest.mark.usefixtures("device")
+def test_the_kernels_run_on_gpus_that_triton_knows_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = torch.device("cuda", 7)
+    for capability, runs in (((8, 0), True), ((7, 5), False)):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, found=capability: found)
+        is_recent.cache_clear()
+        assert usable(gpu, torch.float32) is runs
+    is_recent.cache_clear()

@@ -158,13 +158,17 @@ def test_products_in_bfloat16_give_nearly_the_same(
     assert (found - wanted).norm() < 3e-2 * wanted.norm()
 
 
-def test_the_precision_asked_for_is_taken(config: EncoderConfig) -> None:
-    cpu = torch.device("cpu")
+def test_the_precision_asked_for_is_taken(
+    config: EncoderConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
 
     assert products_dtype(replace(config, precision="bfloat16"), cpu) is torch.bfloat16
     assert products_dtype(replace(config, precision="float32"), cpu) is torch.float32
     assert products_dtype(config, cpu) is torch.float32  # too narrow to gain anything
-    assert products_dtype(config, torch.device("cuda")) is torch.bfloat16
+    for is_recent, dtype in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(precision, "is_recent", lambda _, found=is_recent: found)
+        assert products_dtype(config, gpu) is dtype
 
 
 @pytest.mark.parametrize(

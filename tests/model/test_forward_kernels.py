@@ -87,6 +87,25 @@ def test_kernels_compute_what_a_cpu_does(
         assert_alike(mine, theirs)
 
 
+def test_heads_too_wide_for_the_kernel_of_attention_do_without(
+    config: EncoderConfig,
+    make_model: MakeModel,
+    make_batch: MakeBatch,
+    device: torch.device,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("mtl_core.model.attention.shared_memory", lambda _: 0)
+        patch.setattr("mtl_core.kernels.attention.attend_all", None)
+        found = outcome(make_parts(make_model, make_batch, config, device))
+    monkeypatch.setattr(usable, "interpreted", False)
+
+    wanted = outcome(make_parts(make_model, make_batch, config, torch.device("cpu")))
+
+    for mine, theirs in zip(found, wanted, strict=True):
+        assert_alike(mine, theirs)
+
+
 def test_by_kernels_a_part_computes_among_others_what_it_computes_alone(
     config: EncoderConfig, make_model: MakeModel, make_batch: MakeBatch, device: torch.device
 ) -> None:
