@@ -159,8 +159,10 @@ class EngineLoop:
 
     def _open(self, name: str, proposal: dict[str, Any]) -> None:
         if name not in self._seats:
-            self._seats[name] = Seat(self._folder, proposal)
-            self._fill(self._seats[name])
+            self._seats[name] = seat = Seat(self._folder, proposal)
+            seat.waits = any(other.waits for other in self._seats.values())
+            if not seat.waits:
+                self._fill(seat)
 
     def _fill(self, seat: Seat) -> None:
         """Give the trial a lane, or have it wait for one where there is no room beside others."""
@@ -189,6 +191,8 @@ class EngineLoop:
             if seat.asked is not None:
                 _answer(seat.asked, EngineLost("the lane was closed"))
             self._free(seat)
+            if seat.waits:  # the others may have waited for it
+                self._fill_waiting()
 
     def _free(self, seat: Seat) -> None:
         """Let the lane go, and give it to a trial that waits for room."""
@@ -199,8 +203,14 @@ class EngineLoop:
     def _let_go(self, lane: "Lane") -> None:
         assert self._engine is not None
         self._engine.close(lane)
-        for other in [other for other in self._seats.values() if other.waits]:
-            self._fill(other)
+        self._fill_waiting()
+
+    def _fill_waiting(self) -> None:
+        """Give trials that wait for room a lane, in their order, so that large ones come to it."""
+        for seat in [seat for seat in self._seats.values() if seat.waits]:
+            self._fill(seat)
+            if seat.waits:
+                return
 
     def _note(self, lane: "Lane", outcome: "EpochResult | Exception") -> None:
         seat = next((seat for seat in self._seats.values() if seat.lane is lane), None)

@@ -430,6 +430,46 @@ def test_a_trial_without_room_waits_for_the_lane_of_one_that_ends(
     assert of_b.result(SECONDS)["epoch"] == 1
 
 
+class SmallEngine(TinyEngine):
+    """Has room for two lanes 16 wide, or for one that is wider."""
+
+    def open(self, config: TrialConfig, seed: int, *, keep_best: bool) -> Any:  # noqa: ARG002
+        lane = SimpleNamespace(held=False, epoch=0, failure=None, ended=None)
+        lane.size = 1 if config.encoder.d_model == 16 else 2
+        if sum(other.size for other in self.lanes) + lane.size > 2:
+            raise NoRoom(lane.size, 1)
+        self.lanes = (*self.lanes, lane)
+        return lane
+
+    def close(self, lane: Any) -> None:
+        self.lanes = tuple(other for other in self.lanes if other is not lane)
+
+
+@pytest.mark.parametrize("gives_up", [False, True])
+def test_a_large_trial_that_waits_for_room_is_not_overtaken_by_small_ones(
+    gives_up: bool, space: Space, tmp_path: Path
+) -> None:
+    loop = EngineLoop(SmallEngine, tmp_path, on_broken=lambda: None)  # type: ignore[arg-type, return-value]
+    for name in ("a", "b"):
+        loop.open(name, propose(space, name))
+    loop.open("large", propose(space, "large", **{"encoder.d_model": 32}))
+    all_epochs(loop, "a")
+    loop.open("c", propose(space, "c"))
+    of_large, of_c = loop.epoch("large"), loop.epoch("c")
+    loop.order(lambda: None).result(SECONDS)
+    assert not of_c.done()
+
+    if gives_up:
+        loop.close("large")
+    else:
+        all_epochs(loop, "b")
+        assert of_large.result(SECONDS)["epoch"] == 1
+        assert not of_c.done()
+        all_epochs(loop, "large")
+
+    assert of_c.result(SECONDS)["epoch"] == 1
+
+
 def test_a_lane_that_no_trial_has_leaves_its_room_to_one_that_waits(
     space: Space, tmp_path: Path
 ) -> None:
