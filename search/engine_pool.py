@@ -116,11 +116,15 @@ class EnginePool(Lanes):
         return self.place(trial, config, apart_from=others)
 
     def lost(self, engine: str) -> None:
-        """Give an engine nothing to do any more; another takes its place."""
+        """Give an engine nothing to do any more; another takes its place.
+
+        It is ended: one that was only out of reach would keep the room of the other for itself.
+        """
         if engine not in self.engines:
             return
         if engine in self.down:  # it never came up
             self._start_at = self._clock() + CALM_SECONDS
+        ray.kill(self._actors[engine])
         self.down.discard(engine)
         self.engines = tuple(other for other in self.engines if other != engine)
         self._tell(f"{engine} was lost, another takes its place")
@@ -131,7 +135,6 @@ class EnginePool(Lanes):
         """End an engine that hangs; its trials go on where they were saved."""
         if engine in self.engines:
             self._hung.add(engine)
-            ray.kill(self._actors[engine])
             self.lost(engine)
 
     def hung(self, engine: str) -> bool:
@@ -186,7 +189,7 @@ class EnginePool(Lanes):
         """End the engines, in the middle of whatever they do but saving lanes."""
         if self._saving:
             ray.wait(self._saving, num_returns=len(self._saving), timeout=SAVING_SECONDS)
-        for actor in self._actors.values():  # a lost one may only have been out of reach
+        for actor in self._actors.values():  # of lost ones too, which a kill may not have reached
             ray.kill(actor)
 
     def _see(self) -> None:

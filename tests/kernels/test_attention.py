@@ -81,31 +81,23 @@ def test_of_the_weights_a_share_is_dropped_by_the_keys_of_a_lane(device: torch.d
     assert abs(kept.item() - 0.75) < 0.02
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-@pytest.mark.parametrize("d_head", [50, 128])
-@pytest.mark.parametrize("capability", [80, 90])
+@pytest.mark.parametrize(
+    ("d_head", "dtype", "compiled"),
+    [
+        (32, torch.bfloat16, 24576),
+        (50, torch.bfloat16, 40960),
+        (128, torch.bfloat16, 73728),
+        (256, torch.bfloat16, 139264),
+        (32, torch.float32, 65536),
+        (64, torch.float32, 98304),
+        (128, torch.float32, 163840),
+    ],
+)
 def test_a_program_takes_no_more_shared_memory_than_is_said(
-    capability: int, d_head: int, dtype: torch.dtype
+    d_head: int, dtype: torch.dtype, compiled: int
 ) -> None:
-    """Compiles the kernel that takes most, which needs no GPU."""
-    compiler = pytest.importorskip("triton.compiler")
-    from triton.backends.compiler import GPUTarget
+    """What Triton 3.9 takes for compute capabilities 8.0, 8.9 and 9.0."""
+    pytest.importorskip("triton")
+    from mtl_core.kernels.attention import shared_bytes
 
-    from mtl_core.kernels import attention
-
-    kernel = attention._attention_of_keys
-    manner = attention._manner(torch.empty(1, d_head, dtype=dtype), n_heads=1)
-    options = {"num_stages": manner.pop("num_stages")}
-    chosen = manner | {"M": 64, "N": 64, "DROPS": True}
-    of_kind = "*bf16" if dtype is torch.bfloat16 else "*fp32"
-    numbers = {"sums": "*fp32", "texts": "*i32", "tiles": "*i32", "n_heads": "i32", "scale": "fp32"}
-    types = {
-        name: "constexpr" if name in chosen else "i32" if name.startswith("of_") else of_kind
-        for name in kernel.arg_names
-    } | numbers
-    source = compiler.ASTSource(kernel, types, chosen)
-
-    made = compiler.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
-
-    assert made.metadata.shared <= attention.shared_bytes(d_head, dtype)
+    assert compiled <= shared_bytes(d_head, dtype) <= compiled + 2**15 + 2**12

@@ -125,6 +125,17 @@ def test_another_engine_takes_the_place_of_a_lost_one_once_it_is_up(cluster: Fak
     assert told == ["engine1 was lost, another takes its place", "engine3 is up"]
 
 
+def test_an_engine_that_was_only_out_of_reach_leaves_its_room_to_the_next(
+    cluster: FakeCluster,
+) -> None:
+    pool = EnginePool(SearchConfig(), PLACE, 1)
+
+    pool.lost("engine1")
+
+    assert cluster.calls == [("killed",)]
+    assert pool.engines == ("engine2",)
+
+
 def test_an_engine_that_is_lost_is_missed_without_a_trial_in_it(cluster: FakeCluster) -> None:
     pool = EnginePool(SearchConfig(), PLACE, 2)
 
