@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError
+from ray.exceptions import GetTimeoutError, RayActorError
 
 from search.config import SearchConfig
 from search.contact import actor_name, cause_of
 from search.engines import EngineActor, Workplace
+from search.failure import loss_of
 from search.lanes import Lanes, Place
 
 REASON_CHARACTERS = 300
@@ -180,7 +181,7 @@ class EnginePool(Lanes):
         try:
             found: dict[str, Any] = ray.get(measured)
         except Exception as error:  # the search can do with one lane
-            reason = " ".join(str(error).split())[-REASON_CHARACTERS:]
+            reason = _reason_of(error)
             return {"failure": f"how many lanes pay could not be measured, so 1 each: {reason}"}
         self.each = found["lanes"]
         return found
@@ -236,6 +237,13 @@ class EnginePool(Lanes):
         self._ends[actor.until_lost.remote()] = engine
         self.engines = (*self.engines, engine)
         return engine
+
+
+def _reason_of(error: Exception) -> str:
+    """Return why there is no answer: what was lost, or the last of what went wrong."""
+    if isinstance(error, RayActorError):
+        return loss_of(error).reason
+    return " ".join(str(error).split())[-REASON_CHARACTERS:]
 
 
 def _answered(answers: list[Any]) -> list[Any]:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.exceptions import RayActorError
 
 from mtl_core.training.config import TrialConfig
 from search import engine_pool
@@ -196,17 +197,27 @@ def test_what_was_measured_is_handed_on_once_and_decides_the_lanes(cluster: Fake
     assert pool.total == 8
 
 
+LOST = "pid: 28865 The actor is dead. Worker exit type: SYSTEM_ERROR Worker exit detail: It is gone."
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (RuntimeError("no such\ncorpus"), "no such corpus"),
+        (RayActorError("28865", LOST), "lost worker: It is gone."),
+    ],
+)
 def test_a_search_goes_on_with_one_lane_where_nothing_could_be_measured(
-    cluster: FakeCluster,
+    error: Exception, reason: str, cluster: FakeCluster
 ) -> None:
     pool = EnginePool(SearchConfig(), PLACE, 2)
     pool.measure([CONFIG], 3, 4)
-    cluster.answers["engine1.calibrate"] = RuntimeError("no such\ncorpus")
+    cluster.answers["engine1.calibrate"] = error
 
     found = pool.tick()
 
     assert found is not None
-    assert "1 each: no such corpus" in found["failure"]
+    assert found["failure"].endswith(f"1 each: {reason}")
     assert pool.each == 1
 
 
