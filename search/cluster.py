@@ -283,12 +283,26 @@ def _describe(config: SearchConfig, place: str, dashboard: str | None, *, elasti
     engines = _wanted(config, sum(rooms), elastic=elastic)
     if engines == 0:
         raise ConfigError(_no_room(nodes, _need(config)))
-    cpus, gpus = (int(sum(node.get(kind, 0) for node in nodes)) for kind in ("CPU", "GPU"))
-    words = f"{place}, {cpus} CPUs" + (f", {gpus} GPUs" if gpus else "")
+    words = f"{place}, {_in_words(config, nodes, rooms)}"
     share = 1 / max(1, min(engines, max(rooms)))
     return Cluster(
         engines=engines, dashboard=dashboard, words=words, memory_share=share, elastic=elastic
     )
+
+
+def _in_words(config: SearchConfig, nodes: list[dict[str, float]], rooms: list[int]) -> str:
+    """Return the CPUs and GPUs that there are, and which of these get no engine.
+
+    Ray gives one GPU to engines until it is full before it takes the next.
+    """
+    cpus, gpus = (int(sum(node.get(kind, 0) for node in nodes)) for kind in ("CPU", "GPU"))
+    words = f"{cpus} CPUs" + (f", {gpus} GPUs" if gpus else "")
+    part = _need(config)["GPU"]
+    taken = sum(math.ceil(room / math.floor(1 / part)) for room in rooms) if part else 0
+    if taken == gpus:
+        return words
+    why = "cpus_per_trial leaves no CPUs for an engine there" if part else "gpus_per_trial is 0"
+    return f"{words} ({gpus - taken} idle: search.{why})"
 
 
 def _no_room(nodes: list[dict[str, float]], need: dict[str, float]) -> list[str]:

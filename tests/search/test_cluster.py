@@ -9,6 +9,7 @@ import pytest
 
 from mtl_core.errors import ConfigError
 from search.cluster import (
+    _in_words,
     _no_garbage,
     _no_room,
     _rooms,
@@ -69,6 +70,25 @@ def test_there_is_room_for_as_many_engines_as_ray_can_place(
     machines = [{"CPU": 8.0, "GPU": 2.0}, {"CPU": 2.0}, {"CPU": 4.0, "GPU": 1.0}]
 
     assert _rooms(SearchConfig(cpus_per_trial=cpus, gpus_per_trial=gpus), machines) == rooms
+
+
+@pytest.mark.parametrize(
+    ("gpus_per_trial", "gpus", "words"),
+    [
+        (0.0, 0.0, "4 CPUs"),
+        (0.0, 2.0, "4 CPUs, 2 GPUs (2 idle: search.gpus_per_trial is 0)"),
+        (0.5, 2.0, "4 CPUs, 2 GPUs"),
+        (
+            0.25,
+            2.0,
+            "4 CPUs, 2 GPUs (1 idle: search.cpus_per_trial leaves no CPUs for an engine there)",
+        ),
+    ],
+)
+def test_gpus_that_no_engine_uses_are_told(gpus_per_trial: float, gpus: float, words: str) -> None:
+    config, machines = SearchConfig(gpus_per_trial=gpus_per_trial), [{"CPU": 4.0, "GPU": gpus}]
+
+    assert _in_words(config, machines, _rooms(config, machines)) == words
 
 
 def test_the_environment_is_as_before_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -197,7 +197,9 @@ def test_what_was_measured_is_handed_on_once_and_decides_the_lanes(cluster: Fake
     assert pool.total == 8
 
 
-LOST = "pid: 28865 The actor is dead. Worker exit type: SYSTEM_ERROR Worker exit detail: It is gone."
+LOST = (
+    "pid: 28865 The actor is dead. Worker exit type: SYSTEM_ERROR Worker exit detail: It is gone."
+)
 
 
 @pytest.mark.parametrize(
