@@ -259,7 +259,7 @@ _BY_KIND: dict[str, tuple[Metric, ...]] = {
 }
 
 
-TAGGING = _BY_KIND["tagging"]
+REGRESSION, TAGGING = _BY_KIND["regression"], _BY_KIND["tagging"]
 
 
 def get_metric(kind: str, name: str) -> Metric:

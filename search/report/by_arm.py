@@ -14,7 +14,7 @@ from typing import Literal
 from search.report.findings import Findings, in_order
 from search.report.intervals import ROUNDING, Runs, difference, score
 from search.report.tested import STRUCTURE, Tested
-from search.report.wording import BASELINES, SHORT
+from search.report.wording import SHORT
 from search.trial_record import TrialRecord
 
 Mark = Literal["best", "level", ""]  # level: no difference seen from the best of its line
@@ -37,7 +37,7 @@ class Arm:
     """One column of the table.
 
     Args:
-        name: The structure or the baseline; `head` is short for it.
+        name: The structure or the baseline; `head` is short for it, `full_name` is it in words.
         cells: By task; `mean` is that of their mean.
         trial, epoch: Where the model comes from; None for a baseline.
         n_runs: Runs with fresh seeds that its scores are the mean of; 0 where it is one training.
@@ -47,6 +47,7 @@ class Arm:
 
     name: str
     head: str
+    full_name: str
     cells: Mapping[str, Cell]
     mean: Cell
     trial: TrialRecord | None = None
@@ -62,11 +63,6 @@ class Arm:
             return self.epoch
         best = self.trial.leader
         return best.epoch if best else None
-
-    @property
-    def full_name(self) -> str:
-        """Its name in words: an arm as it is written, a baseline in full."""
-        return BASELINES.get(self.name, self.name)
 
 
 @dataclass(frozen=True)
@@ -123,6 +119,7 @@ def _arm(findings: Findings, name: str, one: Tested, cells: Mapping[str, Cell], 
     return Arm(
         name=name,
         head=HEADS.get(name) or SHORT.get(name, name),
+        full_name=findings.in_words(name) if name in HEADS else name,
         cells=cells,
         mean=mean,
         trial=one.trial,
@@ -147,7 +144,7 @@ def _on_dev(findings: Findings) -> list[Arm]:
     for name, leader in models.items():
         cells = {task: _dev_cell(scores, name, task) for task in (*findings.tasks, MEAN)}
         trial, mean = findings.record.trials[leader.trial], cells.pop(MEAN)
-        arm = Arm(name, SHORT.get(name, name), cells, mean, trial, leader.epoch)
+        arm = Arm(name, SHORT.get(name, name), name, cells, mean, trial, leader.epoch)
         arms.append(replace(arm, n_tried=findings.n_tried(name)))
     return arms
 

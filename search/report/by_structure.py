@@ -7,7 +7,6 @@ from search.report.intervals import Runs, score, scores
 from search.report.statistics import Score
 from search.report.tested import Tested
 from search.report.wording import (
-    BASELINES,
     SHORT,
     code,
     depth_cell,
@@ -116,7 +115,7 @@ def _legend(findings: Findings) -> str:
 
 def _baseline_legend(findings: Findings) -> str:
     names = [
-        f"`{head}`: {BASELINES[name]}"
+        f"`{head}`: {findings.in_words(name)}"
         for name, head in BASELINE_HEADS.items()
         if name in findings.baselines
     ]

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from search.report.confirmation import compared, corrected
 from search.report.findings import Comparison, Findings
 from search.report.intervals import differences, scores
+from search.report.marks import MARKDOWN
 from search.report.statistics import Difference, mean_score
 from search.report.tested import SINGLE_TASK, TASK, Tested
 from search.report.wording import (
@@ -30,6 +31,9 @@ _NAMED = ("sharing.structure", "sharing.divergence_depth", "weighting.method")
 
 def tasks_section(findings: Findings) -> str:
     """Return the best configuration of each task, chosen on its dev rows alone."""
+    if findings.of_one_task:  # whose best is the best on average
+        listed = _settings_list(findings)
+        return f"## The settings of what was tested\n\n{listed}" if listed else ""
     models = {task: findings.models.get(TASK + task) for task in findings.tasks}
     if findings.confirmation:
         return _confirmed_tasks(findings, {t: model for t, model in models.items() if model})
@@ -107,7 +111,7 @@ def transfer_section(findings: Findings) -> str:
     single, shared = findings.single_task, findings.average
     if shared is None or shared.structure == SINGLE_TASK:
         shared = findings.sharing
-    if single is None or shared is None:
+    if single is None or shared is None or findings.of_one_task:
         return ""
     assert shared.trial is not None
     assert single.trial is not None
@@ -158,7 +162,7 @@ def _confirmed_transfer(findings: Findings, shared: Tested, single: Tested) -> s
             f"{code(shared.trial.structure)} ({escape(shared.trial.id)}, "
             f"{count(shared.seeds, 'run')}) less the best {code(SINGLE_TASK)} "
             f"({escape(single.trial.id)}, {count(single.seeds, 'run')}), in points. "
-            f"{by_task_in_words(found.by_task)}",
+            f"{by_task_in_words(found.by_task, MARKDOWN)}",
             table(head[:columns], [row[:columns] for row in rows]),
         ]
     )

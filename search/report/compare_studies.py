@@ -122,9 +122,10 @@ def _result(side: Side) -> dict[str, str]:
     if best is not None and single is not None and best.trial is not single.trial:
         gain = findings.compare(best, single).test
     runs = findings.confirmation.n_runs if findings.confirmation else 0
+    score = findings.score(best) if best else None
     return {
         "best on average": "nothing is tested yet" if best is None else describe(best, PLAIN),
-        "test (95% interval)": score_interval(findings.score(best) if best else None),
+        "test (95% interval)": score_interval(score, findings.unit),
         "less single_task": f"{interval(gain)}: {verdict(gain)}" if gain else NOTHING,
         "trials": f"{len(findings.record.trials):,}",
         "runs with fresh seeds": f"{runs:,}",

@@ -12,18 +12,25 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mtl_core.baselines import TFIDF, TFIDF_POOLED
+from mtl_core.metrics import ACCURACY, REGRESSION, TAGGING, Metric
 from search.confirm_record import RunRecord
 from search.record import StudyRecord
 from search.report.confirmation import Confirmation, confirmation
 from search.report.intervals import difference, score
 from search.report.statistics import Difference, Score, Scored
 from search.report.tested import ARM, AVERAGE, EQUAL, SINGLE_TASK, STRUCTURE, TASK, Tested
-from search.report.wording import SHORT
+from search.report.wording import BASELINES, SHORT
 from search.rows import Bits, unpack, unpack_bits
 from search.trial_record import TrialRecord
 
 if TYPE_CHECKING:
     from search.selection import Selection
+
+
+OTHER_LINEAR = {
+    REGRESSION: "TF-IDF ridge regression per task",
+    TAGGING: "each word's most frequent tag",
+}
 
 
 @dataclass(frozen=True)
@@ -107,11 +114,34 @@ class Findings:
         first = next(iter((*self.baselines.values(), *self.models.values())), None)
         return first.seen if first else {}
 
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        """What each task is scored by; empty before the first test."""
+        first = next(iter((*self.baselines.values(), *self.models.values())), None)
+        rows = first.correct if first else {}
+        return {t: of.metric if isinstance(of, Scored) else ACCURACY for t, of in rows.items()}
+
     @property
     def of_accuracy(self) -> bool:
         """Whether accuracy is the metric of all tasks, so that scores are shares of rows."""
-        tested = (*self.baselines.values(), *self.models.values())
-        return not any(isinstance(rows, Scored) for one in tested for rows in one.correct.values())
+        return all(metric is ACCURACY for metric in self.metrics.values())
+
+    def in_words(self, baseline: str) -> str:
+        """Name a baseline: of values alone, or of tags alone, it is no logistic regression."""
+        for metrics, words in OTHER_LINEAR.items():
+            if baseline == TFIDF and self.metrics and set(self.metrics.values()) <= set(metrics):
+                return words
+        return BASELINES[baseline]
+
+    @property
+    def of_one_task(self) -> bool:
+        """Whether there is nobody to share with."""
+        return len(self.tasks) == 1
+
+    @property
+    def unit(self) -> str:
+        """What a mean score is told in: a correlation or an F1 is no share of anything."""
+        return "%" if self.of_accuracy else ""
 
     @property
     def has_seen_rows(self) -> bool:

@@ -14,7 +14,7 @@ rows.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -125,14 +125,15 @@ def _difference(
     of_rows = sum(of_differences(v, is_accuracy=_is_accuracy(first, t)) for t, v in apart.items())
     spread = Spread(of_rows / len(apart) ** 2, seeds)
     width, p = _width_and_p(mean, spread)
-    far = _quantile((1 + CONFIDENCE) / 2, spread) + _quantile(POWER, spread)
+    far = (_quantile((1 + CONFIDENCE) / 2, spread) + _quantile(POWER, spread)) * spread.error
+    largest = 1.0 - _lowest(first, apart)
     return Difference(
         mean=mean,
-        low=max(mean - width, -1.0),
-        high=min(mean + width, 1.0),
+        low=max(mean - width, -largest),
+        high=min(mean + width, largest),
         rows=sum(len(values) for values in apart.values()),
         p=p,
-        detectable=far * spread.error,
+        detectable=far if far < largest else None,
         one_seed=not (seeds or all(fixed)),
     )
 
@@ -141,10 +142,9 @@ def _score(runs: Runs, side: Side, seeds: tuple[OfSeeds, ...]) -> Score:
     mean = sum(float(values.mean()) for values in side.values()) / len(side)
     of_rows = sum(of_scores(side[t].mean(0), is_accuracy=_is_accuracy(runs, t)) for t in side)
     width, _ = _width_and_p(mean, Spread(of_rows / len(side) ** 2, seeds))
-    lowest = sum(_lowest(runs, task) for task in side) / len(side)
     return Score(
         mean=mean,
-        low=max(mean - width, lowest),
+        low=max(mean - width, _lowest(runs, side)),
         high=min(mean + width, 1.0),
         rows=sum(values.shape[1] for values in side.values()),
         seeds=len(runs.rows),
@@ -170,9 +170,11 @@ def _is_accuracy(runs: Runs, task: str) -> bool:
     return not isinstance(runs.rows[0][task], Scored)
 
 
-def _lowest(runs: Runs, task: str) -> float:
-    rows = runs.rows[0][task]
-    return rows.metric.lowest if isinstance(rows, Scored) else 0.0
+def _lowest(runs: Runs, tasks: Collection[str]) -> float:
+    """Return the lowest mean over the tasks that their metrics have."""
+    of_tasks = (runs.rows[0][task] for task in tasks)
+    lowest = [rows.metric.lowest if isinstance(rows, Scored) else 0.0 for rows in of_tasks]
+    return sum(lowest) / len(lowest)
 
 
 def _width_and_p(mean: float, spread: Spread) -> tuple[float, float]:

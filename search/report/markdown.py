@@ -11,13 +11,14 @@ from typing import Any
 
 from search.report.account import data_section, reproduce_section, search_section, use_section
 from search.report.affinity_words import affinity_section
+from search.report.basis import basis
 from search.report.by_seed import confirmation_section
 from search.report.by_structure import structures_section
 from search.report.by_task import tasks_section, transfer_section
 from search.report.findings import Findings
-from search.report.headline import answer, basis, comparison
+from search.report.headline import answer, comparison, question
 from search.report.marks import MARKDOWN
-from search.report.wording import count, escape, wrapped
+from search.report.wording import escape, wrapped
 
 
 def markdown(
@@ -37,12 +38,12 @@ def markdown(
         n_configurations: Size of the search space; None when it is infinite or not known.
     """
     name = escape(findings.record.header.get("name", "study"))
-    title = f"# {name}: how should {count(len(findings.tasks), 'task')} share one Transformer?"
+    title = f"# {name}: {question(findings)}"
     sections = [
         title,
         *answer(findings, MARKDOWN),
         comparison(findings, MARKDOWN),
-        basis(findings),
+        basis(findings, MARKDOWN),
         _faults(findings),
         confirmation_section(findings),
         structures_section(findings),

@@ -9,9 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from mtl_core.model.drawing import plan_table
+from search.report.basis import basis
 from search.report.by_arm import Arm, Arms, Cell, find_arms
 from search.report.findings import Findings
-from search.report.headline import answer, basis, comparison
+from search.report.headline import answer, comparison
 from search.report.html.plans import Picture, pictures
 from search.report.marks import PLAIN
 from search.report.wording import count, depth_cell, listed, percent

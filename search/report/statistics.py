@@ -75,7 +75,8 @@ class Difference:
     Args:
         rows: Test rows it rests on, over all tasks.
         p: Of no difference, two-sided.
-        detectable: The smallest true difference that would have been seen with 80 % power.
+        detectable: The smallest true difference that would have been seen with 80 % power;
+            None where not even the largest that there can be.
         adjusted: `p` after Holm's correction, where the difference is one of a family of tasks.
         one_seed: No side was trained twice, so the interval is over rows alone.
     """

@@ -90,7 +90,8 @@ def verdict(difference: Difference | None, *, with_detectable: bool = False) -> 
     if with_detectable and difference.one_seed:
         return f"{word} (1 seed)"
     if with_detectable and not difference.sign:
-        return f"{word} ({percent(difference.detectable)} detectable)"
+        far = "none" if difference.detectable is None else percent(difference.detectable)
+        return f"{word} ({far} detectable)"
     return word
 
 

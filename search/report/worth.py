@@ -12,11 +12,13 @@ from search.report.findings import Findings
 from search.report.marks import Marks, describe
 from search.report.statistics import Difference
 from search.report.tested import SINGLE_TASK, Tested
-from search.report.wording import count, escape, interval, listed, percent
+from search.report.wording import count, interval, listed, percent
 
 
 def worth(findings: Findings, best: Tested, marks: Marks) -> list[str]:
     """Say whether sharing is worth it, against single-task training."""
+    if findings.of_one_task:
+        return ["One task has nobody to share with: the structures differ in how they read a text."]
     single, sharing = findings.single_task, findings.sharing
     if single is None:
         return [
@@ -32,14 +34,14 @@ def worth(findings: Findings, best: Tested, marks: Marks) -> list[str]:
     what = "" if shared is best else f" ({describe(shared, marks)})"
     said = [_on_average(findings, found, what)]
     if findings.confirmation:
-        said.append(by_task_in_words(compared(shared, single, findings.tasks).by_task))
+        said.append(by_task_in_words(compared(shared, single, findings.tasks).by_task, marks))
     return said + _unequal_search(findings, shared, single, marks)
 
 
-def by_task_in_words(by_task: Mapping[str, Difference]) -> str:
+def by_task_in_words(by_task: Mapping[str, Difference], marks: Marks) -> str:
     """Say for how many tasks sharing is better, and name those for which it is worse."""
     better = [task for task, found in by_task.items() if found.sign > 0]
-    worse = [f"{escape(t)} {interval(found)}" for t, found in by_task.items() if found.sign < 0]
+    worse = [f"{marks.text(t)} {interval(found)}" for t, found in by_task.items() if found.sign < 0]
     n = len(by_task)
     rest = n - len(better) - len(worse)
     counted = {"better": len(better), "worse": len(worse), "no difference seen": rest}
@@ -54,7 +56,7 @@ def by_task_in_words(by_task: Mapping[str, Difference]) -> str:
 def equal_weights_in_words(findings: Findings, best: Tested, marks: Marks) -> list[str]:
     """Say what weighting the tasks adds: the best with any weighting less that with equal ones."""
     equal = findings.equal_weights
-    if equal is None or best.trial is None:
+    if equal is None or best.trial is None or findings.of_one_task:
         return []
     if weights_alike(best.trial):
         return ["No weighting found is better than equal weights: the best has them."]
@@ -84,6 +86,8 @@ def _detectable(findings: Findings, found: Difference) -> str:
         return ", of one seed and over rows alone"
     if found.sign or not findings.confirmation:
         return ""
+    if found.detectable is None:
+        return "; none would have been seen, however large: the runs differ too much"
     return f"; a true difference of {percent(found.detectable)} would have been seen"
 
 

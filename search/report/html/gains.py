@@ -25,7 +25,7 @@ def shared_model(findings: Findings) -> Tested | None:
 def gains(findings: Findings) -> dict[str, Difference]:
     """Return the differences on test by task; of confirmed models with Holm's correction."""
     single, shared = findings.single_task, shared_model(findings)
-    if single is None or shared is None:
+    if single is None or shared is None or findings.of_one_task:
         return {}
     if findings.confirmation:
         return dict(compared(shared, single, findings.tasks).by_task)

@@ -9,7 +9,8 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from search.report.headline import answer, basis
+from search.report.basis import basis
+from search.report.headline import answer, question
 from search.report.html.comparison import comparison
 from search.report.html.details import details
 from search.report.html.embedding import json_for_script, plotly, scripts, styles
@@ -36,6 +37,7 @@ def page(material: Material) -> str:
             sentences=sentences,
             comparison=comparison(material.findings),
             basis=basis(material.findings),
+            question=question(material.findings),
             faults=material.findings.faults(),
             data=_data(material, found),
             styles=styles(),

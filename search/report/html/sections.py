@@ -70,7 +70,9 @@ def _seeds(material: Material) -> Section | None:
 
 def _depth(material: Material) -> Section | None:
     figure = depth_figure(material.findings, material.selection, material.looks)
-    return None if figure is None else Section("depth", "Divergence depth", [figure])
+    if figure is None or material.findings.of_one_task:
+        return None
+    return Section("depth", "Divergence depth", [figure])
 
 
 def _plans(material: Material) -> Section | None:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from mtl_core.metrics import get_metric
+from search.report.basis import basis
 from search.report.findings import Findings
-from search.report.headline import answer, basis, comparison, headline
+from search.report.headline import answer, comparison, headline
 from search.report.marks import MARKDOWN, PLAIN
 from search.report.statistics import Scored
 from search.rows import pack
@@ -215,6 +216,25 @@ def test_scores_that_are_no_accuracy_are_named_and_not_called_rows(maker: Any) -
     assert "Scores: books entity_f1, films accuracy, times 100. Of tagged words" in text
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "width", "words"),
+    [
+        ("tagging", "accuracy", 2, "each word's most frequent tag"),
+        ("regression", "pearson", 5, "TF-IDF ridge regression per task"),
+        ("multilabel", "micro_f1", 3, "TF-IDF logistic regression per task"),
+    ],
+)
+def test_the_linear_baseline_is_named_as_what_it_is(
+    maker: Any, kind: str, name: str, width: int, words: str
+) -> None:
+    maker.baseline("tfidf", (0.5, 0.5), (200, 200))
+    rows = Scored(np.ones((400, width)), get_metric(kind, name))
+    maker.events[-1]["correct"] = pack(dict.fromkeys(("books", "films"), rows))
+    maker.events[-1]["metrics"] = dict.fromkeys(("books", "films"), (kind, name))
+
+    assert Findings(maker.record()).in_words("tfidf") == words
+
+
 def test_a_confirmed_answer_says_mean_interval_and_seeds(confirmed_study: Any) -> None:
     found = sentences(confirmed_study)
 
@@ -310,6 +330,46 @@ def test_a_structure_that_was_left_unconfirmed_is_said(maker: Any) -> None:
     maker.shortlist(t0001=["single_task"], t0002=["average"])
     maker.confirm("t0002", (350, 350), dev=(0.9, 0.9))
 
-    assert "Not confirmed yet, and in no table for that: `single_task` (80.0% on dev in the" in (
+    assert "Not confirmed yet, and in no table for that: single_task (80.0% on dev in the" in (
         basis(Findings(maker.record()))
     )
+
+
+def test_a_study_of_one_task_says_nothing_of_sharing(make_study: Any) -> None:
+    maker = make_study(("books",)).train("single_task", (0.8,)).train("stack_cls", (0.9,), 2)
+    maker.train("stack_pooling", (0.85,), 2).shortlist(
+        t0001=["single_task"], t0002=["average", "task:books"], t0003=["equal_weights"]
+    )
+    maker.confirm("t0001", (300,), (301,), dev=(0.9,)).confirm("t0002", (310,), (311,), dev=(0.8,))
+    maker.confirm("t0003", (320,), (321,), dev=(0.7,)).baseline("tfidf", (0.5,), (200,))
+    findings = Findings(maker.record())
+
+    said = answer(findings, PLAIN)
+
+    assert said[0].startswith("Best: single_task. It gets 75.1% (")
+    assert said[1].startswith("One task has nobody to share with: the structures differ in how")
+    assert said[2].startswith("It beats TF-IDF")
+    assert len(said) == 3
+    assert "| best other structure (stack_cls) |" in comparison(findings, PLAIN)
+    assert basis(findings).startswith("400 test rows, ")
+
+
+def test_a_search_whose_time_was_up_before_any_score_says_so(maker: Any) -> None:
+    maker.propose("stack_cls").add("ended", reason="minutes")
+
+    assert sentences(maker) == [
+        "No answer: no trial has a dev score: the time was up first; the same command with more "
+        "minutes goes on."
+    ]
+
+
+def test_names_from_data_are_as_they_are_on_a_terminal_and_escaped_in_markdown(
+    make_study: Any,
+) -> None:
+    maker = two_structures(make_study(("a*b", "films")), (350, 300), (300, 350))
+    maker.shortlist(t0001=["single_task"], t0002=["average"])
+    maker.confirm("t0001", (390, 300), (391, 301)).confirm("t0002", (300, 399), (301, 400))
+    findings = Findings(maker.record())
+
+    assert "it hurts a*b -2" in " ".join(answer(findings, PLAIN))
+    assert r"it hurts a\*b -2" in " ".join(answer(findings, MARKDOWN))

@@ -10,6 +10,7 @@ import pytest
 from mtl_core.metrics import Answers, get_metric
 from search.report.intervals import Runs, difference, differences, holm, score, scores
 from search.report.statistics import Difference, Rows, Scored
+from search.report.wording import verdict
 
 
 def bits(*values: int) -> np.ndarray:
@@ -148,6 +149,30 @@ def test_an_interval_of_a_score_ends_where_its_metric_does(name: str, lowest: fl
 
     assert found is not None
     assert found.low == lowest
+
+
+def test_a_difference_of_correlations_may_be_more_than_one() -> None:
+    metric, truth = get_metric("regression", "pearson"), np.arange(40.0)
+    rng = np.random.default_rng(0)
+    right, wrong = (
+        Scored(metric.counts(Answers(way * truth + rng.normal(0, 4, 40), truth, ())), metric)
+        for way in (1, -1)
+    )
+
+    found = paired_difference({"a": right}, {"a": wrong}, ["a"])
+
+    assert found is not None
+    assert 1 < found.low < found.mean < found.high <= 2
+
+
+def test_where_no_difference_that_there_can_be_would_be_seen_none_is_said() -> None:
+    runs = [Runs(tuple({"a": right(n, 40)} for n in of)) for of in ((0, 40), (10, 30))]
+
+    found = difference(*runs, ["a"])
+
+    assert found is not None
+    assert found.detectable is None
+    assert verdict(found, with_detectable=True) == "no difference seen (none detectable)"
 
 
 def test_two_models_that_answer_alike_do_not_differ() -> None:

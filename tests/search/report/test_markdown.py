@@ -70,8 +70,8 @@ def test_one_task_alone_has_a_report(make_study: Any, write: Write) -> None:
 
     text = write(maker)
 
-    assert "how should 1 task share" in text
-    assert "Means over 1 task" in text
+    assert "which Transformer suits one task?" in text
+    assert "1 task" not in text
 
 
 @pytest.mark.parametrize("reason", ["interrupted", None])
