@@ -97,6 +97,7 @@ def run(
         from search.bucket import known_as
         from search.place import study_folder
         from search.progress import live_progress
+        from search.report.show import print_headline
         from search.space import load_space
         from search.study import run_search
 
@@ -110,7 +111,7 @@ def run(
                 existing=existing,
                 progress=live_progress(),
             )
-        typer.echo(study.headline())
+        print_headline(study.record)
         for path in study.reports:
             typer.echo(f"report: {known_as(study.folder, path)}")
     raise typer.Exit(130 if study.interrupted else int(study.given_up))
@@ -121,12 +122,13 @@ def report(folder: StudyArgument) -> None:
     """Write a study's tables and reports anew from its journal, and print the answer."""
     with clear_errors():
         from search.bucket import handed_on, known_as, local_study
+        from search.report.show import print_headline
         from search.study import open_study
 
         study = open_study(local_study(folder))
         with handed_on(study.folder, typer.echo):
             study.write_report()
-        typer.echo(study.headline())
+        print_headline(study.record)
         for path in study.reports:
             typer.echo(f"report: {known_as(study.folder, path)}")
 

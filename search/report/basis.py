@@ -61,7 +61,8 @@ def _seeds(findings: Findings) -> str:
 def _meaning(findings: Findings) -> str:
     """Say what the intervals are of, and what dev is worth."""
     if not findings.models:
-        return "Dev chose what leads, so it flatters it."
+        leads = findings.record.leaders()
+        return "Dev chose what leads, so it flatters it." if leads else ""
     if findings.confirmation is None:
         return (
             "The intervals say how much the choice of test rows matters, not how much another seed "

@@ -14,7 +14,7 @@ from typing import Literal
 from search.report.findings import Findings, in_order
 from search.report.intervals import ROUNDING, Runs, difference, score
 from search.report.tested import STRUCTURE, Tested
-from search.report.wording import SHORT
+from search.report.wording import short
 from search.trial_record import TrialRecord
 
 Mark = Literal["best", "level", ""]  # level: no difference seen from the best of its line
@@ -118,7 +118,7 @@ def _line(rows: Mapping[str, Runs], tasks: Sequence[str]) -> dict[str, Cell]:
 def _arm(findings: Findings, name: str, one: Tested, cells: Mapping[str, Cell], mean: Cell) -> Arm:
     return Arm(
         name=name,
-        head=HEADS.get(name) or SHORT.get(name, name),
+        head=HEADS.get(name) or short(name),
         full_name=findings.in_words(name) if name in HEADS else name,
         cells=cells,
         mean=mean,
@@ -144,7 +144,7 @@ def _on_dev(findings: Findings) -> list[Arm]:
     for name, leader in models.items():
         cells = {task: _dev_cell(scores, name, task) for task in (*findings.tasks, MEAN)}
         trial, mean = findings.record.trials[leader.trial], cells.pop(MEAN)
-        arm = Arm(name, SHORT.get(name, name), name, cells, mean, trial, leader.epoch)
+        arm = Arm(name, short(name), name, cells, mean, trial, leader.epoch)
         arms.append(replace(arm, n_tried=findings.n_tried(name)))
     return arms
 

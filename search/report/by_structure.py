@@ -7,13 +7,13 @@ from search.report.intervals import Runs, score, scores
 from search.report.statistics import Score
 from search.report.tested import Tested
 from search.report.wording import (
-    SHORT,
     code,
     depth_cell,
     escape,
     model_cell,
     percent,
     plus_minus,
+    short,
     table,
 )
 
@@ -56,7 +56,7 @@ def _what_is_shown(findings: Findings) -> str:
 
 
 def _columns(findings: Findings) -> dict[str, Tested]:
-    columns = {SHORT.get(n, escape(n)): model for n, model in findings.arms.items()}
+    columns = {escape(short(n)): model for n, model in findings.arms.items()}
     columns |= {
         head: findings.baselines[name]
         for name, head in BASELINE_HEADS.items()
@@ -97,7 +97,7 @@ def _legend(findings: Findings) -> str:
         assert model.trial is not None
         rows.append(
             [
-                SHORT.get(name, escape(name)),
+                escape(short(name)),
                 code(model.trial.structure),
                 depth_cell(model.trial),
                 escape(model.trial.config["weighting"]["method"]),

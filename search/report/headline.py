@@ -70,9 +70,15 @@ def given_up(record: StudyRecord, marks: Marks) -> str:
 
 def comparison(findings: Findings, marks: Marks) -> str:
     """Return the table of the best model's differences to all it is held against."""
+    head, *rows = compared_lines(findings, marks) or [[]]
+    return table(head, rows) if rows else ""
+
+
+def compared_lines(findings: Findings, marks: Marks) -> list[list[str]]:
+    """Return the lines of that table, its head first; none where it is held against nothing."""
     best = findings.average
     if best is None:
-        return ""
+        return []
     rows = []
     for label, other in rivals(findings, best, marks):
         found = findings.compare(best, other)
@@ -82,7 +88,7 @@ def comparison(findings: Findings, marks: Marks) -> str:
         rows.append([label, *cells, interval(found.unseen)])
     head = ["the best, less" if findings.of_one_task else "the best on average, less", *COMPARED]
     columns = len(head) if findings.has_seen_rows else len(head) - 1
-    return table(head[:columns], [row[:columns] for row in rows]) if rows else ""
+    return [line[:columns] for line in (head, *rows)] if rows else []
 
 
 def _no_answer(findings: Findings, marks: Marks) -> str:
@@ -152,7 +158,7 @@ def _on_scale(findings: Findings, best: Tested) -> list[str]:
         "over_majority": findings.baselines.get("majority"),
         "over_single_task": findings.single_task,
     }.get(scale)
-    if zero is None:
+    if zero is None or zero.trial is best.trial:
         return []
     name = {"over_majority": "the majority baseline", "over_single_task": SINGLE_TASK}[scale]
     found = findings.compare(best, zero)

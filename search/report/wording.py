@@ -43,6 +43,11 @@ def code(name: object) -> str:
     return f"`{text}`" if text and not set(text) & {"`", "|"} else escape(text)
 
 
+def short(name: str) -> str:
+    """Return the head of an arm's column: "S-P" for "stack_pooling", "S-P, n_layers 4" likewise."""
+    return ", ".join(SHORT.get(part, part) for part in name.split(", "))
+
+
 def percent(share: float | None) -> str:
     """Return 0.8571 as "85.7", None as a dash."""
     return "–" if share is None else f"{100 * share:.1f}"

@@ -373,3 +373,11 @@ def test_names_from_data_are_as_they_are_on_a_terminal_and_escaped_in_markdown(
 
     assert "it hurts a*b -2" in " ".join(answer(findings, PLAIN))
     assert r"it hurts a\*b -2" in " ".join(answer(findings, MARKDOWN))
+
+
+def test_the_best_is_not_told_on_the_scale_of_itself(maker: Any) -> None:
+    maker.events[0]["scale"] = "over_single_task"
+    maker.train("single_task", (0.9, 0.9)).test("average", "t0001", (360, 360))
+    maker.test("structure:single_task", "t0001", (360, 360))
+
+    assert not [said for said in sentences(maker) if said.startswith("Over single_task")]

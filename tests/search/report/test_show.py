@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from mtl_core.errors import ConfigError
-from search.report.show import show
+from search.report.show import print_headline, show
 
 
 def shown(folder: Path, width: int = 120) -> str:
@@ -55,6 +55,51 @@ def test_long_task_names_go_on_in_the_next_line(make_study: Any, make_folder: An
     table = text[text.index("│health") : text.index("│mean")]
     names = [line.split("│")[1].strip() for line in table.splitlines() if line.startswith("│")]
     assert "".join(names) == "health_personal_care"
+
+
+def test_many_arms_go_on_in_another_table_of_a_narrow_terminal(
+    whole: Any, make_folder: Any
+) -> None:
+    for event in whole.events:
+        if event.get("model") == "structure:stack_cls":
+            more = [{**event, "model": f"arm:stack_cls, n_layers {n}"} for n in range(2, 12)]
+    whole.events += more
+
+    text = shown(make_folder(whole), width=60)
+
+    scores = text[text.index("Scores times 100") :]
+    assert max(map(len, text.splitlines())) <= 60
+    assert scores.count("S-C,") == 10
+    assert sum(line.count("82.5") for line in scores.splitlines() if "│films" in line) == 10
+    assert all(row.startswith("│films") for row in scores.splitlines() if "82.5" in row)
+
+
+def test_the_comparison_folds_its_words_where_the_terminal_is_narrow(
+    confirmed_study: Any, make_folder: Any
+) -> None:
+    text = shown(make_folder(confirmed_study), width=60)
+
+    row = next(line for line in text.splitlines() if line.startswith("│majority"))
+    assert "better" in row
+    assert "| ---" not in text
+    assert max(map(len, text.splitlines())) <= 60
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("out", "longest"), [(Terminal(), 60), (StringIO(), 100)])
+def test_the_answer_is_as_wide_as_the_terminal_and_whole_lines_in_a_file(
+    confirmed_study: Any, out: StringIO, longest: int
+) -> None:
+    print_headline(confirmed_study.record(), Console(file=out, width=60, color_system=None))
+
+    text = out.getvalue()
+    prose = [line for line in text.splitlines() if not line.startswith(("|", "│"))]
+    assert max(map(len, prose)) in range(longest - 10, longest + 1)
+    assert text.startswith("Best on average: layerwise_implicit")
 
 
 def test_before_the_test_dev_scores_are_shown_as_such(make_study: Any, make_folder: Any) -> None:
