@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search.confirm_record import RunRecord
-from search.progress_view import duration, percent, row_of
+from search.progress_view import ECHO, NARROW, add_first_columns, duration, percent, row_of
 from search.record import StudyRecord
 
 if TYPE_CHECKING:
@@ -86,17 +86,19 @@ def _runs(n: int) -> str:
 
 def _table(record: StudyRecord, shown: "Confirming", width: int, rows: int) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), width=width, header_style="dim")
-    for name in ("trial", "structure", "depth", "weighting"):
-        table.add_column(name, no_wrap=True, justify="right" if name == "depth" else "left")
+    add_first_columns(table, width)
     for name in ("runs", "mean"):
         table.add_column(name, no_wrap=True, justify="right")
-    table.add_column("best for", no_wrap=True, overflow="ellipsis", ratio=1)
+    if width >= NARROW:
+        table.add_column("best for", no_wrap=True, overflow="ellipsis", ratio=1)
     table.add_column("state", no_wrap=True)
     for trial in _trials(record)[:rows]:
         mean = _mean(record, trial)
-        cells = row_of(record.trials[trial])
+        cells = row_of(record.trials[trial], width)
         cells += [str(len(_done(record, trial))), "" if mean is None else percent(mean)]
-        table.add_row(*cells, _roles(record.confirmation.shortlist[trial]), _state(trial, shown))
+        if width >= NARROW:
+            cells.append(_roles(record.confirmation.shortlist[trial]))
+        table.add_row(*map(Text, cells), _state(trial, shown))
     return table
 
 
@@ -113,7 +115,7 @@ def _roles(roles: Sequence[str]) -> str:
 def _state(trial: str, shown: "Confirming") -> Text:
     mine = [one for one in shown.in_training.values() if one.run.trial == trial]
     epochs = ", ".join(str(one.epoch) for one in mine)
-    return Text(f"training, epoch {epochs}" if mine else "", style="cyan")
+    return Text(f"epoch {epochs}" if mine else "", style="cyan")
 
 
 def _bar(record: StudyRecord, shown: "Confirming", width: int, seconds_left: float | None) -> Table:
@@ -123,5 +125,7 @@ def _bar(record: StudyRecord, shown: "Confirming", width: int, seconds_left: flo
     words.append(f"about {duration(seconds_left)} left" if seconds_left is not None else "")
     text = ", ".join(filter(None, words))
     line = Table.grid(padding=(0, 1))
-    line.add_row(ProgressBar(total, done, width=max(10, min(40, width - len(text) - 2))), text)
+    line.add_row(
+        ProgressBar(total, done, width=max(10, min(40, width - len(text) - 2 - ECHO))), text
+    )
     return line

@@ -183,7 +183,7 @@ class LiveProgress(_Shown):
         assert self._live is not None
         self._drawn = self._clock()
         size = self._console.size
-        rows = max(3, min(12, size.height - 6))
+        rows = max(1, min(12, size.height - 6))
         shown = (
             view(self._record, self._moment(), width=size.width, rows=rows)
             if self._confirming is None

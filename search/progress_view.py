@@ -16,10 +16,13 @@ from rich.text import Text
 
 from search.objectives import AVERAGE, TASK
 from search.record import StudyRecord
+from search.report.wording import SHORT
 from search.trial_record import Report, TrialRecord
 
 STRUCTURE, DEPTH, WEIGHTING = "sharing.structure", "sharing.divergence_depth", "weighting.method"
-FIXED_WIDTH = 65  # columns that are always there
+FIXED_WIDTH = 68  # of the columns that are there without a task's; below it structures are short
+ECHO = 3  # columns left free at the end, so that an echoed ^C does not break the line
+NARROW = 58  # below it depth and weighting are left out
 TASK_WIDTH = 9  # of one task's column, with the space beside it
 OTHERS_WIDTH = 24
 SPREAD_WIDTH = 40  # of the columns for the best and the worst task
@@ -144,18 +147,17 @@ def _table(trials: Sequence[TrialRecord], tasks: Sequence[str], width: int) -> T
     left -= SPREAD_WIDTH if with_spread else 0
     with_others = others and left >= OTHERS_WIDTH
     table = Table(box=None, padding=(0, 1, 0, 0), width=width, header_style="dim")
-    for name in ("trial", "structure", "depth", "weighting"):
-        table.add_column(name, no_wrap=True, justify="right" if name == "depth" else "left")
+    add_first_columns(table, width)
     if with_others:
         table.add_column("other values", no_wrap=True, overflow="ellipsis", ratio=1)
     table.add_column("epoch", no_wrap=True, justify="right")
     table.add_column("mean", no_wrap=True, justify="right", style="bold")
-    shown = _task_columns(tasks) if with_tasks else (["best", "worst"] if with_spread else [])
+    shown = tasks if with_tasks else (["best", "worst"] if with_spread else [])
     for name in shown:
-        table.add_column(name, no_wrap=True, justify="right", overflow="ellipsis")
+        table.add_column(_head(name), no_wrap=True, justify="right", overflow="ellipsis")
     table.add_column("state", no_wrap=True)
     for trial in trials:
-        row = row_of(trial)
+        row = row_of(trial, width)
         if with_others:
             row.append(_others(trial.values))
         row += _progress_cells(trial)
@@ -164,17 +166,25 @@ def _table(trials: Sequence[TrialRecord], tasks: Sequence[str], width: int) -> T
         elif with_spread:
             row += _spread_cells(trial)
         state = Text(state_in_words(trial), style=_STYLES.get(trial.state, ""))
-        table.add_row(*row, state)
+        table.add_row(*map(Text, row), state)  # as Text: names may hold markup
     return table
 
 
-def row_of(trial: TrialRecord) -> list[str]:
-    """Return a trial's name, structure, depth and weighting."""
-    sharing = trial.config["sharing"]
-    depth = sharing["divergence_depth"]
+def add_first_columns(table: Table, width: int) -> None:
+    """Add the columns that `row_of` fills."""
+    for name in ("trial", "structure", "depth", "weighting")[: 2 if width < NARROW else 4]:
+        table.add_column(name, no_wrap=True, justify="right" if name == "depth" else "left")
+
+
+def row_of(trial: TrialRecord, width: int) -> list[str]:
+    """Return a trial's name, structure, depth and weighting, as far as there is room."""
+    short = SHORT.get(trial.structure, trial.structure)
+    cells = [trial.id, short if width < FIXED_WIDTH else trial.structure]
+    if width < NARROW:
+        return cells
+    depth = trial.config["sharing"]["divergence_depth"]
     return [
-        trial.id,
-        trial.structure,
+        *cells,
         "-" if depth is None else _plain(depth),
         str(trial.config["weighting"]["method"]),
     ]
@@ -187,8 +197,10 @@ def _progress_cells(trial: TrialRecord) -> list[str]:
     return [f"{epoch}/{trial.config['training']['epochs']}", mean]
 
 
-def _task_columns(tasks: Sequence[str]) -> list[str]:
-    return [task if len(task) < TASK_WIDTH else task[: TASK_WIDTH - 2] + "…" for task in tasks]
+def _head(task: str) -> Text:
+    head = Text(task)
+    head.truncate(TASK_WIDTH - 1, overflow="ellipsis")
+    return head
 
 
 def _task_cells(trial: TrialRecord, tasks: Sequence[str]) -> list[str]:
@@ -222,11 +234,11 @@ def _plain(value: Any) -> str:
 
 def _bar(record: StudyRecord, moment: Moment, width: int) -> Table:
     done = len(record.ended())
-    words = [f"{done}/{moment.total} trials", counts(record)]
+    words = [f"{done}/{moment.total} trials", counts(record) if width >= NARROW else ""]
     if moment.seconds_left is not None:
         words.append(f"about {duration(moment.seconds_left)} left")
     line = Table.grid(padding=(0, 1, 0, 0))
-    line.width = width
+    line.width = width - ECHO
     line.add_column(ratio=1)
     line.add_column(no_wrap=True)
     bar = ProgressBar(total=max(moment.total, 1), completed=done)

@@ -25,6 +25,7 @@ from search.affinity.contents import contents
 from search.affinity.file import AFFINITY, ATTENTION, FORMAT, read_affinity
 from search.affinity.fit import fit
 from search.record import CUT_OFF
+from search.report.wording import count
 from search.study_files import StudyFiles, kept_weights, trainer_of
 from search.trial_record import Leader
 
@@ -144,5 +145,5 @@ def _examples(study: StudyFiles) -> list[dict[str, Any]]:
 
 
 def _on_what(choice: Choice) -> str:
-    what = f"{choice.trial.id}, trained again for {choice.config.training.epochs} epochs"
+    what = f"{choice.trial.id}, trained again for {count(choice.config.training.epochs, 'epoch')}"
     return f"the settings of {what}, as stack_pooling" if choice.borrowed else what

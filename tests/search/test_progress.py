@@ -117,6 +117,16 @@ def test_the_live_display_is_drawn_four_times_a_second_and_gives_the_cursor_back
     assert "t0001" in out.getvalue()
 
 
+def test_the_bar_is_seen_on_a_terminal_of_few_lines(space: Space) -> None:
+    out = io.StringIO()
+    shown = LiveProgress(Console(file=out, force_terminal=True, width=80, height=6))
+
+    shown.started(CLUSTER, space, make_record())
+    shown.close()
+
+    assert "trials" in out.getvalue().splitlines()[-2]
+
+
 def test_an_interruption_is_said_in_both_displays(space: Space) -> None:
     for kind in (PlainProgress, LiveProgress):
         out = io.StringIO()

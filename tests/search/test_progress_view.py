@@ -137,3 +137,26 @@ def test_what_leads_under_another_objective_than_the_mean_is_said_with_its_name(
 
     assert "best so far 50.0 (worst_task) with" in words
     assert "(t0002)" in words
+
+
+@pytest.mark.parametrize("width", [40, 58, 65])
+def test_a_narrow_display_leaves_columns_out_and_cuts_none(width: int) -> None:
+    text = render(make_record(["a", "b"]), width)
+
+    assert "…" not in text
+    assert "L-I" in text
+    assert ("equal" in text[text.index("structure") :]) == (width > 50)
+    assert "attempt 2" in text
+
+
+def test_heads_of_tasks_are_as_wide_as_they_look_and_no_markup() -> None:
+    text = render(make_record(["日本語の感情分析", "[red]x"]), 100)
+
+    assert "日本語 …" in text
+    assert "[red]x" in text
+
+
+def test_an_echoed_interruption_does_not_break_the_last_line() -> None:
+    lines = render(make_record(["a"]), 80).rstrip("\n").splitlines()
+
+    assert len(lines[-1]) + len("^C") < 80
