@@ -73,7 +73,8 @@ class Progress:
 def live_progress(console: Console | None = None) -> Progress:
     """Return the display that suits where `console` writes to."""
     console = console or Console()
-    return LiveProgress(console) if console.is_terminal else PlainProgress(console)
+    can_move = console.is_terminal and not console.is_dumb_terminal
+    return LiveProgress(console) if can_move else PlainProgress(console)
 
 
 class _Shown(Progress):

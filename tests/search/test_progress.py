@@ -57,7 +57,12 @@ def make_record(*, reported: bool = True, failed: bool = False) -> StudyRecord:
 
 def test_a_file_gets_plain_lines_and_a_terminal_the_live_display() -> None:
     assert isinstance(live_progress(Console(file=io.StringIO())), PlainProgress)
-    assert isinstance(live_progress(Console(force_terminal=True)), LiveProgress)
+    moving = Console(force_terminal=True, _environ={"TERM": "xterm"})
+    assert isinstance(live_progress(moving), LiveProgress)
+    dumb = Console(
+        force_terminal=True, _environ={"TERM": "dumb"}
+    )  # would show nothing till the end
+    assert isinstance(live_progress(dumb), PlainProgress)
 
 
 def test_plain_lines_say_the_first_result_and_how_each_trial_ended(space: Space) -> None:
