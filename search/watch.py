@@ -9,6 +9,7 @@ prints, and afterwards in a cookie.
 import hmac
 import json
 import secrets
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from http.cookies import CookieError, SimpleCookie
@@ -50,14 +51,13 @@ class Watch:
     def __init__(self, live: LiveReport, host: str = "127.0.0.1", port: int = 0) -> None:
         self.token = None if _is_loopback(host) else secrets.token_urlsafe(24)
         try:
-            self._server = ThreadingHTTPServer((host, port), _handler(live, self.token))
+            self._server = _Server((host, port), _handler(live, self.token))
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
             raise ConfigError(
                 f"--host {host} --port {port}: cannot listen there: {reason}; an address of this "
                 "machine and a free port would be right, or no --port for any that is free"
             ) from None
-        self._server.daemon_threads = True
 
     @property
     def address(self) -> str:
@@ -72,6 +72,15 @@ class Watch:
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of browsers that leave in the middle of an answer; of all else as before."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 def _is_loopback(host: str) -> bool:

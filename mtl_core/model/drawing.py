@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from math import ceil
 from xml.sax.saxutils import escape
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +18,7 @@ from mtl_core.model.plan import NOT_REACHED, SharingPlan
 from mtl_core.model.reads import OtherTokens, Readout, TokenAttention, Tokens
 
 ENTERS, READS, ABSENT = "▸", "◆", "·"
+_LONGEST = 28  # cells of a name in the picture; the whole name is there to be pointed at
 _NARROWEST = 4  # columns of a task, for a number of two digits between its marks
 _COLOURS = (
     *("#8ecae6", "#ffb703", "#90be6d", "#f28482", "#cdb4db", "#f4a261", "#84dcc6", "#e9c46a"),
@@ -60,7 +61,8 @@ def plan_table(plan: SharingPlan, names: Sequence[str], *, width: int) -> Group:
 
 def plan_svg(plan: SharingPlan, names: Sequence[str]) -> str:
     """Return the plan as an SVG picture that needs nothing besides itself."""
-    top = 24 + round(max(len(name) for name in names) * _LETTER * 0.8)
+    labels = [_shortened(name) for name in names]
+    top = 24 + round(max(map(cell_len, labels)) * _LETTER * 0.8)
     caption = _caption(plan, None)
     width = max(_LEFT + plan.n_tasks * _CELL_WIDTH + 24 + top, 16 + round(len(caption) * _LETTER))
     height = top + (1 + plan.n_layers) * _CELL_HEIGHT + 34
@@ -71,9 +73,10 @@ def plan_svg(plan: SharingPlan, names: Sequence[str]) -> str:
         f"<title>{escape(f'Sharing plan {plan.digest()}')}</title>",
         f'<rect width="{width}" height="{height}" fill="none"/>',
     ]
-    for task, name in enumerate(names):
+    for task, (name, label) in enumerate(zip(names, labels, strict=True)):
         x, y = _LEFT + (task + 0.5) * _CELL_WIDTH, top - 6
-        parts.append(f'<text transform="translate({x:g} {y}) rotate(-50)">{escape(name)}</text>')
+        said = f"{escape(label)}<title>{escape(name)}</title>"
+        parts.append(f'<text transform="translate({x:g} {y}) rotate(-50)">{said}</text>')
     for layer in range(1 + plan.n_layers):
         y = top + (plan.n_layers - layer) * _CELL_HEIGHT
         parts.append(_svg_text(_LEFT - 8, y, _layer_name(layer), anchor="end"))
@@ -81,6 +84,10 @@ def plan_svg(plan: SharingPlan, names: Sequence[str]) -> str:
             parts.append(_svg_cell(plan, layer, task, y))
     y = top + (1 + plan.n_layers) * _CELL_HEIGHT + 4
     return "\n".join([*parts, _svg_text(8, y, caption, anchor="start"), "</svg>"])
+
+
+def _shortened(name: str) -> str:
+    return name if cell_len(name) <= _LONGEST else set_cell_size(name, _LONGEST - 1).rstrip() + "…"
 
 
 def _column_widths(plan: SharingPlan, heads: Sequence[str]) -> list[int]:

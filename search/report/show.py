@@ -16,7 +16,7 @@ from search.report.findings import Findings
 from search.report.headline import answer, compared_lines, headline
 from search.report.html.plans import Picture, pictures
 from search.report.marks import PLAIN
-from search.report.wording import WIDTH, count, depth_cell, listed, percent
+from search.report.wording import count, depth_cell, listed, percent
 from search.report.wording import table as markdown_table
 from search.study import open_study
 
@@ -50,11 +50,11 @@ def show(folder: Path, console: Console | None = None) -> None:
 
 def print_headline(record: StudyRecord, console: Console | None = None) -> None:
     """Print the answer of a search that has ended: on a narrow terminal as wide as that."""
-    out = console or Console()
-    if out.is_terminal and out.width < WIDTH:
+    out, text = console or Console(), headline(record)
+    if out.is_terminal and max(map(cell_len, text.splitlines())) > out.width:
         _print_answer(Findings(record), out)
     else:
-        out.out(headline(record), highlight=False)
+        out.out(text, highlight=False)
 
 
 def arms_table(arms: Arms, tasks: Sequence[str], *, width: int) -> Group:

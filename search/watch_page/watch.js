@@ -34,10 +34,13 @@ function turn(state) {
 async function look() {
   try {
     const answer = await fetch("state.json", { cache: "no-store" });
-    if (!answer.ok) throw new Error(answer.status);
-    const state = await answer.json();
-    tell(state);
-    if (state.version !== null && state.version !== shown && !loading) turn(state);
+    if (answer.ok) {
+      const state = await answer.json();
+      tell(state);
+      if (state.version !== null && state.version !== shown && !loading) turn(state);
+    } else {
+      document.getElementById("state").textContent = await answer.text(); // what is wrong with the study
+    }
   } catch {
     document.getElementById("state").textContent = "branchpoint watch has ended; this is its last report";
   }

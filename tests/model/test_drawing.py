@@ -141,3 +141,14 @@ def test_the_svg_holds_all_it_draws() -> None:
         assert float(box.attrib["y"]) + float(box.attrib["height"]) <= height
     for text in root.iter(f"{SVG}text"):
         assert float(text.attrib.get("y", 0)) <= height
+
+
+def test_a_long_name_is_cut_in_the_picture_and_whole_where_it_is_pointed_at() -> None:
+    long = "日本語" * 20
+
+    svg = plan_svg(stack_pooling(2, 2), ["books", long])
+
+    assert f"<title>{long}</title>" in svg
+    assert svg.count(long) == 1
+    assert "…" in svg
+    assert float(svg.split('height="')[1].split('"')[0]) < 320

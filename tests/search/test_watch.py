@@ -1,6 +1,8 @@
 """The live report over real connections: what is served, to whom, and that it follows the study."""
 
 import json
+import socket
+import struct
 import threading
 import time
 import urllib.error
@@ -169,6 +171,22 @@ def test_a_port_that_is_taken_and_an_address_that_is_not_ours_are_said(tmp_path:
         Watch(live, host="203.0.113.9")
     with pytest.raises(ConfigError, match="--port 99999"):
         Watch(live, port=99999)
+
+
+def test_a_browser_that_leaves_in_the_middle_of_an_answer_is_no_error(
+    tmp_path: Path, capfd: Any
+) -> None:
+    begin(tmp_path / "s")
+
+    with served(LiveReport(tmp_path / "s")) as server:
+        url = urlsplit(server.address)
+        for _ in range(5):
+            with socket.create_connection((url.hostname, url.port)) as browser:
+                browser.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                browser.sendall(b"GET /report.html HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        time.sleep(1)
+
+    assert capfd.readouterr().err == ""
 
 
 def test_the_page_in_a_browser_turns_to_the_next_report_by_itself(
