@@ -41,7 +41,7 @@ class Arm:
         cells: By task; `mean` is that of their mean.
         trial, epoch: Where the model comes from; None for a baseline.
         n_runs: Runs with fresh seeds that its scores are the mean of; 0 where it is one training.
-        n_tried: Trials of its structure.
+        n_tried: Trials of the arm.
         regularisation: The C of a linear baseline by task.
     """
 
@@ -125,7 +125,7 @@ def _arm(findings: Findings, name: str, one: Tested, cells: Mapping[str, Cell], 
         trial=one.trial,
         epoch=one.epoch,
         n_runs=len(one.runs),
-        n_tried=findings.n_tried(one.structure),
+        n_tried=findings.n_tried(name),
         regularisation=one.regularisation,
     )
 

@@ -103,7 +103,7 @@ def _legend(findings: Findings) -> str:
                 escape(model.trial.config["weighting"]["method"]),
                 model_cell(model.trial, model.epoch, len(model.runs)),
                 percent(findings.dev(model)),
-                str(findings.n_tried(model.trial.structure)),
+                str(findings.n_tried(name)),
             ]
         )
     if not rows:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from mtl_core.baselines import TFIDF, TFIDF_POOLED
 from mtl_core.metrics import ACCURACY, REGRESSION, TAGGING, Metric
+from search.arms import STRUCTURE as STRUCTURE_KEY
+from search.arms import arm_of
 from search.confirm_record import RunRecord
 from search.record import StudyRecord
 from search.report.confirmation import Confirmation, confirmation
@@ -186,10 +188,14 @@ class Findings:
         """Trials that have at least one dev score, so that could have become a leader."""
         return sum(AVERAGE in trial.best for trial in self.record.trials.values())
 
-    def n_tried(self, structure: str | None) -> int:
-        """Return how many trials of a structure have a dev score."""
-        trials = self.record.trials.values()
-        return sum(trial.structure == structure and AVERAGE in trial.best for trial in trials)
+    def arm_of(self, trial: TrialRecord) -> str:
+        """Return the arm of a trial: its structure, unless other keys make the arms."""
+        return arm_of(trial.config, tuple(self.record.header.get("arms") or (STRUCTURE_KEY,)))
+
+    def n_tried(self, name: str) -> int:
+        """Return how many trials of an arm, or of a structure, have a dev score."""
+        scored = [trial for trial in self.record.trials.values() if AVERAGE in trial.best]
+        return sum(name in (trial.structure, self.arm_of(trial)) for trial in scored)
 
     def luck(self, task: str) -> float:
         """Return what the best of all scored trials gains on a task's dev rows by luck alone.

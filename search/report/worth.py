@@ -93,10 +93,11 @@ def _detectable(findings: Findings, found: Difference) -> str:
 
 def _unequal_search(findings: Findings, shared: Tested, single: Tested, marks: Marks) -> list[str]:
     """Say so when one side had many more trials: the best of more trials is luckier on dev."""
-    tried = [findings.n_tried(model.structure) for model in (shared, single)]
+    arms = [findings.arm_of(model.trial) for model in (shared, single) if model.trial]
+    tried = [findings.n_tried(arm) for arm in arms]
     if max(tried) < 2 * min(tried):
         return []
-    names = [marks.name(model.structure or "") for model in (shared, single)]
+    names = [marks.name(arm) for arm in arms]
     return [
         f"The search was not even: {names[0]} is the best of {count(tried[0], 'trial')}, "
         f"{names[1]} of {tried[1]}."

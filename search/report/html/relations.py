@@ -47,7 +47,7 @@ def affinity_figures(found: Mapping[str, Any]) -> list[Figure]:
             views=matrices,
             choose="By",
             height=size,
-            min_width=min(160 + 24 * len(tasks), 1400),
+            min_width=min(110 + 7 * min(28, max(map(len, tasks))) + 24 * len(tasks), 1400),
             columns={"x": "to", "y": "from", "z": "affinity"},
         )
     ]

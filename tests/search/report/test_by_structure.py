@@ -82,3 +82,17 @@ def test_arms_of_other_keys_are_columns_of_their_own(confirmed_study: Any, row: 
     head = row(write(confirmed_study), "task")
 
     assert head[:5] == ["task", "rows", "single", "n_layers 4", "n_layers 2"]
+
+
+def test_an_arm_is_the_best_of_its_own_trials_alone(confirmed_study: Any, row: Row) -> None:
+    arms = {"t0003": "layerwise_implicit, method equal", "t0002": "stack_cls, method equal"}
+    confirmed_study.events[0]["arms"] = ["sharing.structure", "weighting.method"]
+    for event in confirmed_study.events:
+        if event["event"] == "proposed" and event["trial"] == "t0001":
+            event["config"]["sharing"]["structure"] = "layerwise_implicit"
+            event["config"]["weighting"]["method"] = "uncertainty"
+        if event["event"] == "shortlisted":
+            for subject in event["subjects"]:
+                subject["roles"].append(f"arm:{arms.get(subject['trial'], 'L')}")
+
+    assert row(write(confirmed_study), "L-I, method equal")[-1] == "1"
