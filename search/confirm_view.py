@@ -106,7 +106,7 @@ def _roles(roles: Sequence[str]) -> str:
     words = [
         role.removeprefix("task:")
         if role.startswith("task:")
-        else role.removeprefix("structure:").replace("_", " ")
+        else role.removeprefix("structure:").removeprefix("arm:").replace("_", " ")
         for role in roles
     ]
     return ", ".join(dict.fromkeys(words))

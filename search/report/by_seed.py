@@ -3,9 +3,11 @@
 All of them are here, winners or not, so that nobody has to trust the choice among them.
 """
 
+from collections.abc import Sequence
+
 from search.report.confirmation import Confirmation, Subject
 from search.report.findings import Findings
-from search.report.tested import AVERAGE, SINGLE_TASK, STRUCTURE, TASK
+from search.report.tested import ARM, AVERAGE, SINGLE_TASK, STRUCTURE, TASK
 from search.report.wording import (
     SHORT,
     count,
@@ -16,6 +18,7 @@ from search.report.wording import (
     listed,
     percent,
     plus_minus,
+    short,
     table,
     verdict,
 )
@@ -53,6 +56,16 @@ def confirmation_section(findings: Findings) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
+def roles_in_words(roles: Sequence[str]) -> list[str]:
+    """Return what a configuration is the best for, each once."""
+    words = (
+        ROLES.get(role) or short(role.removeprefix(STRUCTURE).removeprefix(ARM).removeprefix(TASK))
+        for role in roles
+        if role != SINGLE_TASK  # which is a structure too
+    )
+    return list(dict.fromkeys(words))
+
+
 def _row(findings: Findings, found: Confirmation, subject: Subject) -> list[str]:
     single = found.single_task
     difference, leader = None, subject.trial.best.get(AVERAGE)
@@ -75,12 +88,7 @@ def _row(findings: Findings, found: Confirmation, subject: Subject) -> list[str]
 
 def _roles(subject: Subject) -> str:
     """Return what the search had the configuration for; nothing where it is of a former list."""
-    words = [
-        ROLES.get(role) or SHORT.get(role.removeprefix(STRUCTURE), role.removeprefix(TASK))
-        for role in subject.roles
-        if role != SINGLE_TASK  # which is a structure too
-    ]
-    return ", ".join(escape(word) for word in dict.fromkeys(words)) or "–"
+    return ", ".join(map(escape, roles_in_words(subject.roles))) or "–"
 
 
 def how_many(findings: Findings, found: Confirmation) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from search.report.by_seed import roles_in_words
 from search.report.confirmation import compared, corrected
 from search.report.findings import Comparison, Findings
 from search.report.intervals import differences, scores
@@ -191,10 +192,10 @@ def _settings_list(findings: Findings) -> str:
     values: dict[str, str] = {}
     for name, model in findings.models.items():
         assert model.trial is not None
-        uses.setdefault(model.trial.id, []).append(name.removeprefix(TASK))
+        uses.setdefault(model.trial.id, []).append(name)
         values[model.trial.id] = settings(model.trial.values, leave_out=_NAMED)
     lines = [
-        f"- {code(trial)} ({', '.join(map(escape, names))}): {values[trial]}"
+        f"- {code(trial)} ({', '.join(map(escape, roles_in_words(names)))}): {values[trial]}"
         for trial, names in sorted(uses.items())
         if values[trial]
     ]

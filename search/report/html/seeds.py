@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 
-from search.report.by_seed import ROLES, how_many
+from search.report.by_seed import how_many, roles_in_words
 from search.report.confirmation import Confirmation, Subject
 from search.report.findings import Findings
 from search.report.html.figures import INK, Figure, Looks, Trace, View, hundredths, plain, ticks
 from search.report.intervals import Runs, score
 from search.report.statistics import Difference
-from search.report.tested import SINGLE_TASK, STRUCTURE, TASK
 from search.report.wording import SHORT
 
 _SPREAD = 0.24
@@ -101,17 +100,7 @@ def _line(findings: Findings, found: Confirmation, subject: Subject) -> Line:
     difference = None
     if single is not None and single is not subject:
         difference = findings.compare(subject.tested, single.tested).test
-    return Line(subject, _roles(subject), difference)
-
-
-def _roles(subject: Subject) -> str:
-    """Return what the search had the configuration for, each once."""
-    words = [
-        ROLES.get(role) or SHORT.get(role.removeprefix(STRUCTURE), role.removeprefix(TASK))
-        for role in subject.roles
-        if role != SINGLE_TASK  # which is a structure too
-    ]
-    return ", ".join(dict.fromkeys(words)) or "–"
+    return Line(subject, ", ".join(roles_in_words(subject.roles)) or "–", difference)
 
 
 def _ordered(found: Confirmation) -> list[Subject]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from confirmations import begun, failed
 
-from search.report.by_seed import confirmation_section
+from search.report.by_seed import confirmation_section, roles_in_words
 from search.report.findings import Findings
 
 Row = Callable[[str, str], list[str]]
@@ -56,3 +56,9 @@ def test_failed_runs_are_listed_with_their_reason(confirmed_study: Any) -> None:
     assert "Failed runs, which are not run again: t0003c6 (diverged: loss is \\| NaN)." in (
         write(confirmed_study)
     )
+
+
+def test_arms_are_named_as_their_columns_are() -> None:
+    roles = ["average", "arm:stack_pooling, n_layers 4", "single_task", "structure:single_task"]
+
+    assert roles_in_words(roles) == ["the average", "S-P, n_layers 4", "single"]

@@ -16,7 +16,7 @@ def test_best_of_each_task_is_chosen_on_dev_and_shown_on_test(whole: Any, row: R
         "books", "S-C", "3/4", "equal", "t0002, epoch 1", "82.0", "81.2", "79.2", "77.5",
     ]  # fmt: skip
     assert "the best of 3 trials" in text
-    assert "- `t0003` (average, films, structure:layerwise_implicit)" in text
+    assert "- `t0003` (the average, films, L-I)" in text
     assert "`training.learning_rate` 0.001" in text
 
 
