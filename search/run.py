@@ -236,24 +236,22 @@ def predict(
     ],
     task: Annotated[str, typer.Option(help="Name of the task whose head answers.")],
     probabilities: Annotated[
-        bool, typer.Option(help="Print the probability of each label behind it.")
+        bool, typer.Option(help="Print behind each answer how likely what it says is.")
     ] = False,
 ) -> None:
     """Label texts, one a line, from standard input; prints one answer a line.
 
     Of a task of pairs a line is two texts with a tab between. The answer is the label, the labels
-    that hold with | between, the value, or a tag for each word.
+    that hold with | between, the value, or a tag for each word. With --probabilities a tab and the
+    probability follow, one for each of several labels; of tags a tab and one for each word.
     """
     with clear_errors():
-        import mtl_core
         from search.bucket import local_study
+        from search.predict_command import answers
 
-        predictor = mtl_core.load(local_study(model))
-        lines = [line.decode("utf-8", "replace").rstrip("\r\n") for line in sys.stdin.buffer]
-        for prediction in predictor.predict_lines(task, lines):
-            shares = [f"{prediction.probabilities[n]:.4f}" for n in prediction.holding]
-            cells = [prediction.label, *(shares if probabilities else [])]
-            typer.echo("\t".join(cells))
+        folder, given = local_study(model), sys.stdin.buffer
+        for line in answers(folder, task, given, probabilities=probabilities):
+            typer.echo(line)
 
 
 @contextmanager

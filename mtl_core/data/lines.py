@@ -20,14 +20,17 @@ def read_lines(path: Path) -> tuple[list[str], list[ReadingNote]]:
     A byte order mark, a `\\r` before `\\n` and blank lines at the end of the file are left out, so
     line n of the file is entry n - 1. A file that cannot be read, or is UTF-16, is a `ConfigError`.
     """
-    data = read_bytes(path)
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise ConfigError(f"{path}: the file is UTF-16; save it as UTF-8")
-    data = data.removeprefix(codecs.BOM_UTF8)
-    lines, notes = _decode(data, source=str(path))
+    lines, notes = lines_of(read_bytes(path), source=str(path))
     while lines and not lines[-1].strip():
         lines.pop()
     return lines, notes
+
+
+def lines_of(data: bytes, *, source: str) -> tuple[list[str], list[ReadingNote]]:
+    """Return the lines of what was read from `source`, as `read_lines`, with those at the end."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ConfigError(f"{source}: the file is UTF-16; save it as UTF-8")
+    return _decode(data.removeprefix(codecs.BOM_UTF8), source=source)
 
 
 def read_bytes(path: Path) -> bytes:

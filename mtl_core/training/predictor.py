@@ -4,7 +4,8 @@
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import floor, log10, nan
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from mtl_core.data.word_ids import WordIds, encode_rows
 from mtl_core.errors import ConfigError, check_names
 from mtl_core.model.encoder import MultiTaskEncoder
 
+_DIGITS = 4  # of a value, after the first that differs within one standard deviation
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -31,15 +34,13 @@ class Prediction:
             value, as a number; or the tag of each word, with a space between them. A word that
             was not read has the tag that it counts as in scores, `O` where there is one.
         probabilities: Of each label; empty for values and tags.
+        of_answer: Of each label, or tag, that `label` names, in its order; NaN of a word that was
+            not read. Empty for values.
     """
 
     label: str
-    probabilities: dict[str, float]
-
-    @property
-    def holding(self) -> list[str]:
-        """The labels that hold, one or several; none of values and tags."""
-        return [name for name in self.label.split(LABEL_SEPARATOR) if name in self.probabilities]
+    probabilities: dict[str, float] = field(default_factory=dict)
+    of_answer: tuple[float, ...] = ()
 
 
 class Predictor:
@@ -80,11 +81,12 @@ class Predictor:
         _check_texts(texts, seconds, info)
         if not texts:
             return []
+        read = texts
         if info.kind == "tagging":
-            texts = [" ".join(text.split()) or "?" for text in texts]
-        rows = Split(texts=tuple(texts), labels=(), source="texts", seconds=tuple(seconds))
+            read = [" ".join(text.split()) or "?" for text in texts]
+        rows = Split(texts=tuple(read), labels=(), source="texts", seconds=tuple(seconds))
         found = encode_rows(self._tokenizer, rows, info.kind, self._max_words)
-        said: list[Prediction] = [Prediction(label="", probabilities={})] * len(texts)
+        said: list[Prediction] = [Prediction(label="")] * len(texts)
         with torch.no_grad():
             for examples, batch in _minibatches(self.tasks.index(task), found, self._ngrams):
                 sizes = [1] * len(examples)
@@ -94,9 +96,8 @@ class Predictor:
                     examples.tolist(), torch.split(self.model(batch), sizes), strict=True
                 ):
                     starts = found.starts[row] if found.starts else ()
-                    n_words = texts[row].count(" ") + 1
                     of_text = outputs[:, : info.n_outputs]
-                    said[row] = _prediction(of_text, info, starts=starts, n_words=n_words)
+                    said[row] = _prediction(of_text, info, starts, len(texts[row].split()))
         return said
 
     def predict_lines(self, task: str, lines: Sequence[str]) -> list[Prediction]:
@@ -131,9 +132,7 @@ def _check_texts(texts: Sequence[str], seconds: Sequence[str], info: TaskInfo) -
         raise ConfigError(f"task {info.name!r}: is of single texts, so there are no second ones")
 
 
-def _prediction(
-    outputs: Tensor, info: TaskInfo, *, starts: Sequence[int], n_words: int
-) -> Prediction:
+def _prediction(outputs: Tensor, info: TaskInfo, starts: Sequence[int], n_words: int) -> Prediction:
     """Return what the outputs of one text say, (1, C); of a tagged text, (pieces, C).
 
     Args:
@@ -141,21 +140,32 @@ def _prediction(
         n_words: Words of the text, of which some may begin no piece.
     """
     if info.kind == "regression":
-        value = float(outputs[0, 0]) * info.spread + info.mean
-        return Prediction(label=f"{value:.4g}", probabilities={})
+        return Prediction(_written(float(outputs[0, 0]) * info.spread + info.mean, info.spread))
     if info.kind == "tagging":
-        tags = [info.unread_tag] * n_words
-        for word, tag in zip(starts, outputs.argmax(dim=1).tolist(), strict=True):
-            if word >= 0:
-                tags[word] = info.labels[tag]
-        return Prediction(label=" ".join(tags), probabilities={})
+        return _tags(outputs, info, starts, n_words)
     several = info.kind == "multilabel"
     shares = torch.sigmoid(outputs[0]) if several else torch.softmax(outputs[0], dim=0)
     by_label = dict(zip(info.labels, shares.tolist(), strict=True))
-    if several:
-        holding = [label for label, share in by_label.items() if share > 0.5]
-        return Prediction(LABEL_SEPARATOR.join(holding) or LABEL_SEPARATOR, by_label)
-    return Prediction(label=info.labels[int(outputs[0].argmax())], probabilities=by_label)
+    likeliest = [info.labels[int(outputs[0].argmax())]]
+    named = [label for label, share in by_label.items() if share > 0.5] if several else likeliest
+    label = LABEL_SEPARATOR.join(named) or LABEL_SEPARATOR
+    return Prediction(label, by_label, tuple(by_label[name] for name in named))
+
+
+def _written(value: float, spread: float) -> str:
+    """Return a value with as many digits as tell it from others of the task, however large."""
+    return f"{round(value, _DIGITS - floor(log10(spread))):.15g}"
+
+
+def _tags(outputs: Tensor, info: TaskInfo, starts: Sequence[int], n_words: int) -> Prediction:
+    tags, shares = [info.unread_tag] * n_words, [nan] * n_words
+    likeliest = torch.softmax(outputs, dim=1).max(dim=1)
+    for word, tag, share in zip(
+        starts, likeliest.indices.tolist(), likeliest.values.tolist(), strict=True
+    ):
+        if 0 <= word < n_words:  # a text without a word was read as one
+            tags[word], shares[word] = info.labels[tag], share
+    return Prediction(" ".join(tags), of_answer=tuple(shares))
 
 
 def _minibatches(

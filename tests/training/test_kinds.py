@@ -9,7 +9,7 @@ import torch
 from mixed_corpus import mixed_corpus
 
 from mtl_core.data.config import DataConfig
-from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.encoded import EncodedCorpus, TaskInfo, encode
 from mtl_core.data.minibatch import Row, collate
 from mtl_core.data.wide import wide_features
 from mtl_core.errors import ConfigError
@@ -22,6 +22,7 @@ from mtl_core.training.evaluation import evaluate
 from mtl_core.training.export import export, load
 from mtl_core.training.losses import task_losses
 from mtl_core.training.models import build_model
+from mtl_core.training.predictor import _prediction
 from mtl_core.training.trainer import Trainer
 
 MakeConfig = Callable[..., TrialConfig]
@@ -279,7 +280,9 @@ def test_an_exported_model_answers_in_the_labels_of_each_kind(
         elif task.kind == "regression":
             info = mixed.tasks[place]
             values = [float(one.label) for one in said]
-            assert values == pytest.approx(answers.predicted * info.spread + info.mean, rel=1e-3)
+            assert values == pytest.approx(
+                answers.predicted * info.spread + info.mean, abs=1e-4 * info.spread
+            )
         elif task.kind == "multilabel":
             held = [[label in one.label.split("|") for label in task.labels] for one in said]
             assert held == answers.predicted.tolist()
@@ -298,11 +301,37 @@ def test_lines_of_a_task_of_pairs_are_two_texts(
     (found,) = predictor.predict_lines("same", ["w0\tw1"])
 
     assert found == predictor.predict("same", ["w0"], ["w1"])[0]
-    assert found.holding == [found.label]
-    assert predictor.predict_lines("tags", ["w0 w1"])[0].holding == []
+    assert found.of_answer == (found.probabilities[found.label],)
     with pytest.raises(ConfigError, match="line 2: 1 cells, task 'same' is of pairs"):
         predictor.predict_lines("same", ["w0\tw1", "w0"])
     with pytest.raises(ConfigError, match="'topic': is of single texts"):
         predictor.predict("topic", ["w0"], ["w1"])
     with pytest.raises(ConfigError, match="'same': is of pairs, found 0 second texts for 1"):
         predictor.predict("same", ["w0"])
+
+
+def test_values_are_told_apart_however_far_they_are_from_zero() -> None:
+    tasks = [
+        TaskInfo("year", "regression", "pearson", (), mean=5e8, spread=of) for of in (0.1, 300)
+    ]
+    outputs = [torch.tensor([[value]]) for value in (0.5, 0.5001)]
+
+    said = [[_prediction(value, info, (), 0).label for value in outputs] for info in tasks]
+
+    assert said == [["500000000.05", "500000000.05001"], ["500000150", "500000150.03"]]
+
+
+def test_tags_have_a_probability_for_each_word(
+    mixed: EncodedCorpus, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = make_config(sharing={"structure": "stack_pooling"})
+    model = build_model(mixed, config, seed=3).eval()
+    export(tmp_path / "model", dict(model.named_parameters()), config, mixed)
+    too_long = "w0 " * (mixed.max_words + 2)
+
+    two, many, none = load(tmp_path / "model").predict("tags", ["w0  w1", too_long, " "])
+
+    assert (two.label.count(" "), len(two.of_answer)) == (1, 2)
+    assert all(1 / len(mixed.tasks[-1].labels) <= share <= 1 for share in two.of_answer)
+    assert [share != share for share in many.of_answer] == [False] * mixed.max_words + [True] * 2
+    assert (none.label, none.of_answer) == ("", ())
