@@ -22,7 +22,7 @@ from mtl_core.data.word_ids import WordIds, encode_rows
 from mtl_core.errors import ConfigError, check_names
 from mtl_core.model.encoder import MultiTaskEncoder
 
-_DIGITS = 4  # of a value, after the first that differs within one standard deviation
+_DIGITS = 6  # of a value, after the first that differs within one standard deviation
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """Weights are found under every name they are stored by; what is missing or misshapen is said."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -186,3 +188,20 @@ def test_a_pointer_of_git_lfs_says_what_fetches_the_file(tmp_path: Path) -> None
 
     with pytest.raises(ConfigError, match=r"model.safetensors: .*`git lfs pull` fetches it"):
         read(folder)
+
+
+def test_weights_are_read_without_the_compiler_which_takes_seconds_to_import(
+    tmp_path: Path,
+) -> None:
+    folder = str(make_folder(tmp_path, "bert"))
+    program = (
+        "import sys\n"
+        "from mtl_core.model.pretrained import describe, resolve\n"
+        "from mtl_core.model.pretrained_weights import read_weights\n"
+        f"read_weights(describe({folder!r}), resolve(pretrained={folder!r}), cls_id=2)\n"
+        "print('torch._dynamo' in sys.modules)\n"
+    )
+
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    assert found.stdout == "False\n", found.stderr
