@@ -4,11 +4,10 @@ A study is never overwritten silently: the folder of another question is refused
 renames what is there.
 """
 
-import difflib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,9 @@ from search.bucket import LANES, MODELS, bucket_of, copy_of, fetch_study, handed
 from search.compare import arm_keys
 from search.given_files import hashes_of_files
 from search.journal import JOURNAL
+from search.question import difference
 from search.record import FORMAT, StudyRecord
-from search.space import Space
+from search.space import Space, load_space
 from search.study_lock import StudyLock
 
 Existing = Literal["continue", "resume", "fresh"]
@@ -157,11 +157,10 @@ class Place:
 
     def _difference(self) -> str:
         try:
-            former = (self.folder / SPACE).read_text(encoding="utf-8").splitlines()
-        except OSError:
-            return ""
-        changes = _changes(difflib.unified_diff(former, self.space.text.splitlines(), n=0))
-        return f" ({'; '.join(changes)})" if changes else ""
+            found = difference(load_space(self.folder / SPACE), self.space)
+        except ConfigError:
+            return ""  # it is damaged, or another version wrote it
+        return f" ({found})" if found else ""
 
     def _put_aside(self) -> Path | None:
         if not self.folder.exists():
@@ -177,13 +176,6 @@ def _move(folder: Path, to: Path) -> None:
     bucket = bucket_of(to)
     if bucket is not None:
         bucket.move(folder, to)
-
-
-def _changes(diff: Iterable[str], most: int = 3) -> list[str]:
-    """Return the changed lines of a diff in words, at most `most` of them."""
-    lines = [line for line in diff if line[:3] not in ("---", "+++", "@@ ")]
-    words = [f"{'was' if line[0] == '-' else 'is'} {line[1:].strip()!r}" for line in lines]
-    return [*words[:most], *(["..."] if len(words) > most else [])]
 
 
 def _check_writable(folder: Path) -> None:

@@ -5,11 +5,8 @@ samplers, counts and lists itself, and turns values into the configuration of a 
 plain JSON by dotted key, of the searched, active keys only.
 """
 
-import hashlib
-import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -17,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mtl_core.data.config import OWN, DataConfig
+from mtl_core.data.config import DataConfig
 from mtl_core.errors import ConfigError, suggest
 from mtl_core.training.config import TrialConfig
 from mtl_core.yaml_lines import read_file
 from search.conditional import Active
 from search.domains import Alternative, Fixed, Suggests
-from search.objectives import MEAN, objective_faults
+from search.objectives import objective_faults
 from search.points import canonical
 from search.pretrained import PRETRAINED, REQUIRED, absolute
+from search.question import digest
 from search.schema import TRIAL_SECTIONS, show
 from search.space_builder import BuiltSpace, build
 from search.space_checks import combinations, draw
@@ -134,31 +132,8 @@ class Space(BuiltSpace):
         return self.conditional.walk(pick)[0]
 
     def digest(self) -> str:
-        """Return a hash of what the results of a study depend on.
-
-        Left out: how long and on how many workers is searched and confirmed, and where the data
-        lie, whose content has a hash of its own. So a study can be continued with more trials.
-        """
-        search = asdict(self.search)
-        for key in _HOW_LONG_AND_WHERE:
-            del search[key]
-        if self.search.mode == "find":  # then arms are for the report alone
-            del search["mode"], search["arms"]
-        if self.search.objective == MEAN:
-            del search["objective"]
-        data = {**asdict(self.settings), "source": None, "vectors": bool(self.settings.vectors)}
-        if self.settings.vectors != OWN:
-            del data["own_vectors"]
-        if not self.warms_up:
-            del data["mlm"]
-        entries = {
-            entry.key: [
-                [type(a.domain).__name__, asdict(a.domain), a.when] for a in entry.alternatives
-            ]
-            for entry in self.conditional.entries
-        }
-        content = [search, data, entries, self.points]
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        """Return a hash of what the results of a study depend on (`question.py`)."""
+        return digest(self)
 
     def validate_for(self, names: Sequence[str]) -> None:
         """Raise a `ConfigError` for values that do not fit these tasks.
@@ -238,10 +213,6 @@ def _unless_pinned(
 
 
 _BY_TASK = ("weighting.weights", "sharing.divergence_depth")
-_HOW_LONG_AND_WHERE = (  # keys of `search` that change nothing but that
-    "trials", "minutes", "workers", "lanes", "cpus_per_trial", "gpus_per_trial", "retries",
-    "hang_minutes", "failures", "affinity", "confirm",
-)  # fmt: skip
 
 
 def load_space(

@@ -6,9 +6,10 @@ the same rows: then the difference has an interval, as within a study.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
+from search.question import settings
 from search.report.findings import Findings
 from search.report.intervals import difference
 from search.report.statistics import Difference
@@ -40,7 +41,9 @@ class Side:
 
 def differences_of_spaces(sides: Sequence[Side]) -> Lines:
     """Return the keys of the spaces that are not the same in all studies."""
-    return _differing([_space_of(side.space) for side in sides])
+    return _differing(
+        [{key: _text(value) for key, value in settings(side.space).items()} for side in sides]
+    )
 
 
 def differences_of_data(sides: Sequence[Side]) -> Lines:
@@ -79,15 +82,6 @@ def _differing(sides: Sequence[Mapping[str, str]]) -> Lines:
     keys = dict.fromkeys(key for side in sides for key in side)
     lines = {key: [side.get(key, NOTHING) for side in sides] for key in keys}
     return {key: values for key, values in lines.items() if len(set(values)) > 1}
-
-
-def _space_of(space: Space) -> dict[str, str]:
-    found = {f"search.{key}": _text(value) for key, value in asdict(space.search).items()}
-    found |= {f"data.{key}": _text(value) for key, value in asdict(space.settings).items()}
-    for entry in space.conditional.entries:
-        found[entry.key] = _text(entry.as_yaml())
-    found["points"] = _text(len(space.points))
-    return found
 
 
 def _data_of(side: Side) -> dict[str, str]:

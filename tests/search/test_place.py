@@ -47,6 +47,32 @@ def test_another_question_is_refused_and_told_apart(tmp_path: Path) -> None:
         place(tmp_path, TEXT.replace("n_layers: 2", "n_layers: 3")).check()
 
 
+def test_the_keys_that_differ_are_told_without_those_that_do_not_matter(tmp_path: Path) -> None:
+    begin(tmp_path)
+    changed = (
+        "# a new comment\nsearch: {trials: 9}\nencoder: {n_heads: 2, d_model: 16, n_layers: 3}\n"
+        "data: {builtin: {n_tasks: 2, rows: 9, dev_rows: 4, test_rows: 4}}\n"
+        "training: {epochs: 7}\nname: small\n"
+    )
+
+    with pytest.raises(ConfigError) as caught:
+        place(tmp_path, changed).check()
+
+    told = (
+        "another space (data.builtin.rows: was 8, is 9; encoder.n_layers: was 2, is 3; "
+        "training.epochs: was nothing, is 7); --fresh"
+    )
+    assert told in str(caught.value)
+
+
+def test_many_keys_that_differ_are_told_in_part(tmp_path: Path) -> None:
+    begin(tmp_path)
+    changed = TEXT.replace(": 2", ": 4").replace(": 8", ": 9") + "training: {epochs: 7}\n"
+
+    with pytest.raises(ConfigError, match=r"n_heads: was 2, is 4; and 1 more\)"):
+        place(tmp_path, changed).check()
+
+
 def test_other_data_are_refused(tmp_path: Path) -> None:
     begin(tmp_path)
     other = place(tmp_path)
