@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mtl_core.data.iob import is_span
-from mtl_core.data.rows import DROPPED, Malformed, RowFile, first_few_of_each
+from mtl_core.data.rows import DROPPED, N_SHOWN, Malformed, RowFile, first_few_of_each
 from mtl_core.data.tag_faults import no_span_faults, tag_faults
 from mtl_core.data.task import (
     LABEL_SEPARATOR,
@@ -30,6 +30,7 @@ RESERVED_NAMES = ("average", "worst_task")  # a study's `best/` has folders of t
 MIN_ROWS_TO_JUDGE_LABELS = 20
 MAX_NUMBER = 1e15  # of regression; sums of many squares are finite in float32 too
 UNSEEN, UNLABELLED = "unseen", "unlabelled"
+_SHOWN = 10  # labels of a task, in a message
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 Parts = Mapping[str, RowFile]
@@ -136,7 +137,7 @@ def _metric_faults(
         yield from no_span_faults(parts)
     elif metric == "f1" and len(labels) > 2:
         found = f"metric f1 is of one label against another, and there are {len(labels)}"
-        yield f"task {name!r}: {found} ({', '.join(labels[:20])}); macro_f1 would be right"
+        yield f"task {name!r}: {found} ({_some(labels)}); macro_f1 would be right"
 
 
 def _class_faults(parts: Parts) -> list[str]:
@@ -150,15 +151,21 @@ def _class_faults(parts: Parts) -> list[str]:
     if len(labels) * 2 > len(train) >= MIN_ROWS_TO_JUDGE_LABELS:
         count = f"{len(labels):,} different labels in {len(train):,} rows"
         return [f"{source}: {count} of train; are text and label in each other's place?"]
-    hint = f"labels of train: {', '.join(labels[:20])}"
+    hint = f"labels of train: {_some(labels)}"
     missing = []
     for split, part in parts.items():
-        for label, (n, line) in _missing("classification", part, labels).items():
-            near = suggest(label, labels)
-            what = f"label {label!r} is in {split} ({n:,} rows) but not in train{near} ({hint})"
+        found = _missing("classification", part, labels).items()
+        for at, (label, (n, line)) in enumerate(sorted(found, key=lambda one: one[1][1])):
+            near = suggest(label, labels) if at < N_SHOWN else ""  # which takes its time
+            what = f"label {label!r:.60} is in {split} ({n:,} rows) but not in train{near} ({hint})"
             cut = _of_a_cut(split) if part.source == source else ""
             missing.append((part.source, Malformed(line, f"{what}{cut}")))
     return first_few_of_each(missing)
+
+
+def _some(labels: Sequence[str]) -> str:
+    shown = ", ".join(f"{label:.40}" for label in labels[:_SHOWN])
+    return shown if len(labels) <= _SHOWN else f"{shown}, ... {len(labels):,} in all"
 
 
 def _of_a_cut(split: str) -> str:

@@ -61,6 +61,20 @@ def test_labels_that_train_has_not_are_named_with_file_line_count_and_neighbour(
     assert faults[1].startswith("test.tsv, line 3: label 'unsure' is in test (1 rows)")
 
 
+def test_many_and_long_labels_are_told_in_part() -> None:
+    names = [f"{number:03} {'long ' * 20}" for number in range(30)]
+    train = part("a", *names * 3)
+    test = part("b", *(f"new{number} {'long ' * 20}" for number in range(9)))
+
+    faults = faults_of(train=train, test=test)
+
+    assert len(faults) == 6
+    assert all(len(fault) < 800 for fault in faults)
+    assert faults[0].startswith("b, line 2: label 'new0 long ")
+    assert faults[0].endswith(", ... 30 in all)")
+    assert faults[-1] == "b: and 4 more"
+
+
 def test_all_splits_without_rows_are_named() -> None:
     faults = faults_of(train=part("train.tsv"), dev=part("dev.tsv"), test=part("test.tsv", "a"))
 
