@@ -88,7 +88,8 @@ def read_draft(document: Document, name: str, faults: Faults) -> Draft:
 def _name(value: Any, faults: Faults) -> str:
     if isinstance(value, str) and _NAME.fullmatch(value):
         return value
-    faults.add(("name",), f"found {show(value)}, letters, digits, '.', '_', '-' would be right")
+    wanted = "a text of up to 100 of A-Z, a-z, 0-9, '.', '_', '-', not first a sign, would be right"
+    faults.add(("name",), f"found {show(value)}; it names a folder: {wanted}")
     return "space"
 
 
