@@ -40,6 +40,8 @@ def _apply(document: Document, override: str) -> str:
     name = short if short in OUTSIDE_SECTIONS else full_name(short, known)
     if name is None:
         message = f"{short}: {unknown_key(short, [*known, *OUTSIDE_SECTIONS])}"
+        if any(key.startswith(f"{short}.") for key in known):
+            message = f"{short}: found a section, a key of it would be right: {short}.KEY=VALUE"
         document.faults.append((place, message))
         return ""
     given = parse(value, source, one_place=True)

@@ -59,7 +59,10 @@ def test_a_domain_can_be_set() -> None:
         ("trials", "found no key and value, key=value would be right"),
         ("=3", "found no key and value, key=value would be right"),
         ("trials=0", "search.trials: found 0, a whole number of at least 1 would be right"),
-        ("encoder=3", "encoder: unknown key"),
+        (
+            "encoder={n_layers: 3}",
+            "encoder: found a section, a key of it would be right: encoder.KEY=VALUE",
+        ),
         ("n_layers=[1", "not YAML: expected ',' or ']', but got '<stream end>'"),
         ("d_ff=four", "encoder.d_ff: found 'four', a whole number of at least 1 would be right"),
         ("d_ff={int: [9, 8]}", "encoder.d_ff: empty range: found low 9 above high 8"),
