@@ -26,9 +26,9 @@ from mtl_core.model.work import Work
 
 Result = TypeVar("Result")
 
-# Work that is worth a thread. With half as much, what each pass costs in Python, one thread at a
-# time, is more than what is gained (two cores of an EPYC, 1 to 4 layers of 32 to 300).
-_LEAST_SIZE = 1 << 18
+# Work that is worth a thread. With half as much, short operations wait for each other's Python, and
+# a step takes longer: by a tenth there, by half with a quarter (two cores of an EPYC, 64 wide).
+_LEAST_SIZE = 1 << 19
 _MOST_THREADS = 4  # for the same reason; where there are more, each takes some of PyTorch's own
 
 
