@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+from mtl_core.errors import ConfigError
 from search.config import SearchConfig
 
 OBJECT_STORE_BYTES = 100 * 2**20  # trials pass numbers only; models and data go over the disk
@@ -23,17 +24,28 @@ def local_cpus() -> int:
 
 
 def start_local(config: SearchConfig) -> Any:
-    """Start Ray for this process; it ends with it."""
+    """Start Ray for this process; it ends with it.
+
+    Raises:
+        ConfigError: Its processes do not come up, as on a machine that is far too busy.
+    """
     cpus = max(local_cpus(), math.ceil(config.cpus_per_trial))
     with_dashboard = local_cpus() >= DASHBOARD_CPUS
     with _on_loopback(), nullcontext() if with_dashboard else _without_helpers():
-        return init(
-            address="local",
-            num_cpus=cpus,
-            # `True` would end the program where the packages of a dashboard are missing.
-            include_dashboard=None if with_dashboard else False,
-            object_store_memory=OBJECT_STORE_BYTES,
-        )
+        try:
+            return init(
+                address="local",
+                num_cpus=cpus,
+                # `True` would end the program where the packages of a dashboard are missing.
+                include_dashboard=None if with_dashboard else False,
+                object_store_memory=OBJECT_STORE_BYTES,
+            )
+        except Exception as error:  # Ray has no type of its own for it
+            reason = " ".join(str(error).split()).partition(". ")[0]
+            raise ConfigError(
+                f"Ray does not start on this machine: {reason}; the same command again, where less "
+                "else is running, would be right"
+            ) from error
 
 
 @contextmanager

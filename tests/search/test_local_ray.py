@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import ray
 
+from mtl_core.errors import ConfigError
 from search import local_ray
 from search.cluster import joined
 from search.config import SearchConfig
@@ -74,3 +75,16 @@ def test_where_packages_of_rays_dashboard_are_missing_there_is_none(
     with joined(None, SearchConfig()) as cluster:
         assert cluster.dashboard is None
         assert ray.get(ray.remote(num_cpus=0)(lambda: 5).remote()) == 5
+
+
+def test_a_machine_on_which_ray_does_not_come_up_is_told_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def time_out(**_: object) -> None:
+        raise Exception("The current node timed out during startup. This could happen because ...")
+
+    monkeypatch.setattr(ray, "init", time_out)
+
+    wanted = "does not start on this machine: The current node timed out during startup; the same"
+    with pytest.raises(ConfigError, match=wanted), joined(None, SearchConfig()):
+        pass
