@@ -22,7 +22,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError
 
 from search.config import SearchConfig
-from search.contact import actor_name, cause_of
+from search.contact import CAUSE_SECONDS, actor_name, cause_of
 from search.engines import EngineActor, Workplace
 from search.failure import loss_of
 from search.lanes import Lanes, Place
@@ -32,6 +32,9 @@ ANSWER_SECONDS = 10.0
 SAVING_SECONDS = 8.0  # that lanes may take to be saved when a search is given up
 LOOK_SECONDS = 1.0  # between two looks at the machines of the cluster
 PATIENT_SECONDS = 30.0  # without an engine, after which a user is told
+END_SECONDS = (
+    2 * CAUSE_SECONDS
+)  # till a lost engine is ended: Ray then says no more why it was lost
 CALM_SECONDS = 5.0  # before another engine is started after one that never came up
 
 
@@ -75,6 +78,7 @@ class EnginePool(Lanes):
         self._hung: set[str] = set()  # engines
         self._suspects: set[str] = set()  # trials that were in them
         self._ends: dict[Any, str] = {}  # answers that come when an engine is lost
+        self._end_at: dict[str, float] = {}  # lost engines
         self._back: dict[Any, str] = {}  # answers that come when an engine is up
         self._look_at = self._start_at = clock()
         self._measured: Any = None
@@ -119,13 +123,14 @@ class EnginePool(Lanes):
     def lost(self, engine: str) -> None:
         """Give an engine nothing to do any more; another takes its place.
 
-        It is ended: one that was only out of reach would keep the room of the other for itself.
+        It is ended later on: one that was only out of reach would keep the room of the other for
+        itself.
         """
         if engine not in self.engines:
             return
         if engine in self.down:  # it never came up
             self._start_at = self._clock() + CALM_SECONDS
-        ray.kill(self._actors[engine])
+        self._end_at[engine] = self._clock() + END_SECONDS
         self.down.discard(engine)
         self.engines = tuple(other for other in self.engines if other != engine)
         self._tell(f"{engine} was lost, another takes its place")
@@ -136,6 +141,7 @@ class EnginePool(Lanes):
         """End an engine that hangs; its trials go on where they were saved."""
         if engine in self.engines:
             self._hung.add(engine)
+            ray.kill(self._actors[engine])
             self.lost(engine)
 
     def hung(self, engine: str) -> bool:
@@ -212,6 +218,9 @@ class EnginePool(Lanes):
             self._look_at = now + LOOK_SECONDS
             self._wanted = max(1, self._room())
             self._complain(now)
+        for engine in [engine for engine, due in self._end_at.items() if now >= due]:
+            del self._end_at[engine]
+            ray.kill(self._actors[engine])
         while len(self.engines) < self._wanted and now >= self._start_at:
             self._replace()
 

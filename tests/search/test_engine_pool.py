@@ -10,7 +10,7 @@ from ray.exceptions import RayActorError
 from mtl_core.training.config import TrialConfig
 from search import engine_pool
 from search.config import SearchConfig
-from search.engine_pool import EnginePool
+from search.engine_pool import END_SECONDS, EnginePool
 from search.engines import Workplace
 
 CONFIG = TrialConfig().as_dict()
@@ -129,9 +129,15 @@ def test_another_engine_takes_the_place_of_a_lost_one_once_it_is_up(cluster: Fak
 def test_an_engine_that_was_only_out_of_reach_leaves_its_room_to_the_next(
     cluster: FakeCluster,
 ) -> None:
-    pool = EnginePool(SearchConfig(), PLACE, 1)
+    clock = Clock()
+    pool = EnginePool(SearchConfig(), PLACE, 1, clock=clock)
 
     pool.lost("engine1")
+    pool.tick()
+    assert cluster.calls == []  # a kill would hide from the clients why it was lost
+    clock.now = END_SECONDS
+    pool.tick()
+    pool.tick()
 
     assert cluster.calls == [("killed",)]
     assert pool.engines == ("engine2",)
