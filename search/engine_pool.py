@@ -32,9 +32,7 @@ ANSWER_SECONDS = 10.0
 SAVING_SECONDS = 8.0  # that lanes may take to be saved when a search is given up
 LOOK_SECONDS = 1.0  # between two looks at the machines of the cluster
 PATIENT_SECONDS = 30.0  # without an engine, after which a user is told
-END_SECONDS = (
-    2 * CAUSE_SECONDS
-)  # till a lost engine is ended: Ray then says no more why it was lost
+END_SECONDS = 2 * CAUSE_SECONDS  # till a lost engine is ended; Ray then tells no other cause
 CALM_SECONDS = 5.0  # before another engine is started after one that never came up
 
 
