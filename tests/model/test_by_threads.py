@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from dropouts import DROPOUTS
 from torch import Tensor
 
 from mtl_core.data.minibatch import Minibatch
@@ -19,12 +20,6 @@ from mtl_core.model.structures import STRUCTURES
 K, L = 4, 3
 MakeModel = Callable[..., MultiTaskEncoder]
 MakeBatch = Callable[..., Minibatch]
-DROPOUTS = {
-    "dropout_embedding": 0.3,
-    "dropout": 0.2,
-    "dropout_attention": 0.4,
-    "dropout_head": 0.5,
-}
 
 
 @pytest.fixture(autouse=True)
