@@ -45,10 +45,12 @@ def outputs_by_threads(
         dtype: Type of the products.
         n_threads: At most; None: as many as PyTorch may use.
     """
+    if works[0].banks.rows["words"].device.type != "cpu":
+        return _outputs(works, dtype)
     n_threads = torch.get_num_threads() if n_threads is None else n_threads
     sizes = [size_of(work) for work in works]
     n_shares = _worth(sum(sizes), n_threads)
-    if n_shares == 1 or works[0].banks.rows["words"].device.type != "cpu":
+    if n_shares == 1:
         return _outputs(works, dtype)
     parts = [cut(work, _worth(size, n_threads)) for work, size in zip(works, sizes, strict=True)]
     shares = share_out(parts, n_shares)
