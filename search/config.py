@@ -9,6 +9,7 @@ from mtl_core.fields import CLOSED, Count, CountOrZero, Positive, PositiveOrZero
 from search.affinity.config import AffinityConfig
 
 Factor = Annotated[int, Field(strict=True, ge=2)]
+PartOfCpus = Annotated[float, Field(strict=True, ge=0.01, allow_inf_nan=False)]  # Ray rounds it
 OneAtMost = Annotated[float, Field(strict=True, ge=0, le=1)]
 
 
@@ -88,7 +89,7 @@ class SearchConfig:
             one would be of no use to it.
         retries: How often a trial goes on whose worker was lost.
         hang_minutes: A trial whose engine takes no step for so long has failed, and the engine is
-            started anew; building it and warming encoders up count as one step.
+            started anew; building it counts as one step.
         failures: How many trials may fail before the search is given up.
         early_stopping: None: every trial gets all its epochs.
         confirm: How the best are confirmed.
@@ -108,7 +109,7 @@ class SearchConfig:
     startup_trials: CountOrZero | None = None
     workers: Count | None = None
     lanes: Count | None = None
-    cpus_per_trial: Positive = 1.0
+    cpus_per_trial: PartOfCpus = 1.0
     gpus_per_trial: OneAtMost = 0.0
     retries: CountOrZero = 3
     hang_minutes: Positive = 60.0

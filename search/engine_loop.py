@@ -49,7 +49,7 @@ class EngineLoop:
         self._engine: Engine | None = None
         self._notes: list[str] = []  # of this loop, that nobody was told yet
         self._notes_told = 0  # of the engine's
-        self._n_steps = 0  # orders count too
+        self._n_orders = 0  # that were carried out
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 
@@ -106,10 +106,15 @@ class EngineLoop:
         return self.order(lambda: 0 if self._engine is None else len(self._engine.lanes))
 
     def pulse(self) -> Result:
-        """Return how many `steps` the thread has taken, and where `at` it is now, a traceback."""
+        """Return how many `steps` the thread has taken, and where `at` it is now, a traceback.
+
+        Orders are steps too, and in one of them an encoder may be warmed up for longer than an
+        engine may hang: so what the engine counts itself is asked for, not how often it was called.
+        """
+        steps = self._n_orders + (0 if self._engine is None else self._engine.n_steps)
         frame = sys._current_frames().get(self._thread.ident or 0)
         at = "".join(traceback.format_stack(frame)) if frame else None
-        return {"steps": self._n_steps, "at": at}
+        return {"steps": steps, "at": at}
 
     def _run(self) -> None:
         with suppress(Exception):  # the first trial says what is wrong
@@ -130,7 +135,6 @@ class EngineLoop:
             self._note(lane, outcome)
         for seat in self._seats.values():
             seat.save_if_overdue(self._engine)
-        self._n_steps += 1
 
     def _take_orders(self) -> None:
         """Do what was ordered; wait for an order where no lane is under way."""
@@ -139,7 +143,7 @@ class EngineLoop:
         with suppress(queue.Empty):
             while True:
                 self._orders.get_nowait()()
-                self._n_steps += 1
+                self._n_orders += 1
 
     def _under_way(self) -> bool:
         return any(seat.lane is not None and not seat.lane.held for seat in self._seats.values())

@@ -65,6 +65,13 @@ class Engine:
         self._lanes: list[Lane] = []
         self._results: list[tuple[Lane, Result]] = []
         self._through: set[Lane] = set()  # of the step under way
+        self._n_steps = 0
+
+    @property
+    def n_steps(self) -> int:
+        """The steps taken by now, those of warm-ups too; who watches that it moves may ask."""
+        warm_up = self.around.warm_up
+        return self._n_steps + (0 if warm_up is None else warm_up.n_steps)
 
     @property
     def lanes(self) -> tuple[Lane, ...]:
@@ -158,6 +165,7 @@ class Engine:
             self._run(self._update, together)
         for together in _families([lane for lane in wanted if lane not in self._through]):
             self._run(self._evaluate, together)
+        self._n_steps += 1
 
     def wait(self) -> None:
         """Wait until the device has done what it was given; for who measures time."""

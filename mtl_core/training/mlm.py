@@ -58,6 +58,9 @@ class WarmUp:
         texts: The file of `own_texts.texts_path`.
         vectors: Word vectors to start from, and which words were found.
         device: "cpu", or a CUDA device.
+
+    Attributes:
+        n_steps: The steps taken by now, of all warm-ups; who watches that it moves may ask.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class WarmUp:
     ) -> None:
         self.corpus, self.texts, self.config = corpus, texts, config
         self.vectors, self.device = vectors, torch.device(device)
+        self.n_steps = 0
         self._kept: dict[str, tuple[StartingWeights, np.ndarray]] = {}
         self._source = _hash_of_vectors(vectors)
 
@@ -123,6 +127,7 @@ class WarmUp:
             nn.utils.clip_grad_norm_(parameters, _CLIP_NORM)
             optimizer.step()
             losses.append(loss.detach())
+            self.n_steps += 1
         found = torch.stack(losses).cpu()
         if not found.isfinite().all():
             at = int((~found.isfinite()).nonzero()[0]) + 1

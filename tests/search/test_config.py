@@ -16,9 +16,13 @@ def test_early_stopping_can_be_switched_off() -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{"trials": 0}, {"minutes": 0}, {"retries": -1}, {"gpus_per_trial": 2}, {"trails": 3}]
+    "values",
+    [
+        *({"trials": 0}, {"minutes": 0}, {"retries": -1}, {"trails": 3}),
+        *({"gpus_per_trial": 2}, {"cpus_per_trial": 0.00004}),
+    ],
 )
-def test_a_value_out_of_range_or_an_unknown_key_is_refused(values: dict[str, int]) -> None:
+def test_a_value_out_of_range_or_an_unknown_key_is_refused(values: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         SearchConfig(**values)  # type: ignore[arg-type]
 

@@ -10,11 +10,14 @@ import pytest
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from mtl_core.data.config import MlmConfig
 from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.own_texts import texts_path
 from mtl_core.data.readers import read_corpus
 from mtl_core.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.engine import Engine
+from mtl_core.training.mlm import WarmUp
 from mtl_core.training.results import EpochResult, NoRoom
 from mtl_core.training.trainer import Trainer
 from search.dev_rows import unpack_dev
@@ -104,6 +107,24 @@ def test_the_weights_of_a_leading_epoch_are_those_of_its_end(
     parameters = dict(trainer.model.named_parameters())
     assert weights.keys() == parameters.keys()
     assert all((weights[name] == parameters[name]).all() for name in weights)
+
+
+def test_a_warm_up_is_seen_to_move_though_it_is_part_of_one_order(
+    space: Space, encoded: EncodedCorpus, tmp_path: Path
+) -> None:
+    texts = texts_path(read_corpus(space.data), encoded)
+    warm_up = WarmUp(encoded, texts, MlmConfig(steps=400, batch_size=16))
+    loop = EngineLoop(lambda: Engine(encoded, warm_up=warm_up), tmp_path, on_broken=lambda: None)
+    loop.count_lanes().result(SECONDS)
+    before = loop.pulse()["steps"]
+
+    opened = loop.open("a", propose(space, **{"encoder.mlm_warm_up": True}))
+
+    wait_until(lambda: loop.pulse()["steps"] > before + 20)
+    assert not opened.done()
+    opened.result(SECONDS)
+    assert loop.pulse()["steps"] >= before + 400
+    loop.close("a").result(SECONDS)
 
 
 def told(results: list[dict[str, Any]]) -> list[tuple[int, float, str]]:
