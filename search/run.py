@@ -249,7 +249,7 @@ def predict(
         from search.bucket import local_study
         from search.predict_command import answers
 
-        folder, given = local_study(model), sys.stdin.buffer
+        folder, given = local_study(model), sys.stdin.buffer if sys.stdin else None
         for line in answers(folder, task, given, probabilities=probabilities):
             typer.echo(line)
 

@@ -11,6 +11,7 @@ from mtl_core.model.config import EncoderConfig, SharingConfig
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.export import export, load
 from mtl_core.training.models import build_model
+from mtl_core.training.predictor import Prediction, Predictor
 from search.predict_command import answers
 
 
@@ -54,6 +55,21 @@ def test_lines_that_are_not_utf8_are_answered_and_told(
     assert capsys.readouterr().err == message
     with pytest.raises(ConfigError, match="standard input: the file is UTF-16"):
         said(folder, "tags", "w0\n".encode("utf-16"))
+
+
+def test_a_label_stays_in_its_line_and_column(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = [Prediction(label="one\ttwo\nthree\\", of_answer=(0.5,))]
+    monkeypatch.setattr(Predictor, "predict_lines", lambda *_: odd)
+
+    assert said(folder, "topic", b"w0\n") == [r"one\ttwo\nthree" + "\\"]
+    assert said(folder, "topic", b"w0\n", probabilities=True)[0].count("\t") == 1
+
+
+def test_a_closed_standard_input_is_told(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="standard input: found closed; texts, one a line"):
+        list(answers(folder, "topic", None, probabilities=False))
 
 
 def test_probabilities_follow_the_answer_of_each_kind(folder: Path) -> None:
