@@ -242,6 +242,22 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(
         assert found.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
+def test_on_paper_twelve_arms_have_room(opened: Callable[..., Opened], material: Material) -> None:
+    found = opened(material, viewport={"width": 688, "height": 1000})  # A4 between its margins
+    found.page.emulate_media(media="print")
+
+    width = found.page.evaluate(
+        """() => {
+            const table = document.querySelector('table.arms');
+            while (table.rows[0].cells.length <= 12)
+                for (const row of table.rows) row.append(row.cells[1].cloneNode(true));
+            return table.scrollWidth;
+        }"""
+    )
+
+    assert width <= 688
+
+
 def test_on_paper_all_figures_are_drawn_in_light_colours(
     opened: Callable[..., Opened], material: Material
 ) -> None:
