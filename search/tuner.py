@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from mtl_core.errors import ConfigError
 from mtl_core.seeding import stream
 from search.bucket import bucket_of
-from search.cluster import Cluster, engines_on_cluster, joined, local_engines
+from search.cluster import Cluster, joined
 from search.failure import Loss, loss_of
 from search.lanes import in_words, most_lanes
 from search.progress import Progress
 from search.proposer import Proposer, startup_trials
 from search.record import StudyRecord
+from search.rooms import engines_on_cluster, local_engines
 from search.shortlist import is_left, is_scored, make_shortlist
 from search.space import Space
 from search.stop import StopSwitch

@@ -13,8 +13,9 @@ import torch
 from corpora import Sample
 from lane_work import Timing, Trial, measure
 
-from search.cluster import joined, local_cpus
+from search.cluster import joined
 from search.config import SearchConfig
+from search.local_ray import local_cpus
 
 
 def measure_processes(

@@ -30,7 +30,7 @@ from search_run import SearchRun, run_search
 from shares import share_table
 
 from mtl_core.model.config import EncoderConfig
-from search.cluster import local_cpus
+from search.local_ray import local_cpus
 
 REQUIRED_OF_PACKING, REQUIRED_OF_ONE = 5.0, 20.0  # on a GPU
 SEARCH_SECONDS = 600  # at most, on a GPU

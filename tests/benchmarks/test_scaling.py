@@ -21,7 +21,7 @@ from machine import describe, make_console
 from rich.table import Table
 
 from mtl_core.model.config import EncoderConfig
-from search.cluster import local_cpus
+from search.local_ray import local_cpus
 
 STRUCTURE = "layerwise_implicit"
 BATCH_SIZE = 50

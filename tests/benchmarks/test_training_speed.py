@@ -34,7 +34,7 @@ from mtl_core.model.config import EncoderConfig
 from mtl_core.model.precision import products_dtype
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.trainer import Trainer
-from search.cluster import local_cpus
+from search.local_ray import local_cpus
 
 REQUIRED_RATIO = 20.0
 REQUIRED_WITHOUT_BF16 = 8.0

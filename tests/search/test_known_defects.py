@@ -97,7 +97,7 @@ Workers
   parts of a GPU are counted and not measured: ray#5902, #13680, #20563
     test_engine_loop.py::test_a_trial_without_room_waits_for_the_lane_of_one_that_ends
   trials wait for ever without a word: ray#24259, #25239, #47439, #30265
-    test_cluster.py::test_a_trial_that_fits_on_no_machine_is_named_with_what_there_is
+    test_rooms.py::test_a_trial_that_fits_on_no_machine_is_named_with_what_there_is
     test_engine_pool.py::test_an_engine_that_never_comes_up_is_not_followed_at_once_by_the_next
     test_engines.py::test_a_trial_that_hangs_is_given_up_and_its_neighbours_go_on
   what Ray Train has is an error inside Tune: ray#49454, #57810

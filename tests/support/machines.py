@@ -11,7 +11,7 @@ from unittest.mock import patch
 import ray  # noqa: TID251
 from ray.cluster_utils import Cluster  # noqa: TID251
 
-from search.cluster import _settings, _silence  # noqa: TID251
+from search.ray_settings import settings, silence  # noqa: TID251
 
 
 @contextmanager
@@ -21,7 +21,7 @@ def machines(**of_head: Any) -> Iterator[Cluster]:
     Its workers find this folder too, as they import the test file whose classes they are sent.
     """
     support = patch.dict(os.environ, PYTHONPATH=str(Path(__file__).parent))
-    with support, _settings(), _silence():
+    with support, settings(), silence():
         head = {"include_dashboard": False, **of_head}
         made = Cluster(initialize_head=True, head_node_args=head)
         try:
