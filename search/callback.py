@@ -152,7 +152,7 @@ class JournalCallback(TrialProgressCallback):
             self._look_after_engine(trial, loss, self._engines)
         if known.state == "proposed" and len(known.retries) < self._retries:
             # Tune has heard twice of one lost client, and takes a trial that waits to begin again
-            # for one that has failed (2.60). It is left unfinished, and run again (`tuner.py`).
+            # for one that has failed (2.60). It is left unfinished; `tune_calls.py` runs it again.
             self._ended.append(trial)
             return
         self._write("failed", trial=known.id, **loss.as_failure())

@@ -7,7 +7,7 @@ what a later start will find. Every event has one writer:
     searched                                 the trials are over, what follows is the confirmation
     calibrated noted                         how many lanes pay; what an engine says (`tuner.py`)
     proposed                                 the searcher: a new configuration (`searcher.py`)
-    started retried finished failed          the callback that watches Tune (`tuner.py`)
+    started retried finished failed          the callback that watches Tune (`callback.py`)
     reported stopped                         the trial scheduler (`scheduler.py`)
     shortlisted confirming confirmed unconfirmed    the confirmation (`confirm.py`)
 

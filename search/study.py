@@ -300,8 +300,7 @@ def _search(
         address=address,
         insecure=insecure,
         progress=shown,
-        all_begun=ahead.begin,
-        before_confirming=ahead.wait_for_imports,
+        ahead=ahead,
     )
     if reason in ENDINGS:
         shown.say(ENDINGS[reason])
