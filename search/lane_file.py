@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from mtl_core.errors import ConfigError
 from mtl_core.foreign import path_of
-from search.bucket import LANES, fetch, files_in, hand_on, remove
+from search.bucket import fetch, files_in, hand_on, remove
+from search.bucket_files import LANES
 from search.record import StudyRecord
 
 if TYPE_CHECKING:  # torch comes with it

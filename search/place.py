@@ -17,7 +17,9 @@ from mtl_core.data.encoded import FORMAT as ENCODING
 from mtl_core.data.task import Corpus
 from mtl_core.errors import ConfigError
 from mtl_core.foreign import check_inside, path_of
-from search.bucket import LANES, MODELS, bucket_of, copy_of, fetch_study, handed_on, is_address
+from search.bucket import bucket_of, copy_of, fetch_study, is_address
+from search.bucket_files import LANES, MODELS
+from search.bucket_sync import handed_on
 from search.compare import arm_keys
 from search.given_files import hashes_of_files
 from search.journal import JOURNAL

@@ -121,7 +121,8 @@ def run(
 def report(folder: StudyArgument) -> None:
     """Write a study's tables and reports anew from its journal, and print the answer."""
     with clear_errors():
-        from search.bucket import handed_on, known_as, local_study
+        from search.bucket import known_as, local_study
+        from search.bucket_sync import handed_on
         from search.report.show import print_headline
         from search.study import open_study
 
@@ -196,7 +197,8 @@ def affinity(
     """Measure how the tasks of a finished study relate, and write its report anew."""
     with clear_errors():
         from search.affinity.command import measure_study
-        from search.bucket import handed_on, local_study
+        from search.bucket import local_study
+        from search.bucket_sync import handed_on
 
         here = local_study(folder)
         with handed_on(here, typer.echo):

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from mtl_core.files import replacing
 from mtl_core.foreign import path_of
-from search.bucket import MODELS, files_in, hand_on, remove
+from search.bucket import files_in, hand_on, remove
+from search.bucket_files import MODELS
 from search.confirm_record import RunRecord
 from search.objectives import AVERAGE, MEAN, TASK, WORST_TASK, Spec, objective_of
 from search.record import StudyRecord
