@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import Any
 
 # Looked up on first use, so that the command line starts at once.
-_EXPORTS = {"run_search": "search.study", "open_study": "search.study"}
+_EXPORTS = {"run_search": "search.end_to_end", "open_study": "search.study"}
 
 
 def __getattr__(name: str) -> Any:

@@ -25,13 +25,13 @@ from mtl_core.training.models import plan_of
 from mtl_core.training.trainer import Trainer
 from search.compare import arm_keys, arms_of
 from search.config import SearchConfig
+from search.given_files import check_encoder, check_vectors
 from search.lanes import Lanes, in_words, names
 from search.place import Existing, Place, study_folder
 from search.progress_view import duration
 from search.rooms import local_engines
 from search.scheduler import Asha
 from search.space import Space, load_space
-from search.study import check_encoder, check_vectors
 
 SAMPLES = 300  # configurations drawn to see which plans there are
 PROBES = 3  # configurations that are timed

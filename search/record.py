@@ -3,7 +3,7 @@
 `StudyRecord.append` writes an event to the journal and applies it, so what is in memory is always
 what a later start will find. Every event has one writer:
 
-    study continued ended tested baseline    the run itself (`study.py`, `tuner.py`, `finish.py`)
+    study continued ended tested baseline    the run itself (`place.py`, `tuner.py`, `finish.py`)
     searched                                 the trials are over, what follows is the confirmation
     calibrated noted                         how many lanes pay; what an engine says (`tuner.py`)
     proposed                                 the searcher: a new configuration (`searcher.py`)

@@ -1,9 +1,9 @@
 """The command line: `python -m search.run`, and `branchpoint run | report | audit | ...`.
 
-Only arguments are handled here. What they ask for is done by `study.py` (search and report),
-`dry_run.py`, `audit_command.py` and `mtl_core.training.export`, which are imported when a command
-needs them, so that `--help` answers at once. The caller's faults end with exit code 2 and one clear
-message on the error stream, never with a traceback.
+Only arguments are handled here. What they ask for is done by `end_to_end.py` (search), `study.py`
+(report), `dry_run.py`, `audit_command.py` and others, which are imported when a command needs them,
+so that `--help` answers at once. The caller's faults end with exit code 2 and one clear message on
+the error stream, never with a traceback.
 """
 
 import atexit
@@ -95,11 +95,11 @@ def run(
             show_plan(space, data=data, out=out, overrides=overrides, existing=existing)
             return
         from search.bucket import known_as
+        from search.end_to_end import run_search
         from search.place import study_folder
         from search.progress import live_progress
         from search.report.show import print_headline
         from search.space import load_space
-        from search.study import run_search
 
         asked = load_space(space, overrides, data=data)
         with served(study_folder(out, asked.name)) if watched else nullcontext():

@@ -10,8 +10,8 @@ from pretrained_folders import make_folder
 
 from mtl_core.errors import ConfigError
 from search.dry_run import show_plan
+from search.end_to_end import run_search
 from search.space import Space, parse_space
-from search.study import run_search
 
 SPACE = """\
 encoder:
