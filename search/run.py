@@ -9,16 +9,19 @@ the error stream, never with a traceback.
 import atexit
 import gc
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from search.clear_errors import clear_errors
+
 if TYPE_CHECKING:
     from search.place import Existing
+    from search.study import Study
 
 # New objects until Python looks for garbage: it finds none in what is imported, but took a sixth
 # of the time until a search began.
@@ -94,12 +97,11 @@ def run(
 
             show_plan(space, data=data, out=out, overrides=overrides, existing=existing)
             return
-        from search.bucket import known_as
         from search.end_to_end import run_search
         from search.place import study_folder
         from search.progress import live_progress
-        from search.report.show import print_headline
         from search.space import load_space
+        from search.watch_command import served
 
         asked = load_space(space, overrides, data=data)
         with served(study_folder(out, asked.name)) if watched else nullcontext():
@@ -111,9 +113,7 @@ def run(
                 existing=existing,
                 progress=live_progress(),
             )
-        print_headline(study.record)
-        for path in study.reports:
-            typer.echo(f"report: {known_as(study.folder, path)}")
+        _print_answer(study)
     raise typer.Exit(130 if study.interrupted else int(study.given_up))
 
 
@@ -121,17 +121,14 @@ def run(
 def report(folder: StudyArgument) -> None:
     """Write a study's tables and reports anew from its journal, and print the answer."""
     with clear_errors():
-        from search.bucket import known_as, local_study
+        from search.bucket import local_study
         from search.bucket_sync import handed_on
-        from search.report.show import print_headline
         from search.study import open_study
 
         study = open_study(local_study(folder))
         with handed_on(study.folder, typer.echo):
             study.write_report()
-        print_headline(study.record)
-        for path in study.reports:
-            typer.echo(f"report: {known_as(study.folder, path)}")
+        _print_answer(study)
 
 
 @app.command("show")
@@ -167,23 +164,9 @@ def watch(
 ) -> None:
     """Serve the live report of a study that is under way, until Ctrl-C."""
     with clear_errors():
-        from mtl_core.errors import ConfigError
-        from search.bucket import is_address
-        from search.live_report import LiveReport
-        from search.watch import Watch
+        from search.watch_command import watch_study
 
-        if is_address(folder):
-            raise ConfigError(
-                f"{folder}: only files of this machine are followed; --watch is there"
-            )
-        if not (wait or Path(folder).is_dir()):
-            raise ConfigError(f"{folder}: no such folder; --wait waits for a study to begin there")
-        server = Watch(LiveReport(Path(folder)), host, port)
-        typer.echo(f"{folder}: live report at {server.address} (Ctrl-C ends it)")
-        try:
-            server.serve()
-        except KeyboardInterrupt:
-            typer.echo("no longer served")
+        watch_study(folder, host=host, port=port, wait=wait, say=typer.echo)
 
 
 @app.command("affinity")
@@ -256,40 +239,14 @@ def predict(
             typer.echo(line)
 
 
-@contextmanager
-def served(folder: Path) -> Iterator[None]:
-    """Have a process of its own serve the live report, which takes the driver no time."""
-    import subprocess
+def _print_answer(study: "Study") -> None:
+    """Print the answer, and where the reports are."""
+    from search.bucket import known_as
+    from search.report.show import print_headline
 
-    program = "from search.run import main; main()"
-    server = subprocess.Popen([sys.executable, "-c", program, "watch", str(folder), "--wait"])
-    try:
-        yield
-    finally:
-        server.terminate()
-        server.wait()
-
-
-@contextmanager
-def clear_errors() -> Iterator[None]:
-    """Turn the caller's faults, and those of disk and files, into a message and exit code 2."""
-    from mtl_core.errors import ConfigError
-
-    try:
-        yield
-    except ConfigError as error:
-        for fault in error.faults:
-            typer.echo(f"error: {fault}", err=True)
-        raise typer.Exit(2) from None
-    except BrokenPipeError:
-        raise typer.Exit(141) from None  # the reader of our output has gone, as `head` does
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        typer.echo(f"error: {where}{error.strerror or error}", err=True)
-        raise typer.Exit(2) from None
-    except KeyboardInterrupt:
-        typer.echo("interrupted; the same command continues", err=True)
-        raise typer.Exit(130) from None
+    print_headline(study.record)
+    for path in study.reports:
+        typer.echo(f"report: {known_as(study.folder, path)}")
 
 
 def main(command: Callable[[], None] = app) -> None:
