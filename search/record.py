@@ -25,6 +25,7 @@ from search.confirm_record import ConfirmRecord, RunRecord
 from search.journal import Event, Journal, read_events
 from search.kept_configs import KeptConfigs
 from search.objectives import MEAN, Objective, objective_of
+from search.time_used import TimeUsed
 from search.trial_record import STEPS, Leader, TrialRecord
 
 FORMAT = 2
@@ -68,11 +69,8 @@ class StudyRecord:
         self._configs = KeptConfigs()
         self._unfinished: dict[str, TrialRecord] = {}
         self._leaders_of_ended: dict[str, Leader] = {}  # what has ended stays as it is
+        self._time_used = TimeUsed()
         self._n_events = 0
-        self._run_started: float | None = None
-        self._searched_at: float | None = None  # in the last run
-        self._seconds, self._seconds_of_run = 0.0, 0.0
-        self._seconds_confirming, self._seconds_confirming_of_run = 0.0, 0.0
         for event in events:
             self._replay(event)
 
@@ -118,12 +116,12 @@ class StudyRecord:
     @property
     def seconds_used(self) -> float:
         """Seconds of search and confirmation in all runs so far, up to their last event."""
-        return self._seconds + self._seconds_of_run
+        return self._time_used.seconds
 
     @property
     def seconds_confirming(self) -> float:
         """Those of them that went into the confirmation."""
-        return self._seconds_confirming + self._seconds_confirming_of_run
+        return self._time_used.seconds_confirming
 
     @property
     def confirmed(self) -> list[RunRecord]:
@@ -227,8 +225,7 @@ class StudyRecord:
             self.confirmation.apply(event)
         else:
             self._apply_to_trial(self.trials[event["trial"]], event)
-        if self._run_started is not None and self.ended_reason is None:
-            self._count_seconds(event["time"])
+        self._time_used.apply(event)
 
     def _apply_to_trial(self, trial: TrialRecord, event: Event) -> None:
         trial.apply(event, self._n_events)
@@ -250,18 +247,11 @@ class StudyRecord:
     def _apply_to_run(self, event: Event) -> None:
         match event["event"]:
             case "study":
-                self.header, self._run_started = event, event["time"]
+                self.header = event
                 self.objective = objective_of(event.get("objective", MEAN), self.tasks)
             case "continued":
-                self._seconds, self._seconds_of_run = self.seconds_used, 0.0
-                self._seconds_confirming = self.seconds_confirming
-                self._seconds_confirming_of_run = 0.0
-                self._run_started, self._searched_at = event["time"], None
                 self.ended_reason = None
-            case "searched":
-                self._searched_at = event["time"]
             case "ended":
-                self._count_seconds(event["time"])
                 self.ended_reason = event["reason"]
                 self.confirmation.ended = event.get("confirmation")
             case "noted":
@@ -272,12 +262,6 @@ class StudyRecord:
                 self.tested[event["model"]] = event
             case "baseline":
                 self.baselines[event["name"]] = event
-
-    def _count_seconds(self, now: float) -> None:
-        if self._run_started is not None:
-            self._seconds_of_run = max(0.0, now - self._run_started)
-        if self._searched_at is not None:
-            self._seconds_confirming_of_run = max(0.0, now - self._searched_at)
 
 
 def _at(path: Path, error: ConfigError) -> ConfigError:
