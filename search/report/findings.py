@@ -6,7 +6,7 @@ tests once. Both are events with the packed test rows (`rows.py`). Here they bec
 that the report can be written at any time without models, data or Optuna.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,6 @@ from mtl_core.baselines import TFIDF, TFIDF_POOLED
 from mtl_core.metrics import ACCURACY, REGRESSION, TAGGING, Metric
 from search.arms import STRUCTURE as STRUCTURE_KEY
 from search.arms import arm_of
-from search.confirm_record import RunRecord
 from search.record import StudyRecord
 from search.report.confirmation import Confirmation, confirmation
 from search.report.intervals import difference, score
@@ -212,20 +211,6 @@ class Findings:
 
         return select(self.record)
 
-    def faults(self) -> list[str]:
-        """Return what should not be: dev scores unlike those of the search, leaders not tested."""
-        if self.confirmation:
-            return [text for run in self.record.confirmed for text in _run_fault(run)]
-        faults = [text for model in self.models.values() for text in _dev_fault(model)]
-        for name, leader in self.record.leaders().items():
-            model = self.models.get(name)
-            at = None if model is None or model.trial is None else (model.trial.id, model.epoch)
-            if self.models and at != (leader.trial, leader.epoch):
-                faults.append(
-                    f"{name}: {leader.trial}, epoch {leader.epoch} leads, but is untested"
-                )
-        return faults
-
 
 def in_order(structures: Iterable[str]) -> list[str]:
     """Return names of structures in the order of the table of structures, others behind."""
@@ -255,26 +240,3 @@ def _tested(
         epoch=epoch,
         regularisation=event.get("regularisation"),
     )
-
-
-def _dev_fault(model: Tested) -> list[str]:
-    """Say so when a model, loaded again, does not score on dev what its trial reported."""
-    assert model.trial is not None
-    report = next((r for r in model.trial.reports if r.epoch == model.epoch), None)
-    if report is None:
-        return [f"{model.name}: {model.trial.id} has no report of epoch {model.epoch} any more"]
-    off = _unlike(report.scores, model.dev)
-    where = f"{model.name}: {model.trial.id}, epoch {model.epoch}"
-    return [f"{where}: dev differs from what the search saw on {', '.join(off)}"] if off else []
-
-
-def _run_fault(run: RunRecord) -> list[str]:
-    """Say so when a run's weights, loaded for the test, do not score what its epoch reported."""
-    off = _unlike((run.found or {}).get("reported", {}), run.dev)
-    where = f"{run.id} of {run.trial}, epoch {run.epoch}"
-    return [f"{where}: dev differs from what it reported on {', '.join(off)}"] if off else []
-
-
-def _unlike(one: Mapping[str, float | None], other: Mapping[str, float]) -> Sequence[str]:
-    """Return the tasks on which two dev scores differ."""
-    return [t for t, found in one.items() if abs((found or 0.0) - other[t]) > 1e-6]

@@ -15,6 +15,7 @@ from search.report.basis import basis
 from search.report.by_seed import confirmation_section
 from search.report.by_structure import structures_section
 from search.report.by_task import tasks_section, transfer_section
+from search.report.faults import faults
 from search.report.findings import Findings
 from search.report.headline import answer, comparison, question
 from search.report.marks import MARKDOWN
@@ -59,4 +60,4 @@ def markdown(
 
 
 def _faults(findings: Findings) -> str:
-    return "\n".join(f"- **Warning**: {escape(fault)}" for fault in findings.faults())
+    return "\n".join(f"- **Warning**: {escape(fault)}" for fault in faults(findings))

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from search.report.basis import basis
+from search.report.faults import faults
 from search.report.headline import answer, question
 from search.report.html.comparison import comparison
 from search.report.html.details import details
@@ -38,7 +39,7 @@ def page(material: Material) -> str:
             comparison=comparison(material.findings),
             basis=basis(material.findings),
             question=question(material.findings),
-            faults=material.findings.faults(),
+            faults=faults(material.findings),
             data=_data(material, found),
             styles=styles(),
             scripts=scripts(),

@@ -120,13 +120,3 @@ def test_runs_of_a_former_shortlist_still_count(confirmed_study: Any) -> None:
 
     assert found is not None
     assert {subject.trial.id for subject in found.subjects} == {"t0001", "t0002", "t0003"}
-
-
-def test_dev_scores_that_are_not_those_reported_are_a_fault(confirmed_study: Any) -> None:
-    assert Findings(confirmed_study.record()).faults() == []
-    event = next(e for e in confirmed_study.events if e["event"] == "confirmed")
-    event["reported"]["films"] = 0.5
-
-    assert Findings(confirmed_study.record()).faults() == [
-        "t0003c1 of t0003, epoch 1: dev differs from what it reported on films"
-    ]

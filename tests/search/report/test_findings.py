@@ -53,28 +53,8 @@ def test_only_trials_with_a_score_count_as_tried(whole: Any) -> None:
     assert findings.n_tried("stack_cls") == 1
 
 
-def test_dev_scores_that_are_not_those_of_the_search_are_a_fault(whole: Any) -> None:
-    event = next(e for e in whole.events if e["event"] == "tested" and e["model"] == "average")
-    assert Findings(whole.record()).faults() == []
-    event["dev"]["films"] = 0.5
-
-    assert Findings(whole.record()).faults() == [
-        "average: t0003, epoch 1: dev differs from what the search saw on films"
-    ]
-
-
-def test_leader_that_is_not_tested_yet_is_a_fault(whole: Any) -> None:
-    whole.train("stack_pooling", (0.5, 0.99), 1)
-
-    assert Findings(whole.record()).faults() == [
-        "task:films: t0005, epoch 1 leads, but is untested",
-        "structure:stack_pooling: t0005, epoch 1 leads, but is untested",
-    ]
-
-
 def test_empty_study_has_nothing(maker: Any) -> None:
     findings = Findings(maker.record())
 
     assert findings.average is findings.single_task is findings.sharing is findings.linear is None
     assert findings.seen == {}
-    assert findings.faults() == []
