@@ -51,7 +51,7 @@ class Watch:
     def __init__(self, live: LiveReport, host: str = "127.0.0.1", port: int = 0) -> None:
         self.token = None if _is_loopback(host) else secrets.token_urlsafe(24)
         try:
-            self._server = _Server((host, port), _handler(live, self.token))
+            self._server = _Server((host, port), live, self.token)
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
             raise ConfigError(
@@ -77,6 +77,10 @@ class Watch:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
+    def __init__(self, address: tuple[str, int], live: LiveReport, token: str | None) -> None:
+        self.live, self.token = live, token
+        super().__init__(address, _Handler)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of browsers that leave in the middle of an answer; of all else as before."""
         if not isinstance(sys.exception(), ConnectionError):
@@ -90,73 +94,72 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _handler(live: LiveReport, token: str | None) -> type[BaseHTTPRequestHandler]:
-    """Return the class that answers requests, of its own for each server."""
+class _Handler(BaseHTTPRequestHandler):
+    """Answers requests, one each."""
 
-    class Handler(BaseHTTPRequestHandler):
-        server_version, sys_version = "branchpoint", ""
-        timeout = 30  # seconds for one that says nothing
+    server: _Server
+    server_version, sys_version = "branchpoint", ""
+    timeout = 30  # seconds for one that says nothing
 
-        def do_GET(self) -> None:
-            url = urlsplit(self.path)
-            if not self._is_allowed(url.query):
-                self._answer(403, "text/plain", b"not for you: the address with its token is\n")
-            elif token is not None and "token=" in url.query:
-                self._set_cookie(token)
-            elif (made := _PAGES.get(url.path)) is not None:
-                self._try(lambda: made(live))
-            else:
-                self._answer(404, "text/plain", b"nothing is here\n")
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        if not self._is_allowed(url.query):
+            self._answer(403, "text/plain", b"not for you: the address with its token is\n")
+        elif self.server.token is not None and "token=" in url.query:
+            self._set_cookie(self.server.token)
+        elif (made := _PAGES.get(url.path)) is not None:
+            self._try(lambda: made(self.server.live))
+        else:
+            self._answer(404, "text/plain", b"nothing is here\n")
 
-        def _is_allowed(self, query: str) -> bool:
-            if token is None:
-                host = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
-                return _is_loopback(host)
-            given = parse_qs(query).get("token", [self._cookie()])[0]
-            return hmac.compare_digest(given.encode(), token.encode())
+    def _is_allowed(self, query: str) -> bool:
+        token = self.server.token
+        if token is None:
+            host = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
+            return _is_loopback(host)
+        given = parse_qs(query).get("token", [self._cookie()])[0]
+        return hmac.compare_digest(given.encode(), token.encode())
 
-        def _cookie(self) -> str:
-            try:
-                found = SimpleCookie(self.headers.get("Cookie", "")).get(COOKIE)
-            except CookieError:
-                return ""
-            return found.value if found else ""
+    def _cookie(self) -> str:
+        try:
+            found = SimpleCookie(self.headers.get("Cookie", "")).get(COOKIE)
+        except CookieError:
+            return ""
+        return found.value if found else ""
 
-        def _set_cookie(self, value: str) -> None:
-            """Have the token in a cookie and out of the address."""
-            self.send_response(303)
-            self.send_header("Location", "/")
-            self.send_header("Set-Cookie", f"{COOKIE}={value}; HttpOnly; SameSite=Strict; Path=/")
-            self.send_header("Referrer-Policy", "no-referrer")
-            self.end_headers()
+    def _set_cookie(self, value: str) -> None:
+        """Have the token in a cookie and out of the address."""
+        self.send_response(303)
+        self.send_header("Location", "/")
+        self.send_header("Set-Cookie", f"{COOKIE}={value}; HttpOnly; SameSite=Strict; Path=/")
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.end_headers()
 
-        def _try(self, make: "Callable[[], tuple[str, str, str]]") -> None:
-            try:
-                kind, policy, text = make()
-            except ConfigError as error:
-                self._answer(503, "text/plain", f"{error}\n".encode())
-            else:
-                self._answer(200, TYPES[kind], text.encode(), policy)
+    def _try(self, make: Callable[[], tuple[str, str, str]]) -> None:
+        try:
+            kind, policy, text = make()
+        except ConfigError as error:
+            self._answer(503, "text/plain", f"{error}\n".encode())
+        else:
+            self._answer(200, TYPES[kind], text.encode(), policy)
 
-        def _answer(self, status: int, kind: str, body: bytes, policy: str = POLICY) -> None:
-            self.send_response(status)
-            headers = {
-                "Content-Type": f"{kind}; charset=utf-8",
-                "Content-Length": str(len(body)),
-                "Content-Security-Policy": policy,
-                "Cache-Control": "no-store",
-                "Referrer-Policy": "no-referrer",
-                "X-Content-Type-Options": "nosniff",
-            }
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
+    def _answer(self, status: int, kind: str, body: bytes, policy: str = POLICY) -> None:
+        self.send_response(status)
+        headers = {
+            "Content-Type": f"{kind}; charset=utf-8",
+            "Content-Length": str(len(body)),
+            "Content-Security-Policy": policy,
+            "Cache-Control": "no-store",
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+        }
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
 
-        def log_message(self, *_: Any) -> None:
-            """Say nothing of requests, whose addresses may hold the token."""
-
-    return Handler
+    def log_message(self, *_: Any) -> None:
+        """Say nothing of requests, whose addresses may hold the token."""
 
 
 def _static(name: str) -> Callable[[LiveReport], tuple[str, str, str]]:
