@@ -23,6 +23,7 @@ from mtl_core.training.config import TrialConfig
 from mtl_core.training.estimate import estimate
 from mtl_core.training.models import plan_of
 from mtl_core.training.trainer import Trainer
+from mtl_core.training.updates import take_alone
 from search.compare import arm_keys, arms_of
 from search.config import SearchConfig
 from search.given_files import check_encoder, check_vectors
@@ -194,10 +195,10 @@ def _seconds_per_epoch(encoded: EncodedCorpus, config: TrialConfig, search: Sear
         trainer = Trainer(encoded, plain, seed=0)
         trainer.model.train()
         steps = plan_epoch(trainer.lengths, encoded.names, config.batches, seed=0, epoch=1)
-        trainer.updater.take(steps[0], 1.0)  # the first step also allocates
+        take_alone(trainer.updater, steps[0])  # the first step also allocates
         began, words = time.perf_counter(), 0
         for step in steps:
-            trainer.updater.take(step, 1.0)
+            take_alone(trainer.updater, step)
             words += sum(int(trainer.lengths[row.task][row.examples].sum()) for row in step)
             if time.perf_counter() - began > PROBE_SECONDS:
                 break

@@ -25,7 +25,7 @@ from mtl_core.model.forward import Part, compute_logits
 from mtl_core.training.losses import task_losses
 from mtl_core.training.results import Diverged, EpochResult
 from mtl_core.training.trainer import Trainer
-from mtl_core.training.updates import Updater
+from mtl_core.training.updater import Updater
 
 _FEWEST = 24  # measurements of a training, where it has as many steps
 _BACKWARD = 3  # a forward and a backward pass cost as much as so many forward passes

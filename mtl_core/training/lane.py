@@ -20,7 +20,8 @@ from mtl_core.training.lr_schedule import lr_factor
 from mtl_core.training.models import build_model, copy_parameters, load_parameters
 from mtl_core.training.results import EpochResult
 from mtl_core.training.surroundings import Surroundings
-from mtl_core.training.updates import Update, Updater
+from mtl_core.training.updater import Updater
+from mtl_core.training.updates import Update
 from mtl_core.weighting.methods import build_weighting
 
 

@@ -18,7 +18,7 @@ from mtl_core.training.config import TrialConfig
 from mtl_core.training.engine import Engine
 from mtl_core.training.mlm import WarmUp, WordVectors
 from mtl_core.training.results import Diverged, EpochResult
-from mtl_core.training.updates import Updater
+from mtl_core.training.updater import Updater
 from mtl_core.weighting.task_weighting import TaskWeighting
 
 __all__ = ["Diverged", "EpochResult", "Trainer"]
@@ -58,7 +58,7 @@ class Trainer:
 
     @property
     def updater(self) -> Updater:
-        """What takes single steps; for measurements, since no epoch counts them."""
+        """For measurements that take single steps, which no epoch counts."""
         return self.lane.updater
 
     @property

@@ -30,7 +30,7 @@ _WAITS = "_ByThreads"  # of that thread for others, up and down
 SCOPES = {
     "optimiser": ["mtl_core.training.updates:move_together"],
     "dropout": ["mtl_core.model.dropout:Noise.write", "mtl_core.model.dropout:Noise.write_kept"],
-    "data": ["mtl_core.training.updates:collate"],
+    "data": ["mtl_core.training.updater:collate"],
 }
 
 # First match counts. Of operations and autograd functions on a CPU, which hold what they call:

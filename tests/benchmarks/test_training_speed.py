@@ -34,6 +34,7 @@ from mtl_core.model.config import EncoderConfig
 from mtl_core.model.precision import products_dtype
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.trainer import Trainer
+from mtl_core.training.updates import take_alone
 from search.local_ray import local_cpus
 
 REQUIRED_RATIO = 20.0
@@ -102,7 +103,7 @@ def compare(corpus: EncodedCorpus, structure: str, rounds: int) -> tuple[Speed, 
         of_plain.measure(corpus, config, step, plain.take)
         for _ in range(OURS_PER_PLAIN):
             step = next(ours_of[task])
-            of_ours.measure(corpus, config, step, lambda s: trainer.updater.take(s, 1.0))
+            of_ours.measure(corpus, config, step, lambda s: take_alone(trainer.updater, s))
     return speeds
 
 
@@ -117,8 +118,8 @@ def profile_ours(corpus: EncodedCorpus, config: TrialConfig, steps: int) -> dict
     planned = _steps(corpus, config)
     trainer.model.train()
     for step in planned[:2]:
-        trainer.updater.take(step, 1.0)
-    return measure_shares(lambda: [trainer.updater.take(s, 1.0) for s in planned[2 : 2 + steps]])
+        take_alone(trainer.updater, step)
+    return measure_shares(lambda: [take_alone(trainer.updater, s) for s in planned[2 : 2 + steps]])
 
 
 def report(structure: str, plain: Speed, ours: Speed) -> Table:

@@ -12,6 +12,7 @@ from mtl_core.training.config import TrainingConfig, TrialConfig
 from mtl_core.training.engine import Engine
 from mtl_core.training.lane import Lane
 from mtl_core.training.layer_rates import frozen_groups, learning_rates
+from mtl_core.training.updates import take_alone
 from mtl_core.weighting.methods import METHODS
 from mtl_core.weighting.task_weighting import StepLosses, TaskWeighting
 
@@ -64,7 +65,7 @@ def test_the_first_step_of_adam_is_as_long_as_the_rate(
     before = {group: rows.clone() for group, rows in lane.model.rows.items()}
     words = lane.model.words.detach().clone()
 
-    lane.updater.take(lane.steps[0], 1.0)
+    take_alone(lane.updater, lane.steps[0])
 
     longest = {g: (rows - before[g]).abs().max().item() for g, rows in lane.model.rows.items()}
     longest["words"] = (lane.model.words.detach() - words).abs().max().item()
@@ -80,7 +81,7 @@ def test_frozen_layers_keep_every_bit_and_get_no_gradients(
     lane = open_lane(encoded, config)
     before = {name: table.clone() for name, table in lane.model.named_parameters()}
 
-    lane.updater.take(lane.steps[0], 1.0)
+    take_alone(lane.updater, lane.steps[0])
     (part,) = lane.updater.prepare([lane.steps[1]])
 
     after = dict(lane.model.named_parameters())
@@ -113,7 +114,7 @@ def test_gradients_that_tasks_share_are_those_of_what_moves(
     )
     lane = open_lane(encoded, config)
 
-    lane.updater.take(lane.steps[0], 1.0)
+    take_alone(lane.updater, lane.steps[0])
 
     rows = lane.model.rows  # stack_pooling shares all but the heads
     assert shared.size == rows["layer2"].shape[1] + rows["norm2"].shape[1]
