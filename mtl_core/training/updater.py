@@ -23,7 +23,8 @@ from mtl_core.training.checkpoint import pack, unpack
 from mtl_core.training.config import TrainingConfig, TrialConfig
 from mtl_core.training.layer_rates import WIDE, WORDS, frozen_groups, learning_rates
 from mtl_core.training.losses import shared_gradients
-from mtl_core.training.optimizer import AdamSettings, BankAdam, Move
+from mtl_core.training.moves import Move
+from mtl_core.training.optimizer import AdamSettings, BankAdam
 from mtl_core.weighting.task_weighting import StepLosses, TaskWeighting
 
 

@@ -22,7 +22,7 @@ from mtl_core.model.forward import Part, compute_logits
 from mtl_core.model.narrow_as_one import narrow_as_one
 from mtl_core.training.device_memory import is_memory_error
 from mtl_core.training.losses import row_losses
-from mtl_core.training.optimizer import Move, bytes_at_work, move_together
+from mtl_core.training.moves import Move, bytes_at_work, move_together
 from mtl_core.training.updater import Updater
 
 _SPARE = 1 << 20  # bytes that an update may take besides what its optimisers take

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from mtl_core.affinity.look_ahead import Tables, adam_step, look_ahead
-from mtl_core.training.optimizer import AdamSettings, BankAdam, Move, move_together
+from mtl_core.training.moves import Move, move_together
+from mtl_core.training.optimizer import AdamSettings, BankAdam
 
 
 def test_a_gradient_step_on_quadratic_losses_changes_them_as_worked_by_hand() -> None:
