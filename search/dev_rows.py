@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from search.report.statistics import OfTask, Scored
 
 if TYPE_CHECKING:
-    from mtl_core.training.evaluation import TaskEvaluation
+    from mtl_core.training.task_evaluation import TaskEvaluation
 
 Floats = NDArray[np.float64]
 _STEPS = 127

@@ -19,8 +19,8 @@ from mtl_core.answers import Answered
 from mtl_core.baselines import SCORED, Baseline, baseline_names, baselines
 from mtl_core.data.encoded import EncodedCorpus, EncodedSplit
 from mtl_core.data.task import Corpus
-from mtl_core.training.evaluation import TaskEvaluation
 from mtl_core.training.models import restore_model
+from mtl_core.training.task_evaluation import TaskEvaluation
 from search.affinity.drive import relate_tasks
 from search.best_models import (
     Model,

@@ -19,7 +19,7 @@ from search.report.statistics import OfTask, Scored
 
 if TYPE_CHECKING:
     from mtl_core.data.encoded import EncodedCorpus
-    from mtl_core.training.evaluation import TaskEvaluation
+    from mtl_core.training.task_evaluation import TaskEvaluation
 
 Bits = NDArray[np.bool_]
 _COUNTS = np.dtype("<f4")

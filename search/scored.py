@@ -11,7 +11,8 @@ import torch
 
 from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.model.encoder import MultiTaskEncoder
-from mtl_core.training.evaluation import TaskEvaluation, evaluate
+from mtl_core.training.evaluation import evaluate
+from mtl_core.training.task_evaluation import TaskEvaluation
 from search.rows import metrics_of, pack, rows_of
 
 

@@ -15,11 +15,12 @@ from mtl_core.training.best import AVERAGE, BestEpochs
 from mtl_core.training.checkpoint import Checkpoint, check_complete, pack, unpack
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.epoch import Epoch
-from mtl_core.training.evaluation import Evaluation, average
+from mtl_core.training.evaluation import Evaluation
 from mtl_core.training.lr_schedule import lr_factor
 from mtl_core.training.models import build_model, copy_parameters, load_parameters
 from mtl_core.training.results import EpochResult
 from mtl_core.training.surroundings import Surroundings
+from mtl_core.training.task_evaluation import average
 from mtl_core.training.updater import Updater
 from mtl_core.training.updates import Update
 from mtl_core.weighting.methods import build_weighting

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mtl_core.training.evaluation import TaskEvaluation
+    from mtl_core.training.task_evaluation import TaskEvaluation
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,8 +33,8 @@ from search.rows import metrics_of, pack, rows_of, unpack, unpack_bits
 from search.space import Space, load_space
 
 if TYPE_CHECKING:  # torch comes with them
-    from mtl_core.training.evaluation import TaskEvaluation
     from mtl_core.training.lane import Lane
+    from mtl_core.training.task_evaluation import TaskEvaluation
 
 DRAWS = 1000
 LANES = 64  # on a GPU, at most

@@ -16,8 +16,9 @@ from mtl_core.errors import ConfigError
 from mtl_core.model.structures import STRUCTURES
 from mtl_core.training.best import AVERAGE
 from mtl_core.training.config import TrialConfig
-from mtl_core.training.evaluation import average, evaluate
+from mtl_core.training.evaluation import evaluate
 from mtl_core.training.models import restore_model
+from mtl_core.training.task_evaluation import average
 from mtl_core.training.trainer import Diverged, EpochResult, Trainer
 from mtl_core.weighting.methods import METHODS
 from mtl_core.weighting.task_weighting import StepLosses, TaskWeighting
