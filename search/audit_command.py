@@ -7,7 +7,7 @@ from rich.console import Console
 
 from mtl_core.data.audit import audit
 from mtl_core.data.config import DataConfig
-from mtl_core.data.encoded import encode
+from mtl_core.data.encode import encode
 from mtl_core.data.readers import read_corpus
 from search.space import parse_space
 

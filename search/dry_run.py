@@ -13,7 +13,8 @@ import torch
 from rich.console import Console, Group
 
 from mtl_core.data.batches import plan_epoch
-from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.encode import encode
+from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.own_texts import texts_path
 from mtl_core.data.own_vectors import vectors_path
 from mtl_core.data.readers import read_corpus

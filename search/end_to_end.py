@@ -13,7 +13,8 @@ from pathlib import Path
 from mtl_core.baselines import baseline_names, baselines
 from mtl_core.data.audit import audit
 from mtl_core.data.config import OWN
-from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.encode import encode
+from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.own_texts import texts_path
 from mtl_core.data.own_vectors import vectors_path
 from mtl_core.data.readers import read_corpus

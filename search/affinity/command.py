@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from mtl_core.data.encoded import encode
+from mtl_core.data.encode import encode
 from mtl_core.data.readers import read_corpus
 from mtl_core.errors import ConfigError
 from search.affinity.drive import relate_tasks

@@ -7,7 +7,8 @@ import pytest
 from mixed_corpus import mixed_corpus
 
 from mtl_core.data.config import DataConfig
-from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.encode import encode
+from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.task import Corpus
 from mtl_core.training.config import TrialConfig
 

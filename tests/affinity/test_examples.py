@@ -7,7 +7,8 @@ import pytest
 
 from mtl_core.affinity.examples import WORDS, examples
 from mtl_core.data.config import DataConfig
-from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.encode import encode
+from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.task import Corpus, Split, Task
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.models import build_model

@@ -15,7 +15,7 @@ from sklearn.metrics import adjusted_rand_score
 from mtl_core.affinity.groups import cut, of_layers, tree, without_levels
 from mtl_core.affinity.measure import measure
 from mtl_core.data.config import CorpusConfig, DataConfig
-from mtl_core.data.encoded import encode
+from mtl_core.data.encode import encode
 from mtl_core.data.synthetic import generate, planted_truth
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.trainer import Trainer

@@ -8,7 +8,8 @@ from mixed_corpus import mixed_corpus
 
 from mtl_core.affinity.rows import LOSS_ROWS, STEP_ROWS, ProbeRows, labelled_rows
 from mtl_core.data.config import DataConfig
-from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.encode import encode
+from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.task import NO_LABEL, Corpus
 from mtl_core.errors import ConfigError
 

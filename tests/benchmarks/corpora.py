@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtl_core.data.config import CorpusConfig, DataConfig
-from mtl_core.data.encoded import EncodedCorpus, EncodedSplit, encode
+from mtl_core.data.encode import encode
+from mtl_core.data.encoded import EncodedCorpus, EncodedSplit
 from mtl_core.data.readers import read_corpus
 from mtl_core.data.task import Corpus, Split, Task
 from mtl_core.seeding import stream

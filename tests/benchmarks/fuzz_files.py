@@ -231,7 +231,7 @@ _CHANGES: tuple[Callable[[torch.Tensor], torch.Tensor], ...] = (
 
 def make_model(folder: Path, encoder: str) -> None:
     """Write a tiny model to make wrong."""
-    from mtl_core.data.encoded import encode
+    from mtl_core.data.encode import encode
     from mtl_core.training.config import TrialConfig
     from mtl_core.training.export import export
     from mtl_core.training.models import build_model, copy_parameters

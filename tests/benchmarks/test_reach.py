@@ -25,7 +25,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mtl_core.baselines import baselines
-from mtl_core.data.encoded import EncodedCorpus, encode, open_encoded
+from mtl_core.data.encode import encode
+from mtl_core.data.encoded import EncodedCorpus, open_encoded
 from mtl_core.data.readers import read_corpus
 from mtl_core.data.task import Corpus
 from search.report.statistics import OfTask, mean_score, only

@@ -26,7 +26,8 @@ from rich.table import Table
 from token_use import by_layer, gates_of, token_use
 
 from mtl_core.data.config import DataConfig
-from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.encode import encode
+from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.readers import read_corpus
 from mtl_core.data.vectors import vectors_for
 from mtl_core.training.config import TrialConfig

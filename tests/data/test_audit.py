@@ -6,7 +6,7 @@ import pytest
 from mtl_core.data.audit import Audit, audit
 from mtl_core.data.audit_words import WholeTexts
 from mtl_core.data.config import DataConfig
-from mtl_core.data.encoded import encode
+from mtl_core.data.encode import encode
 from mtl_core.data.readers import read_corpus
 
 TRAIN = ["a good book", "bad", "A  good book", "so so", "quite fine", "poor thing", "worst one"]

@@ -5,7 +5,7 @@ import pytest
 from mtl_core.data.audit_words import Words, measure_words
 from mtl_core.data.config import DataConfig
 from mtl_core.data.duplicates import normalise_corpus
-from mtl_core.data.encoded import encode
+from mtl_core.data.encode import encode
 from mtl_core.data.readers import read_corpus
 from mtl_core.data.task import Corpus, Split, Task
 

@@ -11,7 +11,8 @@ import torch
 
 from mtl_core.data.batches import evaluation_steps, plan_epoch
 from mtl_core.data.config import BatchConfig, DataConfig
-from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.encode import encode
+from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.minibatch import Row, Step, collate
 from mtl_core.data.task import Corpus, Split, Task
 from mtl_core.seeding import stream

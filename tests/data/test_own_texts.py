@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mtl_core.data.config import DataConfig
-from mtl_core.data.encoded import encode
+from mtl_core.data.encode import encode
 from mtl_core.data.own_texts import read_texts, texts_path
 from mtl_core.data.readers import read_corpus
 from mtl_core.errors import ConfigError

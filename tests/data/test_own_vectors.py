@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from mtl_core.data import own_vectors
 from mtl_core.data.config import DataConfig, OwnVectorsConfig
-from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.encode import encode
+from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.own_vectors import texts_to_learn, vectors_path
 from mtl_core.data.readers import read_corpus
 from mtl_core.data.task import Corpus, Split, Task

@@ -8,7 +8,7 @@ from pretrained_folders import tokenizer
 from tokenizers import Tokenizer, models, processors
 
 from mtl_core.data.config import DataConfig
-from mtl_core.data.encoded import encode
+from mtl_core.data.encode import encode
 from mtl_core.data.pretrained_tokenizer import marks_second_texts
 from mtl_core.data.task import Corpus, Split, Task
 from mtl_core.data.tokenizer import build_tokenizer, encode_texts

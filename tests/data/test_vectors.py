@@ -8,7 +8,7 @@ import pytest
 from pretrained_folders import tokenizer
 
 from mtl_core.data.config import DataConfig
-from mtl_core.data.encoded import encode
+from mtl_core.data.encode import encode
 from mtl_core.data.task import Corpus, Split, Task
 from mtl_core.data.vectors import Coverage, coverage, read_vectors, vectors_for
 from mtl_core.errors import ConfigError

@@ -9,7 +9,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from mtl_core.data import wide
 from mtl_core.data.config import DataConfig
-from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.encode import encode
+from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.task import Corpus, Split, Task
 from mtl_core.data.wide import ngrams_of_texts, wide_features
 

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 import ray
 
-from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.encode import encode
+from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.readers import read_corpus
 from search.cluster import joined
 from search.engine_pool import EnginePool

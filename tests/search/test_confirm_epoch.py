@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.encode import encode
+from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.readers import read_corpus
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.engine import Engine

@@ -7,7 +7,7 @@ import pytest
 
 from mtl_core.data.audit import audit
 from mtl_core.data.config import DataConfig
-from mtl_core.data.encoded import encode
+from mtl_core.data.encode import encode
 from mtl_core.data.readers import read_corpus
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.models import build_model

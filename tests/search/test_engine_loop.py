@@ -11,7 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from mtl_core.data.config import MlmConfig
-from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.encode import encode
+from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.own_texts import texts_path
 from mtl_core.data.readers import read_corpus
 from mtl_core.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint

@@ -17,7 +17,8 @@ import pytest
 import ray
 from ray.tune import Trainable
 
-from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.encode import encode
+from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.readers import read_corpus
 from search import engine_pool
 from search.cluster import joined

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mtl_core.data.config import DataConfig
-from mtl_core.data.encoded import encode
+from mtl_core.data.encode import encode
 from mtl_core.data.pretrained_tokenizer import read_tokenizer
 from mtl_core.data.readers import read_corpus
 from mtl_core.data.vectors import read_vectors

@@ -20,7 +20,8 @@ from journals import events
 from machines import free_port, machines
 from ray.cluster_utils import Cluster
 
-from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.encode import encode
+from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.readers import read_corpus
 from mtl_core.training.device_memory import memory_of
 from search import engine_pool

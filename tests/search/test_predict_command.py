@@ -5,7 +5,7 @@ import pytest
 from mixed_corpus import mixed_corpus
 
 from mtl_core.data.config import DataConfig
-from mtl_core.data.encoded import encode
+from mtl_core.data.encode import encode
 from mtl_core.errors import ConfigError
 from mtl_core.model.config import EncoderConfig, SharingConfig
 from mtl_core.training.config import TrialConfig

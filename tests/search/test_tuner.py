@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 from ray.tune.experiment import Trial
 
-from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.encode import encode
+from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.readers import read_corpus
 from mtl_core.errors import ConfigError
 from search.cluster import joined

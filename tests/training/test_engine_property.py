@@ -22,7 +22,8 @@ from reference import Reference
 from schedules import Company, schedules
 
 from mtl_core.data.config import DataConfig
-from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.encode import encode
+from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.task import Corpus, Split, Task
 from mtl_core.training.models import copy_parameters
 from mtl_core.training.trainer import Trainer

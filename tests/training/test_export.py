@@ -11,7 +11,8 @@ from mixed_corpus import mixed_corpus
 
 import mtl_core
 from mtl_core.data.config import DataConfig
-from mtl_core.data.encoded import EncodedCorpus, TaskInfo, encode
+from mtl_core.data.encode import encode
+from mtl_core.data.encoded import EncodedCorpus, TaskInfo
 from mtl_core.errors import ConfigError
 from mtl_core.model.structures import STRUCTURES
 from mtl_core.training.config import TrialConfig

@@ -9,7 +9,8 @@ import torch
 from mixed_corpus import mixed_corpus
 
 from mtl_core.data.config import DataConfig
-from mtl_core.data.encoded import EncodedCorpus, TaskInfo, encode
+from mtl_core.data.encode import encode
+from mtl_core.data.encoded import EncodedCorpus, TaskInfo
 from mtl_core.data.minibatch import Row, collate
 from mtl_core.data.wide import wide_features
 from mtl_core.errors import ConfigError

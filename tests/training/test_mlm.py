@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from mtl_core.data.config import DataConfig, MlmConfig
-from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.encode import encode
+from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.own_texts import texts_path
 from mtl_core.data.task import Corpus, Split, Task
 from mtl_core.errors import ConfigError

@@ -8,7 +8,7 @@ import pytest
 
 from mtl_core.baselines import baselines
 from mtl_core.data.config import DataConfig
-from mtl_core.data.encoded import encode
+from mtl_core.data.encode import encode
 from mtl_core.data.minibatch import Row, collate
 from mtl_core.data.task import Corpus, Split, Task
 from mtl_core.training.config import TrialConfig

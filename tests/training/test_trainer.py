@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from mtl_core.data.config import DataConfig
-from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.encode import encode
+from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.task import Corpus, Split, Task
 from mtl_core.errors import ConfigError
 from mtl_core.model.structures import STRUCTURES

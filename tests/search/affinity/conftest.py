@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from trained_trials import train_trial
 
-from mtl_core.data.encoded import EncodedCorpus, encode
+from mtl_core.data.encode import encode
+from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.readers import read_corpus
 from mtl_core.data.task import Corpus
 from search.record import StudyRecord
