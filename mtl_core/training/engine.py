@@ -1,36 +1,25 @@
 """An engine: lanes of different trials, trained side by side in one process on one device.
 
 Each call of `step` takes one update of every lane that is among the steps of an epoch, and one
-minibatch of dev of every lane that has done them; lanes of one family (`model/forward.py`) go
-through each pass together. Lanes join and leave at any time. What a lane comes to does not depend
-on the others, and what goes wrong with a lane is its own result: the others go on.
-
-Where memory runs out in a step, half of the lanes are parked, and go on when others are done; none
-is lost, since those that had not moved take the same step again (`places.py`).
+minibatch of dev of every lane that has done them (`passes.py`). Lanes join and leave at any time.
+What a lane comes to does not depend on the others, and what goes wrong with a lane is its own
+result: the others go on.
 """
-
-import time
-import traceback
-from collections.abc import Callable, Sequence
-from functools import partial
 
 import torch
 
 from mtl_core.data.encoded import EncodedCorpus
-from mtl_core.model.forward import family
 from mtl_core.training.checkpoint import Checkpoint, check_same_trial
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.device_memory import is_memory_error, memory_of
-from mtl_core.training.evaluation import SplitBatches, advance
+from mtl_core.training.evaluation import SplitBatches
 from mtl_core.training.lane import Lane
 from mtl_core.training.memory import LaneMemory
 from mtl_core.training.mlm import WarmUp, WordVectors
+from mtl_core.training.passes import Passes, Result, wait_for
 from mtl_core.training.places import Places
-from mtl_core.training.results import EpochResult, NoRoom
+from mtl_core.training.results import NoRoom
 from mtl_core.training.surroundings import Surroundings
-from mtl_core.training.updates import take_together
-
-Result = EpochResult | Exception  # the exceptions: Diverged, MemoryError, or what a lane raised
 
 
 class Engine:
@@ -59,12 +48,10 @@ class Engine:
             corpus, place, vectors, lengths, SplitBatches(corpus, "dev", place), warm_up
         )
         self.budget = int(memory_share * memory_of(place))  # bytes
-        self.notes: list[str] = []
         self._memory = LaneMemory(corpus)
         self._places = Places(place)
+        self._passes = Passes(self._places, place)
         self._lanes: list[Lane] = []
-        self._results: list[tuple[Lane, Result]] = []
-        self._through: set[Lane] = set()  # of the step under way
         self._n_steps = 0
 
     @property
@@ -77,6 +64,11 @@ class Engine:
     def lanes(self) -> tuple[Lane, ...]:
         """The lanes that are open, in the order in which they joined."""
         return tuple(self._lanes)
+
+    @property
+    def notes(self) -> list[str]:
+        """What befell the engine so far, in words."""
+        return self._passes.notes
 
     def need(self, config: TrialConfig) -> int:
         """Return the bytes that such a lane takes; what a step takes of it may be an estimate."""
@@ -145,12 +137,12 @@ class Engine:
     def close(self, lane: Lane) -> None:
         """Let the lane go, and all of its tensors."""
         self._lanes.remove(lane)
-        self._results = [(of, result) for of, result in self._results if of is not lane]
+        self._passes.forget(lane)
         lane.release()
 
     def results(self) -> list[tuple[Lane, Result]]:
         """Return what lanes came to since the last call, in the order in which it came."""
-        results, self._results = self._results, []
+        results, self._passes.results = self._passes.results, []
         return results
 
     def step(self) -> None:
@@ -159,99 +151,12 @@ class Engine:
         Raises:
             Exception: The device is lost to this process, and with it all lanes.
         """
-        self._through.clear()
-        wanted = self._places.choose(self._lanes)
-        for together in _families([lane for lane in wanted if lane.evaluation is None]):
-            self._run(self._update, together)
-        for together in _families([lane for lane in wanted if lane not in self._through]):
-            self._run(self._evaluate, together)
+        self._passes.step(self._lanes)
         self._n_steps += 1
 
     def wait(self) -> None:
         """Wait until the device has done what it was given; for who measures time."""
-        if self.around.device.type == "cuda":
-            torch.cuda.synchronize(self.around.device)
-
-    def _run(self, take: Callable[[list[Lane]], None], lanes: list[Lane]) -> None:
-        """Take a pass of these lanes, again for those that are not through where it breaks off."""
-        waiting = lanes
-        while waiting := [lane for lane in waiting if not (lane in self._through or lane.parked)]:
-            error = _attempt(take, waiting)
-            if error is None:
-                return
-            left = [lane for lane in waiting if lane not in self._through]
-            if is_memory_error(error):
-                self._make_room(left, error)
-            elif len(left) == 1:
-                self._fail(left[0], error)
-            else:  # whose fault it is shows when each is alone
-                for lane in left:
-                    self._run(take, [lane])
-
-    def _make_room(self, lanes: list[Lane], error: Exception) -> None:
-        """Park half of the lanes; where there is none to park, the one that is left has failed."""
-        count = self._places.halve(self._lanes, lanes)
-        if count is None:
-            failure = MemoryError(str(error))
-            failure.__cause__ = error
-            self._fail(lanes[0], failure)
-            if self._places.unhalve():
-                self.notes.append("one lane did not fit even alone: the others go on as before")
-            return
-        before, after = count
-        self.notes.append(
-            f"out of memory with {before} lanes side by side: from now on at most {after}"
-        )
-
-    def _update(self, lanes: list[Lane]) -> None:
-        began = time.perf_counter()
-        updates = [lane.next_update() for lane in lanes]
-        try:
-            take_together(updates)
-        finally:
-            seconds = time.perf_counter() - began
-            for lane, update in zip(lanes, updates, strict=True):
-                error = update.error
-                if error is None and (update.done or not update.finite):
-                    error = self._note(lane, partial(lane.note_update, update, seconds))
-                if error is not None:
-                    self._fail(lane, error)
-
-    def _evaluate(self, lanes: list[Lane]) -> None:
-        began = time.perf_counter()
-        found = [(lane.model, lane.evaluation) for lane in lanes]
-        ahead = [(model, e) for model, e in found if e is not None and not e.done]
-        if ahead:  # the others ran out of memory when they were to end the epoch
-            advance([model for model, _ in ahead], [evaluation for _, evaluation in ahead])
-        seconds = time.perf_counter() - began
-        errors = [self._note(lane, partial(lane.note_evaluation, seconds)) for lane in lanes]
-        short = [error for error in errors if error is not None]
-        if short:
-            raise short[0]
-
-    def _note(self, lane: Lane, note: Callable[[], EpochResult | None]) -> Exception | None:
-        """Let the lane take note of its part of a pass, and file its result if it has one.
-
-        Returns the exception where memory ran out; the lane is not through then.
-        """
-        try:
-            result = note()
-        except Exception as error:
-            if is_memory_error(error):
-                return error
-            self._fail(lane, error)
-            return None
-        self._through.add(lane)
-        if result is not None:
-            self._results.append((lane, result))
-        return None
-
-    def _fail(self, lane: Lane, error: Exception) -> None:
-        self.wait()  # a GPU that takes nothing any more says so again, and no lane is at fault
-        traceback.clear_frames(error.__traceback__)  # which hold the pass
-        self._through.add(lane)
-        lane.failure = error
-        self._results.append((lane, error))
+        wait_for(self.around.device)
 
     def _check_room(self, config: TrialConfig) -> None:
         """Raise `NoRoom` where such a lane does not fit beside those that are there."""
@@ -273,21 +178,3 @@ class Engine:
 
     def _holds_memory(self, lane: Lane) -> bool:
         return self.around.device.type == "cpu" or not lane.parked
-
-
-def _attempt(take: Callable[[list[Lane]], None], lanes: list[Lane]) -> Exception | None:
-    """Return the exception, which no longer holds what the pass had made until then."""
-    try:
-        take(lanes)
-    except Exception as error:
-        traceback.clear_frames(error.__traceback__)
-        return error
-    return None
-
-
-def _families(lanes: Sequence[Lane]) -> list[list[Lane]]:
-    """Return the lanes that can go through one pass, together."""
-    groups: dict[object, list[Lane]] = {}
-    for lane in lanes:
-        groups.setdefault(family(lane.config.encoder), []).append(lane)
-    return list(groups.values())
