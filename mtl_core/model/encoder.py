@@ -7,9 +7,9 @@ makes, `sentence.py` and `layer.py` what is computed with them.
 Shapes: N texts, T positions, D width, E width of word vectors, K tasks, C classes.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from math import prod
+from typing import Self
 
 import numpy as np
 import torch
@@ -17,15 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtl_core.data.minibatch import Minibatch
-from mtl_core.model.banks import (
-    Banks,
-    Narrowed,
-    Use,
-    narrow_rows,
-    side_by_side,
-    take_words,
-    used_words,
-)
+from mtl_core.model.bank_module import BankModule
+from mtl_core.model.banks import Banks, Narrowed, Use, narrow_rows, take_words, used_words
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.dropout import draw_seed
 from mtl_core.model.forward import Part, compute_logits
@@ -41,7 +34,7 @@ _KEPT = 1024  # sets of tasks whose banks are remembered; most trainings have fe
 _Used = tuple[Mapping[str, tuple[int, ...]], Mapping[str, Mapping[int, int]], dict[str, Tensor]]
 
 
-class MultiTaskEncoder(nn.Module):
+class MultiTaskEncoder(BankModule):
     """Encoder and heads of all tasks; every parameter's leading dimension counts banks.
 
     Args:
@@ -79,10 +72,6 @@ class MultiTaskEncoder(nn.Module):
         super().__init__()
         self.plan, self.config, self.n_classes = plan, config, tuple(n_classes)
         self.reads = tuple(reads) or (Reads.TEXT,) * plan.n_tasks
-        self.table_group = {"words": "words"}
-        self.rows: dict[str, Tensor] = {}  # by group: all of its tables side by side, (G, S)
-        self.frozen: frozenset[str] = frozenset()  # groups that stay as they are
-        self._tables_of: dict[str, list[str]] = {}
         self._used: dict[tuple[int, ...], _Used] = {}  # of the tasks of a minibatch
         all_known = config.pretrained is not None
         ids = word_ids_of_banks(plan, vocabulary_of_tasks, all_known=all_known)
@@ -90,6 +79,7 @@ class MultiTaskEncoder(nn.Module):
         streams = [stream(seed, "init", "words", 0, *sorted(of_bank)) for of_bank in names]
         words = initial_words(ids, config.d_word, streams, vectors, found)
         self.words = nn.Parameter(words, requires_grad=not config.freeze_words)
+        self.table_group["words"] = "words"
         n_words = vocabulary_of_tasks.shape[1]
         self.word_rows = word_rows(ids, n_words, all_known=all_known)  # (banks, V)
         self._add_wide(wide)
@@ -101,12 +91,11 @@ class MultiTaskEncoder(nn.Module):
             task_names=task_names,
             reads=self.reads,
         ):
-            self._add(table.name, initial_table(table, (given or {}).get(table.name), seed=seed))
-            self.table_group[table.name] = table.group
-            self._tables_of.setdefault(table.group, []).append(table.name)
+            start = initial_table(table, (given or {}).get(table.name), seed=seed)
+            self.add_table(table.name, table.group, start)
         mask = torch.arange(max(n_classes)) < torch.tensor(self.n_classes)[:, None]  # (K, C)
         self.register_buffer("class_mask", mask, persistent=False)
-        self._tie()
+        self.tie()
 
     def forward(self, batch: Minibatch, narrowed: Narrowed | None = None) -> Tensor:
         """Return the outputs of each text's task, (I, C): of texts, or of words that are tagged.
@@ -116,13 +105,6 @@ class MultiTaskEncoder(nn.Module):
         """
         seed = draw_seed() if self.training else None
         return compute_logits([Part(model=self, batch=batch, narrowed=narrowed, seed=seed)])[0]
-
-    def freeze(self, groups: Collection[str]) -> None:
-        """Keep these groups as they are from now on: they get no gradients."""
-        self.frozen = frozenset(groups)
-        for name, group in self.table_group.items():
-            if group in self.frozen:
-                self.get_parameter(name).requires_grad_(False)
 
     def narrow(self, batch: Minibatch) -> Narrowed:
         """Return the banks and word rows that the minibatch uses, as leaves that get gradients.
@@ -175,11 +157,7 @@ class MultiTaskEncoder(nn.Module):
             by_row["wide"] = self.wide
         if not torch.is_grad_enabled():
             return Banks(self.rows | by_row)
-        tables = {
-            group: torch.cat([self.get_parameter(name).flatten(1) for name in names], dim=1)
-            for group, names in self._tables_of.items()
-        }
-        return Banks(tables | by_row)
+        return Banks(self.joined() | by_row)
 
     def unmoved(self) -> dict[str, Tensor]:
         """Return what a pass reads besides the banks that it uses."""
@@ -240,33 +218,9 @@ class MultiTaskEncoder(nn.Module):
             self.register_buffer("wide_factor", layout.factors, persistent=False)
             self.table_group["wide"] = "wide"
 
-    def _add(self, name: str, table: Tensor) -> None:
-        """Register a table under its dotted name."""
-        path, _, kind = name.rpartition(".")
-        holder: nn.Module = self
-        for part in path.split(".") if path else []:
-            if part not in holder._modules:
-                holder.add_module(part, nn.Module())
-            holder = holder.get_submodule(part)
-        holder.register_parameter(kind, nn.Parameter(table))
-
-    def _tie(self) -> None:
-        """Put the tables of each group side by side; the parameters become views of them."""
-        for group, names in self._tables_of.items():
-            tables = [self.get_parameter(name) for name in names]
-            shapes = [tuple(table.shape[1:]) for table in tables]
-            # Not by `cat`: where tensors have no data (`Lane.release`) that imports torch's
-            # compiler, some 900 modules, in two seconds.
-            rows = tables[0].new_empty(len(tables[0]), sum(map(prod, shapes)), requires_grad=False)
-            for table, view in zip(tables, side_by_side(rows, shapes), strict=True):
-                table.data = view.copy_(table.detach())
-            self.rows[group] = rows
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "MultiTaskEncoder":
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         self._used.clear()
-        self._tie()
-        return self
+        return super()._apply(fn, recurse)
 
     def _used_banks(self, tasks: tuple[int, ...]) -> _Used:
         banks = self.plan.used_banks(tasks)

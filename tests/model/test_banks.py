@@ -96,19 +96,6 @@ def test_leaves_are_views_of_the_parameters_where_their_banks_stand_together(
     assert all(leaf.is_leaf and leaf.requires_grad for leaf in one.values())
 
 
-def test_the_parameters_are_views_of_the_rows_after_a_change_of_type_too(
-    make_model: MakeModel,
-) -> None:
-    model = make_model(STRUCTURES["stack_pooling"](K, L, 1))
-    for changed in (model, model.float(), model.to("cpu")):
-        with torch.no_grad():
-            changed.rows["layer1"].fill_(2.0)
-            changed.get_parameter("layers.1.up_bias").fill_(3.0)
-
-        assert bool((changed.get_parameter("layers.1.qkv_weight") == 2.0).all())
-        assert int((changed.rows["layer1"] == 3.0).sum()) == 16
-
-
 def test_chosen_rows_are_put_together_without_a_copy_where_they_can_be() -> None:
     first, second = torch.randn(3, 4), torch.randn(2, 4)
 
