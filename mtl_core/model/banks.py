@@ -10,6 +10,7 @@ Shapes: G banks of a group, S numbers of a bank, R runs.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -49,9 +50,9 @@ class Narrowed:
         """Return the gradients of the model's own rows, by group, of leaves that have one."""
         found = {}
         for group, leaf in self.tables.items():
-            if leaf.grad is not None:
-                own = self.own.get(group)
-                found[group] = leaf.grad if own is None else leaf.grad[own[0] : own[1]]
+            first, stop = self.own.get(group, (0, len(leaf)))
+            if leaf.grad is not None and first < stop:  # others may use a group that it does not
+                found[group] = leaf.grad[first:stop]
         return found
 
     def first(self, group: str) -> int:
@@ -173,6 +174,12 @@ def narrow_rows(rows: Tensor, numbers: Sequence[int], used: Tensor) -> Tensor:
     else:
         part = rows.detach().index_select(0, used)
     return part.requires_grad_()
+
+
+def neighbours(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the runs of numbers that follow each other: from and to among them."""
+    breaks = [at for at in range(1, len(numbers)) if numbers[at] != numbers[at - 1] + 1]
+    return list(pairwise([0, *breaks, len(numbers)])) if numbers else []
 
 
 def used_words(count: int, places: Sequence[Tensor]) -> tuple[np.ndarray, list[Tensor]]:

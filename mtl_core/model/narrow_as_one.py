@@ -6,7 +6,7 @@ then takes what its runs use out of one tensor, and one tensor holds the gradien
 Shapes: G banks of a group, S numbers of a bank, U used words.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mtl_core.data.minibatch import Minibatch
 from mtl_core.kernels.usable import usable
-from mtl_core.model.banks import Narrowed, Use
+from mtl_core.model.banks import Narrowed, Use, neighbours
 from mtl_core.model.encoder import MultiTaskEncoder
 
 _Member = tuple[MultiTaskEncoder, Use]
@@ -62,12 +62,12 @@ def _alike(
     return found
 
 
-def _pieces(model: MultiTaskEncoder, use: Use, group: str) -> Iterator[Tensor]:
-    """Yield the used banks of a group: those that stand together as one view."""
+def _pieces(model: MultiTaskEncoder, use: Use, group: str) -> list[Tensor]:
+    """Return the used banks of a group: those that stand together as one view, of none an empty
+    one."""
     rows, numbers = model.rows[group].detach(), use.banks[group]
-    breaks = [at for at in range(1, len(numbers)) if numbers[at] != numbers[at - 1] + 1]
-    for start, stop in pairwise([0, *breaks, len(numbers)]):
-        yield rows[numbers[start] : numbers[start] + stop - start]
+    runs = [rows[numbers[start] : numbers[stop - 1] + 1] for start, stop in neighbours(numbers)]
+    return runs or [rows[:0]]
 
 
 def _share(

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mtl_core.model.banks import neighbours
 from mtl_core.training.row_adam import Place, State
 
 _KEPT = 1024  # views of so many sets of banks; steps mostly ask for the same ones again
@@ -104,7 +105,7 @@ class BankAdam:
             state = self.rows_of(name).state
             states = [
                 (start, stop, State(*(kind[banks[start] : banks[stop - 1] + 1] for kind in state)))
-                for start, stop in _neighbours(banks)
+                for start, stop in neighbours(banks)
             ]
             self._runs[key] = [(start, stop, Place.of(of)) for start, stop, of in states]
         return self._runs[key]
@@ -122,9 +123,3 @@ class BankAdam:
                 [self.steps[name][bank] for bank in banks],
             )
         return self._views[key]
-
-
-def _neighbours(banks: tuple[int, ...]) -> list[tuple[int, int]]:
-    """Return the runs of numbers that follow each other: from and to among them."""
-    breaks = [at for at in range(1, len(banks)) if banks[at] != banks[at - 1] + 1]
-    return list(zip([0, *breaks], [*breaks, len(banks)], strict=True))

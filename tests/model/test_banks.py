@@ -10,6 +10,7 @@ from torch import Tensor
 from mtl_core.data.minibatch import Minibatch
 from mtl_core.model.banks import (
     narrow_rows,
+    neighbours,
     stack_rows,
     take_words,
     used_words,
@@ -138,3 +139,9 @@ def test_a_table_without_used_banks_has_an_empty_leaf() -> None:
 
     assert leaf.shape == (0, 2)
     assert leaf.requires_grad
+
+
+def test_neighbours_are_runs_of_numbers_that_follow_each_other() -> None:
+    assert neighbours((2, 3, 5, 7, 8, 9)) == [(0, 2), (2, 3), (3, 6)]
+    assert neighbours((4,)) == [(0, 1)]
+    assert neighbours(()) == []

@@ -14,6 +14,7 @@ from mtl_core.model.config import EncoderConfig
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.model.forward import Part, compute_logits
 from mtl_core.model.narrow_as_one import narrow_as_one
+from mtl_core.model.reads import Reads
 from mtl_core.model.structures import STRUCTURES
 
 K, L = 4, 2
@@ -65,6 +66,30 @@ def test_a_pass_and_its_gradients_are_those_of_each_model_alone(
         assert my_gradients.keys() == gradients.keys()
         for group, gradient in gradients.items():
             torch.testing.assert_close(my_gradients[group], gradient, atol=1e-12, rtol=1e-9)
+
+
+def test_a_group_of_which_a_step_uses_no_bank_is_left_to_the_others(
+    make_model: MakeModel, make_batch: MakeBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = (Reads.TEXT, Reads.PAIR, Reads.TEXT, Reads.TEXT)
+    plan = replace(STRUCTURES["stack_pooling"](K, L), readout_layer=(2, 2, 1, 2))
+    models = [make_model(plan, reads=reads, seed=seed) for seed in range(3)]
+    batches = [make_batch([0]), make_batch([1], seed=1), make_batch([2], seed=2)]
+    batches[1] = replace(batches[1], seconds=batches[1].lengths.numpy() // 2)
+    pairs = list(zip(models, batches, strict=True))
+    wanted = [outcome([m], [b], [m.narrow(b)])[0] for m, b in pairs]
+    monkeypatch.setattr(usable, "interpreted", True)
+
+    for chosen in ([0, 1, 2], [0, 2]):  # some have a pair; none has
+        mine, theirs = [models[at] for at in chosen], [batches[at] for at in chosen]
+        narrowed = [n for (n,) in narrow_as_one(mine, [[b] for b in theirs])]
+        for at, (_, gradients) in zip(chosen, outcome(mine, theirs, narrowed), strict=True):
+            assert gradients.keys() == wanted[at][1].keys()
+            for group, gradient in wanted[at][1].items():
+                torch.testing.assert_close(gradients[group], gradient, atol=1e-12, rtol=1e-9)
+
+    assert "pair_heads" not in wanted[0][1]
+    assert not {"layer2", "norm2"} & wanted[2][1].keys()
 
 
 def test_frozen_banks_and_words_get_no_gradient_beside_those_that_move(

@@ -17,6 +17,7 @@ from mtl_core.errors import ConfigError
 from mtl_core.model import by_threads
 from mtl_core.model.forward import Part, compute_logits
 from mtl_core.model.structures import STRUCTURES
+from mtl_core.training import updates
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.engine import Engine
 from mtl_core.training.evaluation import evaluate
@@ -25,6 +26,7 @@ from mtl_core.training.losses import task_losses
 from mtl_core.training.models import build_model
 from mtl_core.training.predictor import _prediction
 from mtl_core.training.trainer import Trainer
+from mtl_core.training.updates import take_together
 
 MakeConfig = Callable[..., TrialConfig]
 
@@ -258,6 +260,28 @@ def test_a_lane_of_all_kinds_is_the_same_among_others(
 
     for lane, results in zip(lanes, alone, strict=True):
         assert found[lane] == pytest.approx([result.loss for result in results], rel=1e-4)
+
+
+def test_lanes_of_all_kinds_take_a_step_as_one_as_each_does_alone(
+    mixed: EncodedCorpus, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config(batches={"batch_size": 20})
+    lanes, twins = ([Engine(mixed).open(config, seed) for seed in (1, 2)] for _ in range(2))
+    monkeypatch.setattr(updates, "as_on_gpu", lambda _: True)
+
+    while lanes[0].evaluation is None:  # some steps have pairs, and some have nothing else
+        found, wanted = ([lane.next_update() for lane in of] for of in (lanes, twins))
+        take_together(found)
+        for update in wanted:
+            take_together([update])
+        for mine, theirs in zip(found, wanted, strict=True):
+            assert mine.values[0] == pytest.approx(theirs.values[0], rel=1e-4)
+        for lane, update in zip((*lanes, *twins), (*found, *wanted), strict=True):
+            lane.note_update(update, seconds=0.0)
+
+    for lane, twin in zip(lanes, twins, strict=True):
+        for name, counts in twin.updater.optimizer.steps.items():
+            assert torch.equal(lane.updater.optimizer.steps[name], counts)
 
 
 def test_an_exported_model_answers_in_the_labels_of_each_kind(
