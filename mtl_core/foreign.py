@@ -37,6 +37,20 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError(str(error)) from None
 
 
+def read_json(path: Path) -> Any:
+    """Return what a JSON file says.
+
+    Raises:
+        ConfigError: It is no JSON, or has more than `MOST_JSON_BYTES`.
+        OSError: It cannot be read.
+    """
+    check_size(path, MOST_JSON_BYTES)
+    try:
+        return parse_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"{path}: not JSON ({error})") from None
+
+
 def read_object(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file; an empty one where there is none, or the file is lost."""
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mtl_core.errors import ConfigError
-from mtl_core.foreign import MOST_JSON_BYTES, parse_json, read_bounded
+from mtl_core.foreign import read_json
 
 # What each `model_type` is built like.
 FAMILIES = {
@@ -80,10 +80,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{path}: no such file; a folder as `save_pretrained` of transformers writes it has one"
         )
-    try:
-        values = parse_json(read_bounded(path, MOST_JSON_BYTES))
-    except ValueError as error:
-        raise ConfigError(f"{path}: not JSON ({error})") from None
+    values = read_json(path)
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: must be a JSON object")
     return values

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from mtl_core.errors import ConfigError
-from mtl_core.foreign import MOST_JSON_BYTES, name_fault, parse_json, read_bounded
+from mtl_core.foreign import name_fault, read_json
 from mtl_core.model.config import EncoderConfig
 from mtl_core.model.pretrained import Pretrained
 from mtl_core.model_folder import INDEX, WEIGHTS, pointer_hint
@@ -208,10 +208,7 @@ def _names(folder: Path) -> Iterator[tuple[str, Path]]:
 
 def _shards(path: Path) -> dict[str, str]:
     """Return the file of each tensor, as an index of shards says."""
-    try:
-        index = parse_json(read_bounded(path, MOST_JSON_BYTES))
-    except ValueError as error:
-        raise ConfigError(f"{path}: not JSON ({error})") from None
+    index = read_json(path)
     shards = index.get("weight_map") if isinstance(index, dict) else None
     right = "the file of each tensor, all of them beside the index, would be right"
     if not isinstance(shards, dict):
