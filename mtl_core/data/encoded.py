@@ -165,6 +165,10 @@ class EncodedCorpus:
             self._splits[task, split] = EncodedSplit.view(self._file.get_batch(place))
         return self._splits[task, split]
 
+    def lengths(self, split: str) -> list[NDArray[np.int64]]:
+        """Return the words of every text of a split, one array per task."""
+        return [self.split(task, split).lengths for task in range(self.n_tasks)]
+
     def splits(self, task: int) -> tuple[str, ...]:
         """Return the splits that the `task`-th task has."""
         return tuple(split for name, split in self._about["splits"] if name == self.names[task])

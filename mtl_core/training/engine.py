@@ -42,10 +42,14 @@ class Engine:
         warm_up: WarmUp | None = None,
         memory_share: float = 0.8,
     ) -> None:
-        lengths = [corpus.split(task, "train").lengths for task in range(corpus.n_tasks)]
         place = torch.device(device)
         self.around = Surroundings(
-            corpus, place, vectors, lengths, SplitBatches(corpus, "dev", place), warm_up
+            corpus=corpus,
+            device=place,
+            vectors=vectors,
+            lengths=corpus.lengths("train"),
+            dev=SplitBatches(corpus, "dev", place),
+            warm_up=warm_up,
         )
         self.budget = int(memory_share * memory_of(place))  # bytes
         self._memory = LaneMemory(corpus)

@@ -43,12 +43,11 @@ class Estimate:
 def estimate(corpus: EncodedCorpus, config: TrialConfig, *, seed: int = 0) -> Estimate:
     """Return the estimate of a trial on the corpus."""
     plan = plan_of(config, corpus.n_tasks)
-    lengths = [corpus.split(task, "train").lengths for task in range(corpus.n_tasks)]
+    lengths = corpus.lengths("train")
     steps = plan_epoch(lengths, corpus.names, config.batches, seed=seed, epoch=1)
     trained = [lengths[row.task][row.examples] for step in steps for row in step]
-    dev = [corpus.split(task, "dev").lengths for task in range(corpus.n_tasks)]
     forward = sum(flops(plan, config.encoder, of_row) for of_row in trained)
-    of_dev = sum(flops(plan, config.encoder, of_task) for of_task in dev)
+    of_dev = sum(flops(plan, config.encoder, of_task) for of_task in corpus.lengths("dev"))
     all_known = config.encoder.pretrained is not None
     words = word_ids_of_banks(plan, corpus.vocabulary_of_tasks(), all_known=all_known)
     return Estimate(

@@ -55,7 +55,7 @@ class LaneMemory:
 
     def measure(self, lane: Lane) -> None:
         """Find what the longest step of the lane's epoch takes; the lane stays as it was."""
-        lengths = [self.corpus.split(task, "train").lengths for task in range(self.corpus.n_tasks)]
+        lengths = self.corpus.lengths("train")
         step = max(lane.steps, key=lambda step: _padded(step, lengths))
         self._measured[self._key(lane.config)] = measure_pass(lane, step)
 
@@ -112,8 +112,7 @@ class LaneMemory:
 
     @cached_property
     def _longest(self) -> int:
-        splits = [self.corpus.split(task, "train") for task in range(self.corpus.n_tasks)]
-        return max(int(split.lengths.max()) for split in splits)
+        return max(int(lengths.max()) for lengths in self.corpus.lengths("train"))
 
 
 def measure_pass(lane: Lane, step: Step) -> int:

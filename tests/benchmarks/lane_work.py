@@ -167,7 +167,7 @@ def _extrapolate(corpus: Sample, timing: Timing, epochs: int) -> float:
 
 
 def _flops(corpus: Sample, config: TrialConfig, seed: int) -> float:
-    lengths = [corpus.split(task, "train").lengths for task in range(corpus.n_tasks)]
+    lengths = corpus.lengths("train")
     steps = plan_epoch(lengths, corpus.names, config.batches, seed=seed, epoch=2)
     return epoch_flops(corpus, config, steps)
 

@@ -108,7 +108,7 @@ def compare(corpus: EncodedCorpus, structure: str, rounds: int) -> tuple[Speed, 
 
 
 def _steps(corpus: EncodedCorpus, config: TrialConfig) -> list[Step]:
-    lengths = [corpus.split(task, "train").lengths for task in range(corpus.n_tasks)]
+    lengths = corpus.lengths("train")
     return plan_epoch(lengths, corpus.names, config.batches, seed=0, epoch=1)
 
 
