@@ -38,6 +38,7 @@ class Passes:
         self._places, self._device = places, device
         self._lanes: Sequence[Lane] = ()
         self._through: set[Lane] = set()  # of the step under way
+        self._has_told = False  # that passes break off
 
     def step(self, lanes: Sequence[Lane]) -> None:
         """Move every one of an engine's lanes that is wanted."""
@@ -68,6 +69,17 @@ class Passes:
             else:  # whose fault it is shows when each is alone
                 for lane in left:
                     self._run(take, [lane])
+                self._tell_unless_one_failed(left, error)
+
+    def _tell_unless_one_failed(self, lanes: list[Lane], error: Exception) -> None:
+        """Say, once, what breaks off a pass of several lanes and of none: that fault is ours.
+
+        Nothing comes out wrong by it, so nobody would notice that lanes are slow for it.
+        """
+        if not (self._has_told or any(lane.failure for lane in lanes)):
+            self._has_told = True
+            reason = f"{type(error).__name__}: {error}"
+            self.notes.append(f"lanes are taken one by one, since together: {reason}")
 
     def _make_room(self, lanes: list[Lane], error: Exception) -> None:
         """Park half of the lanes; where there is none to park, the one that is left has failed."""

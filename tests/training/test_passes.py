@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from mtl_core.data.encoded import EncodedCorpus
+from mtl_core.training import passes
 from mtl_core.training.config import TrialConfig
 from mtl_core.training.engine import Engine
 from mtl_core.training.lane import Lane
 from mtl_core.training.results import Diverged
+from mtl_core.training.updates import Update, take_together
 from mtl_core.weighting.methods import METHODS
 from mtl_core.weighting.task_weighting import StepLosses, TaskWeighting
 
@@ -123,6 +125,29 @@ def test_a_fault_in_a_pass_is_found_to_be_one_lane_s(
     assert str(error) == "something is wrong with this one"
     assert [lane.updater.steps_done for lane in lanes] == [4, 0, 4]
     assert_as_alone(engine, lanes[2], alone, by_itself)
+
+
+def test_a_pass_that_breaks_off_for_several_lanes_alone_is_told_once(
+    encoded: EncodedCorpus, make_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, alone = Engine(encoded), Engine(encoded)
+    lanes = [engine.open(make_config(), seed) for seed in (1, 2)]
+    by_itself = alone.open(make_config(), 1)
+
+    def only_alone(updates: list[Update]) -> None:
+        if len(updates) > 1:
+            raise IndexError("no such bank")
+        take_together(updates)
+
+    monkeypatch.setattr(passes, "take_together", only_alone)
+
+    for _ in range(3):
+        engine.step()
+        alone.step()
+
+    assert engine.notes == ["lanes are taken one by one, since together: IndexError: no such bank"]
+    assert [lane.failure for lane in lanes] == [None, None]
+    assert_as_alone(engine, lanes[0], alone, by_itself)
 
 
 def test_a_device_that_takes_nothing_any_more_is_no_fault_of_the_lanes(
