@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import torch
 from rich.console import Console, Group
 
 from mtl_core.data.batches import plan_epoch
@@ -34,6 +33,7 @@ from search.progress_view import duration
 from search.rooms import local_engines
 from search.scheduler import Asha
 from search.space import Space, load_space
+from search.study_files import threads_of_a_trial
 
 SAMPLES = 300  # configurations drawn to see which plans there are
 PROBES = 3  # configurations that are timed
@@ -189,9 +189,7 @@ def _sampled(space: Space, count: int) -> Iterator[TrialConfig]:
 
 def _seconds_per_epoch(encoded: EncodedCorpus, config: TrialConfig, search: SearchConfig) -> float:
     """Time some steps, and count a word of dev as a third of a word of train."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, int(search.cpus_per_trial)))
-    try:
+    with threads_of_a_trial(search):
         plain = replace(config, encoder=replace(config.encoder, mlm_warm_up=False))
         trainer = Trainer(encoded, plain, seed=0)
         trainer.model.train()
@@ -204,8 +202,6 @@ def _seconds_per_epoch(encoded: EncodedCorpus, config: TrialConfig, search: Sear
             if time.perf_counter() - began > PROBE_SECONDS:
                 break
         per_word = (time.perf_counter() - began) / words
-    finally:
-        torch.set_num_threads(threads)
     of_train = estimate(encoded, config).words_per_epoch
     of_dev = sum(int(encoded.split(k, "dev").lengths.sum()) for k in range(encoded.n_tasks))
     return per_word * (of_train + of_dev / 3)

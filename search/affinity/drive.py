@@ -26,7 +26,7 @@ from search.affinity.file import AFFINITY, ATTENTION, FORMAT, read_affinity
 from search.affinity.fit import fit
 from search.record import CUT_OFF
 from search.report.wording import count
-from search.study_files import StudyFiles, kept_weights, trainer_of
+from search.study_files import StudyFiles, kept_weights, threads_of_a_trial, trainer_of
 from search.trial_record import Leader
 
 EXPLICIT, IMPLICIT = "layerwise_explicit", "layerwise_implicit"
@@ -52,7 +52,8 @@ def relate_tasks(study: StudyFiles, *, epochs: int | None = None, by_hand: bool 
     if found.get("fingerprint") != made_of:
         study.say(f"measuring how tasks relate, on {_on_what(choice)}")
         try:
-            found = _measured(study, choice) | {"fingerprint": made_of}
+            with threads_of_a_trial(study.space.search):
+                found = _measured(study, choice) | {"fingerprint": made_of}
         except Exception as error:
             if not (isinstance(error, Diverged) or is_memory_error(error)):
                 raise

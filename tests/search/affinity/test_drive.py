@@ -7,6 +7,7 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
+import torch
 
 from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.training.results import Diverged
@@ -62,6 +63,30 @@ def test_an_unchanged_study_is_not_measured_again(
 
     assert (whole.folder / AFFINITY).read_text() == first
     assert [text[:9] for text in whole.said] == ["measuring"]
+
+
+def test_it_is_measured_with_the_threads_of_a_trial(
+    whole: "Tiny", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    measure = drive.measure
+    monkeypatch.setattr(
+        drive,
+        "measure",
+        lambda *args, **options: (
+            seen.append(torch.get_num_threads()),
+            measure(*args, **options),
+        )[1],
+    )
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)  # as PyTorch chooses by itself on two cores
+
+        relate_tasks(whole.subject())
+
+        assert (seen, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("change", ["epochs", "every", "leader"])
