@@ -10,7 +10,7 @@ from typing import Any
 from search.failure import LOSSES
 from search.record import StudyRecord
 from search.report.findings import Findings, in_order
-from search.report.tested import AVERAGE, TASK
+from search.report.tested import AVERAGE
 from search.report.wording import code, count, duration, escape, percent, table
 from search.trial_record import State
 
@@ -102,29 +102,6 @@ def reproduce_section(findings: Findings, environment: Mapping[str, Any]) -> str
     command = shlex.join(environment.get("command", ()))
     fence = f"```sh\n{command}\n```" if command and "```" not in command else ""
     return "\n\n".join(part for part in ("## To do it again", fence, "\n".join(lines)) if part)
-
-
-def use_section(findings: Findings) -> str:
-    """Return how to load the best models, in Python and on the command line."""
-    if findings.average is None or not findings.tasks:
-        return ""
-    task = findings.tasks[0]
-    rest = ""
-    if any(name.startswith(TASK) for name in findings.models):
-        rest = (
-            "\n\n`best/<task>` holds the model that is best for one task, `best/worst_task` the "
-            "one whose worst task is best, where they have their own."
-        )
-    return (
-        "## To use the best model\n\n"
-        "From this folder, in Python\n\n"
-        "```python\nimport mtl_core\n\n"
-        'predictor = mtl_core.load("best/average")\n'
-        f'predictor.predict({json.dumps(task)}, ["some text", "another"])\n```\n\n'
-        "or on the command line, one text a line\n\n"
-        f"```sh\nbranchpoint predict --model best/average --task {shlex.quote(task)} < texts.txt\n"
-        f"```{rest}"
-    )
 
 
 def counts(findings: Findings, n_configurations: int | None) -> str:

@@ -9,7 +9,7 @@ relate (`affinity_words.py`); how the search went, the data, how to do it again 
 from collections.abc import Mapping
 from typing import Any
 
-from search.report.account import data_section, reproduce_section, search_section, use_section
+from search.report.account import data_section, reproduce_section, search_section
 from search.report.affinity_words import affinity_section
 from search.report.basis import basis
 from search.report.by_seed import confirmation_section
@@ -19,6 +19,7 @@ from search.report.faults import faults
 from search.report.findings import Findings
 from search.report.headline import answer, comparison, question
 from search.report.marks import MARKDOWN
+from search.report.use import use_section
 from search.report.wording import escape, wrapped
 
 
@@ -54,7 +55,7 @@ def markdown(
         search_section(findings, n_configurations),
         data_section(audit),
         reproduce_section(findings, environment),
-        use_section(findings),
+        use_section(findings, audit),
     ]
     return wrapped("\n\n".join(section for section in sections if section)) + "\n"
 

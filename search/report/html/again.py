@@ -1,11 +1,10 @@
 """How to do the search again, and how to load its best models: commands, versions, hashes."""
 
-import json
 import shlex
 from typing import Any
 
 from search.report.html.material import Material
-from search.report.tested import TASK
+from search.report.use import use_of
 from search.report.wording import count
 
 
@@ -13,7 +12,7 @@ def again(material: Material) -> dict[str, Any]:
     """Return what the page's last section says."""
     findings, environment = material.findings, material.environment
     header = findings.record.header
-    found: dict[str, Any] = {
+    return {
         "command": shlex.join(environment.get("command", ())),
         "fingerprint": str(header.get("data_fingerprint", ""))[:16],
         "seed": header.get("seed"),
@@ -21,21 +20,9 @@ def again(material: Material) -> dict[str, Any]:
         "commit": environment.get("git_commit"),
         "dirty": environment.get("git_dirty"),
         "machine": _machine(environment.get("machine", {})),
-        "python": "",
+        "use": use_of(findings, material.audit),
         "space": material.space.text,
     }
-    if findings.average is None or not findings.tasks:
-        return found
-    task = findings.tasks[0]
-    found["python"] = (
-        'import mtl_core\n\npredictor = mtl_core.load("best/average")\n'
-        f'predictor.predict({json.dumps(task, ensure_ascii=False)}, ["some text", "another"])'
-    )
-    found["shell"] = (
-        f"branchpoint predict --model best/average --task {shlex.quote(task)} < texts.txt"
-    )
-    found["has_tasks"] = any(name.startswith(TASK) for name in findings.models)
-    return found
 
 
 def _machine(machine: dict[str, Any]) -> str:

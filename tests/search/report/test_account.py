@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from search.report.account import data_section, reproduce_section, search_section, use_section
+from search.report.account import data_section, reproduce_section, search_section
 from search.report.findings import Findings
 
 
@@ -42,10 +42,3 @@ def test_command_versions_seed_and_data_are_there(
     assert "torch 2.13.0" in text
     assert "`abc123` with changes that are not committed" in text
     assert "no GPU" in text
-
-
-def test_models_can_be_loaded_as_the_report_says(whole: Any) -> None:
-    text = use_section(Findings(whole.record()))
-
-    assert 'mtl_core.load("best/average")' in text
-    assert "branchpoint predict --model best/average --task books < texts.txt" in text

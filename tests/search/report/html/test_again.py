@@ -17,7 +17,7 @@ def test_command_seed_data_and_machine_are_there(
     assert found["command"] == "python -m search.run --space 'spaces/my space.yaml'"
     assert (found["seed"], found["fingerprint"]) == (3, "0123456789abcdef")
     assert found["machine"].endswith("no GPU")
-    assert 'mtl_core.load("best/average")' in found["python"]
+    assert 'mtl_core.load("best/average")' in found["use"].python
 
 
 def test_names_of_tasks_cannot_end_the_command(make_study: Any, space: Space) -> None:
@@ -26,5 +26,5 @@ def test_names_of_tasks_cannot_end_the_command(make_study: Any, space: Space) ->
 
     found = again(Material(Findings(study.record()), space))
 
-    assert "--task 'a\"; rm -rf ~ #' <" in found["shell"]
-    assert 'predict("a\\"; rm -rf ~ #"' in found["python"]
+    assert "--task 'a\"; rm -rf ~ #' <" in found["use"].shell
+    assert 'predict("a\\"; rm -rf ~ #"' in found["use"].python
