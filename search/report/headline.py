@@ -9,6 +9,7 @@ from collections import Counter
 from mtl_core.baselines import TFIDF, TFIDF_POOLED
 from search.record import StudyRecord
 from search.report.basis import basis
+from search.report.best_for_objective import best_for_objective
 from search.report.findings import Findings
 from search.report.marks import PLAIN, Marks, describe
 from search.report.tested import SINGLE_TASK, Tested
@@ -48,6 +49,7 @@ def answer(findings: Findings, marks: Marks) -> list[str]:
     if best is None:
         return [marks.strong(_no_answer(findings, marks))]
     sentences = [marks.strong(_best(findings, best, marks)), *_on_scale(findings, best)]
+    sentences += best_for_objective(findings, marks)
     if findings.record.ended_reason == "failures":
         sentences.append(f"Not all that was asked for: {given_up(findings.record, marks)}.")
     sentences += worth(findings, best, marks)
