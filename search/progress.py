@@ -229,9 +229,7 @@ class PlainProgress(_Shown):
         self._run_line(confirm_view.run_in_words(self._record, run))
 
     def tick(self) -> None:
-        if self._note is not None:
-            self.say(self._note)
-            self._note = None
+        self._say_note()
         if self._clock() - self._drawn < HEARTBEAT_SECONDS:
             return
         if self._confirming is not None:
@@ -243,6 +241,14 @@ class PlainProgress(_Shown):
             if moment.seconds_left is not None:
                 words.append(f"about {duration(moment.seconds_left)} left")
             self._line("; ".join(filter(None, words)))
+
+    def close(self) -> None:
+        self._say_note()  # the search may end before the next tick
+
+    def _say_note(self) -> None:
+        if self._note is not None:
+            self.say(self._note)
+            self._note = None
 
     def _run_line(self, text: str) -> None:
         assert self._confirming is not None

@@ -132,12 +132,14 @@ def test_the_bar_is_seen_on_a_terminal_of_few_lines(space: Space) -> None:
     assert "trials" in out.getvalue().splitlines()[-2]
 
 
-def test_an_interruption_is_said_in_both_displays(space: Space) -> None:
+@pytest.mark.parametrize("ticks", [False, True])
+def test_an_interruption_is_said_in_both_displays(ticks: bool, space: Space) -> None:
     for kind in (PlainProgress, LiveProgress):
         out = io.StringIO()
         shown = kind(Console(file=out, force_terminal=kind is LiveProgress, width=200))
         shown.started(CLUSTER, space, make_record())
         shown.stopping()
-        shown.tick()
+        if ticks:
+            shown.tick()
         shown.close()
         assert "stopping; what is done is kept" in out.getvalue()
