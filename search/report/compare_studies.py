@@ -171,7 +171,7 @@ def _differences(name: str, lines: Lines, sides: Sequence[Side]) -> RenderableTy
     if not lines:
         return Text(f"The {name}: no difference.")
     table = Table()
-    table.add_column("")
+    table.add_column("", overflow="fold")
     for side in sides:
         table.add_column(Text(side.label), overflow="fold")
     for key, values in lines.items():

@@ -12,8 +12,8 @@ from mtl_core.errors import ConfigError
 from search.report.compare_studies import compare, labels
 
 
-def compared(*folders: Path) -> str:
-    console = Console(file=StringIO(), width=200)
+def compared(*folders: Path, width: int = 200) -> str:
+    console = Console(file=StringIO(), width=width)
     compare(folders, console)
     return console.file.getvalue()  # type: ignore[attr-defined]
 
@@ -79,6 +79,14 @@ def test_what_differs_in_the_spaces_and_versions_is_said_and_nothing_else(
     assert row(text, "torch")[1:] == ["2", "9"]
     assert "│ ray " not in text
     assert "│ search.trials " not in text
+
+
+def test_a_key_is_never_cut_off(whole: Any, other: Any, make_folder: Any) -> None:
+    one, two = make_folder(whole, "one"), make_folder(other, "two")
+    space = (two / "space.yaml").read_text()
+    (two / "space.yaml").write_text(space.replace("[1e-4, 1e-2]", "[1e-4, 1e-3]"))
+
+    assert "…" not in compared(one, two, width=50)
 
 
 def test_studies_of_other_tasks_have_no_table_by_task(
