@@ -121,7 +121,8 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         with gzip.open(path) if zipped else path.open("rb") as lines:
             yield lines  # type: ignore[misc]
     except (OSError, EOFError, zlib.error) as error:
-        raise ConfigError(f"{path}: cannot be read as word vectors ({error})") from error
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{path}: cannot be read as word vectors ({reason})") from error
 
 
 def _rows(lines: Iterable[bytes]) -> Iterator[tuple[int, str, list[bytes], str | None]]:

@@ -106,15 +106,22 @@ def test_all_faults_are_reported_at_once_but_no_more_than_five(tmp_path: Path) -
     assert len(caught.value.faults) == 5
 
 
-@pytest.mark.parametrize("damage", ["absent", "folder", "cut"])
-def test_a_file_that_cannot_be_read_is_the_callers_fault(tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [("absent", "No such file or directory"), ("folder", "Is a directory"), ("cut", "Compressed")],
+)
+def test_a_file_that_cannot_be_read_is_the_callers_fault(
+    tmp_path: Path, damage: str, reason: str
+) -> None:
     path = tmp_path / "vectors.gz"
     if damage == "folder":
         path.mkdir()
     if damage == "cut":
         path.write_bytes(gzip.compress(GLOVE.encode() * 99)[:-30])
 
-    with pytest.raises(ConfigError, match=r"vectors\.gz: cannot be read as word vectors"):
+    with pytest.raises(
+        ConfigError, match=rf"vectors\.gz: cannot be read as word vectors \({reason}"
+    ):
         read_vectors(path, VOCABULARY)
 
 
