@@ -7,12 +7,14 @@ anything was tested they are those that the search has seen on dev, and `Arms.sp
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal
 
 from search.report.findings import Findings, in_order
-from search.report.intervals import ROUNDING, Runs, difference, score
+from search.report.intervals import ROUNDING, Runs, difference, differences, score, scores
+from search.report.statistics import Difference, Score
 from search.report.tested import STRUCTURE, Tested
 from search.report.wording import short
 from search.trial_record import TrialRecord
@@ -87,8 +89,7 @@ def find_arms(findings: Findings, *, unseen: bool = False) -> Arms:
     tested = {**findings.arms}
     tested |= {name: findings.baselines[name] for name in HEADS if name in findings.baselines}
     rows = {name: one.unseen_runs if unseen else one.test_runs for name, one in tested.items()}
-    lines = {task: _line(rows, [task]) for task in findings.tasks}
-    means = _line(rows, findings.tasks)
+    lines, means = _lines(rows, findings.tasks), _means(rows, findings.tasks)
     return Arms(
         "test",
         tuple(
@@ -98,9 +99,38 @@ def find_arms(findings: Findings, *, unseen: bool = False) -> Arms:
     )
 
 
-def _line(rows: Mapping[str, Runs], tasks: Sequence[str]) -> dict[str, Cell]:
-    """Return the cell of each arm, with marks: the best, and those not seen to differ from it."""
-    scores = {name: score(runs, tasks) for name, runs in rows.items()}
+def _lines(rows: Mapping[str, Runs], tasks: Sequence[str]) -> dict[str, dict[str, Cell]]:
+    """Return the cells of each task; seeds count as elsewhere (`intervals.scores`)."""
+    by_arm = {name: scores(runs, tasks) for name, runs in rows.items()}
+
+    @cache
+    def apart(best: str, name: str) -> dict[str, Difference]:
+        return differences(rows[best], rows[name], tasks)
+
+    return {
+        task: _cells(
+            {name: of.get(task) for name, of in by_arm.items()},
+            lambda best, name, task=task: apart(best, name).get(task),  # type: ignore[misc]
+        )
+        for task in tasks
+    }
+
+
+def _means(rows: Mapping[str, Runs], tasks: Sequence[str]) -> dict[str, Cell]:
+    return _cells(
+        {name: score(runs, tasks) for name, runs in rows.items()},
+        lambda best, name: difference(rows[best], rows[name], tasks),
+    )
+
+
+def _cells(
+    scores: Mapping[str, Score | None], apart: Callable[[str, str], Difference | None]
+) -> dict[str, Cell]:
+    """Return the cell of each arm, with marks: the best, and those not seen to differ from it.
+
+    Args:
+        apart: Of two arms the first less the second.
+    """
     known = {name: one.mean for name, one in scores.items() if one is not None}
     best = max(known, key=lambda name: known[name], default="")
     cells = {}
@@ -108,7 +138,7 @@ def _line(rows: Mapping[str, Runs], tasks: Sequence[str]) -> dict[str, Cell]:
         if one is None:
             cells[name] = Cell(None)
             continue
-        found = None if name == best else difference(rows[best], rows[name], tasks)
+        found = None if name == best else apart(best, name)
         mark: Mark = "level" if found is not None and found.sign == 0 else ""
         mark = "best" if math.isclose(one.mean, known[best], abs_tol=ROUNDING) else mark
         cells[name] = Cell(one.mean, one.low, one.high, mark)

@@ -20,6 +20,7 @@ from search.report.side_by_side import (
     differences_of_spaces,
     differences_of_versions,
     less_the_first,
+    scores_of,
 )
 from search.report.wording import (
     NOTHING,
@@ -144,19 +145,20 @@ def _by_task(sides: Sequence[Side], tasks: Sequence[str]) -> Group:
     for side in sides[1:]:
         table.add_column(Text(f"{side.label} less {sides[0].label}"), justify="right")
     for task in tasks:
-        table.add_row(*_line(sides, task, [task]))
+        table.add_row(*_line(sides, tasks, task))
     table.add_section()
-    table.add_row(*_line(sides, f"mean of {count(len(tasks), 'task')}", tasks))
+    table.add_row(*_line(sides, tasks))
     return _titled(f"The best on average of each, test ± half the 95% interval{rows}", table)
 
 
-def _line(sides: Sequence[Side], name: str, tasks: Sequence[str]) -> list[RenderableType]:
-    scores = [
-        side.findings.score(side.findings.average, tasks) if side.findings.average else None
-        for side in sides
-    ]
+def _line(
+    sides: Sequence[Side], tasks: Sequence[str], task: str | None = None
+) -> list[RenderableType]:
+    """Return the line of a task, or of the mean over the tasks."""
+    scores = scores_of(sides, tasks, task)
+    name = f"mean of {count(len(tasks), 'task')}" if task is None else task
     cells: list[RenderableType] = [Text(name), *(plus_minus(one) for one in scores)]
-    for at, found in enumerate(less_the_first(sides, tasks)[1:], start=1):
+    for at, found in enumerate(less_the_first(sides, tasks, task)[1:], start=1):
         first, mine = scores[0], scores[at]
         if found is not None:
             cells.append(f"{interval(found)}: {verdict(found)}")

@@ -11,8 +11,8 @@ from typing import Any
 
 from search.question import settings
 from search.report.findings import Findings
-from search.report.intervals import difference
-from search.report.statistics import Difference
+from search.report.intervals import difference, differences, scores
+from search.report.statistics import Difference, Score
 from search.report.wording import NOTHING, value_in_words
 from search.space import Space
 
@@ -61,10 +61,15 @@ def common_tasks(sides: Sequence[Side]) -> list[str]:
     return [t for t in sides[0].findings.tasks if all(t in side.findings.tasks for side in sides)]
 
 
-def less_the_first(sides: Sequence[Side], tasks: Sequence[str]) -> list[Difference | None]:
+def less_the_first(
+    sides: Sequence[Side], tasks: Sequence[str], task: str | None = None
+) -> list[Difference | None]:
     """Return the best on average of each study less that of the first, on the mean over `tasks`.
 
     None for the first itself, for what was not tested, and where the rows are not the same.
+
+    Args:
+        task: One of `tasks`, on which alone the difference is.
     """
     first = sides[0].findings.average
     found: list[Difference | None] = []
@@ -73,8 +78,24 @@ def less_the_first(sides: Sequence[Side], tasks: Sequence[str]) -> list[Differen
         alike = side.fingerprint == sides[0].fingerprint and side is not sides[0]
         if first is None or mine is None or not alike or not tasks:
             found.append(None)
-        else:
+        elif task is None:
             found.append(difference(mine.test_runs, first.test_runs, tasks))
+        else:
+            found.append(differences(mine.test_runs, first.test_runs, tasks).get(task))
+    return found
+
+
+def scores_of(sides: Sequence[Side], tasks: Sequence[str], task: str | None) -> list[Score | None]:
+    """Return what the best on average of each study scores on `task`, or the mean over `tasks`."""
+    found: list[Score | None] = []
+    for side in sides:
+        findings, best = side.findings, side.findings.average
+        if best is None:
+            found.append(None)
+        elif task is None:
+            found.append(findings.score(best, tasks))
+        else:
+            found.append(scores(best.test_runs, findings.tasks).get(task))
     return found
 
 

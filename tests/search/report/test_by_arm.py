@@ -6,6 +6,7 @@ import pytest
 
 from search.report.by_arm import find_arms
 from search.report.findings import Findings
+from search.report.intervals import scores
 
 
 def test_arms_stand_in_the_order_of_the_table_then_the_baselines(whole: Any) -> None:
@@ -48,6 +49,16 @@ def test_scores_have_intervals_within_0_and_1(whole: Any) -> None:
             assert cell.high is not None
             assert cell.score is not None
             assert 0 <= cell.low < cell.score < cell.high <= 1
+
+
+def test_the_interval_of_a_task_is_that_of_report_md(confirmed_study: Any) -> None:
+    findings = Findings(confirmed_study.record())
+
+    for arm in find_arms(findings).all:
+        tested = findings.arms.get(arm.name) or findings.baselines[arm.name]
+        for task, score in scores(tested.test_runs, findings.tasks).items():
+            cell = arm.cells[task]
+            assert (cell.score, cell.low, cell.high) == (score.mean, score.low, score.high)
 
 
 def test_unseen_rows_are_scored_by_themselves(whole: Any) -> None:

@@ -10,6 +10,9 @@ from rich.console import Console
 
 from mtl_core.errors import ConfigError
 from search.report.compare_studies import compare, labels
+from search.report.findings import Findings
+from search.report.intervals import scores
+from search.report.wording import plus_minus
 
 
 def compared(*folders: Path, width: int = 200) -> str:
@@ -51,6 +54,21 @@ def test_of_the_same_rows_the_difference_has_an_interval(
     assert row(text, "films")[3].startswith("-15.0 (")
     assert row(text, "films")[3].endswith("worse")
     assert "The data: no difference." in text
+
+
+def test_the_interval_of_a_task_is_that_of_its_own_report(
+    make_study: Any, make_folder: Any
+) -> None:
+    study = make_study().train("stack_cls", (0.8, 0.8), 1).add("searched", reason="trials")
+    study.shortlist(t0001=["average"]).confirm("t0001", (300, 360), (340, 361))
+    findings = Findings(study.record())
+    best = findings.average
+    assert best is not None
+
+    text = compared(make_folder(study, "one"), make_folder(study, "two"))
+
+    for task, score in scores(best.test_runs, findings.tasks).items():
+        assert row(text, task)[1:3] == [plus_minus(score)] * 2
 
 
 def test_of_other_data_it_has_none_and_the_data_are_told_apart(

@@ -6,6 +6,7 @@ import pytest
 
 from search.report.findings import Findings
 from search.report.html.winners import best_of_tasks
+from search.report.intervals import scores
 from search.selection import select
 
 
@@ -36,6 +37,16 @@ def test_a_trial_that_was_tested_has_its_score_there(whole: Any) -> None:
     assert found["films"].trial.id == "t0003"
     assert found["films"].test is not None
     assert found["films"].test.mean == pytest.approx(0.9)
+
+
+def test_the_interval_is_that_of_report_md(confirmed_study: Any) -> None:
+    findings = Findings(confirmed_study.record())
+
+    tests = [row.test for row in best_of_tasks(findings, select(findings.record)) if row.test]
+
+    of_all = [scores(model.test_runs, findings.tasks) for model in findings.models.values()]
+    assert tests
+    assert all(any(test in of.values() for of in of_all) for test in tests)
 
 
 def test_before_the_first_score_there_is_no_best(make_study: Any) -> None:
