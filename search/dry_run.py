@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from rich.console import Console, Group
 
 from mtl_core.data.batches import plan_epoch
+from mtl_core.data.config import OWN
 from mtl_core.data.encode import encode
 from mtl_core.data.encoded import EncodedCorpus
 from mtl_core.data.own_texts import texts_path
@@ -26,7 +27,7 @@ from mtl_core.training.trainer import Trainer
 from mtl_core.training.updates import take_alone
 from search.compare import arm_keys, arms_of
 from search.config import SearchConfig
-from search.given_files import check_encoder, check_vectors
+from search.given_files import TRAINING_VECTORS, check_encoder, check_vectors
 from search.lanes import Lanes, in_words, names
 from search.place import Existing, Place, study_folder
 from search.progress_view import duration
@@ -72,11 +73,13 @@ def show_plan(
     space.validate_for(corpus.names)
     Place(study_folder(out, space.name), existing, space, corpus).check()
     encoded = encode(corpus, space.data)
+    console = Console()
+    if space.data.vectors == OWN:
+        console.print(TRAINING_VECTORS, highlight=False)
     covered = check_vectors(space, encoded, vectors_path(corpus, encoded, space.data))
     check_encoder(space, encoded)
     if space.warms_up:
         texts_path(corpus, encoded)
-    console = Console()
     for text in space.left_out:
         console.print(text, markup=False, highlight=False)
     console.print(space.table())

@@ -24,7 +24,7 @@ from mtl_core.data.vectors import Coverage
 from mtl_core.files import write_text
 from search.ahead import Ahead
 from search.environment import environment
-from search.given_files import check_encoder, check_vectors
+from search.given_files import TRAINING_VECTORS, check_encoder, check_vectors
 from search.place import SPACE, Existing, Place, study_folder
 from search.progress import Progress
 from search.space import Space, load_space
@@ -73,7 +73,7 @@ def run_search(
     place.check()
     encoded = encode(corpus, asked.data)
     if asked.data.vectors == OWN:
-        shown.say("training word vectors on the study's own texts, unless they are in the cache")
+        shown.say(TRAINING_VECTORS)
     vectors = vectors_path(corpus, encoded, asked.data)
     covered = check_vectors(asked, encoded, vectors)
     check_encoder(asked, encoded)

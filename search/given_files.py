@@ -21,6 +21,8 @@ from search.pretrained import PRETRAINED, absolute
 from search.space import Space
 from search.space_checks import combinations
 
+TRAINING_VECTORS = "training word vectors on the study's own texts, unless they are in the cache"
+
 
 def hashes_of_files(space: Space) -> dict[str, str]:
     """Return a hash of what each key names; what is not there is left out, others tell of it.

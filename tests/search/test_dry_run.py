@@ -56,7 +56,9 @@ def test_a_dry_run_trains_the_vectors_that_are_the_studys_own_and_says_what_they
 
     show_plan(str(SPACES / "sanity.yaml"), out=str(tmp_path), overrides=[*own, "d_word=24"])
 
-    assert "word vectors for" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert shown.startswith("training word vectors on the study's own texts")
+    assert "word vectors for" in shown
     with pytest.raises(ConfigError, match=r"encoder\.d_word: 24 would be right"):
         show_plan(str(SPACES / "sanity.yaml"), out=str(tmp_path), overrides=own)
 
