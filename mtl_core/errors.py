@@ -7,6 +7,8 @@ input are reported at once, one a line.
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
+_NEAR = 0.65  # share of the letters of both that they have in common; at 0.6 `metric` is `retries`
+
 
 class ConfigError(ValueError):
     """The caller's input is at fault; the message holds one fault a line.
@@ -25,7 +27,7 @@ class ConfigError(ValueError):
 
 def suggest(name: str, known: Collection[str]) -> str:
     """Return ", did you mean 'x'?" for the nearest of `known`, or "" when none is near."""
-    near = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    near = get_close_matches(name, list(known), n=1, cutoff=_NEAR)
     return f", did you mean {near[0]!r}?" if near else ""
 
 

@@ -52,6 +52,7 @@ def test_a_domain_can_be_set() -> None:
     ("override", "fault"),
     [
         ("learning_rat=1", "learning_rat: unknown key, did you mean 'learning_rate'?"),
+        ("metric=f1", "metric: unknown key"),
         (
             "reduction_factor=2",
             "reduction_factor: unknown key, did you mean 'early_stopping.reduction_factor'?",
