@@ -105,4 +105,5 @@ def _misnamed(path: Path, files: dict[str, list[Path]]) -> str | None:
         return None
     if readable:
         return f"{path}: did you mean {split}{ending}? (understood: {UNDERSTOOD})"
-    return f"{path}: {ending} is not understood, write it as {split}.tsv (or {', '.join(FORMATS)})"
+    others = [ending for ending in FORMATS if ending != ".tsv"]
+    return f"{path}: {ending} is not understood, write it as {split}.tsv (or {', '.join(others)})"

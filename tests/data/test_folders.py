@@ -118,7 +118,7 @@ def test_a_train_file_in_another_format_is_named(tmp_path: Path, name: str) -> N
 
     (fault,) = faults_of(tmp_path, "books")
 
-    assert "is not understood, write it as train.tsv" in fault
+    assert fault.endswith("is not understood, write it as train.tsv (or .csv, .jsonl, .parquet)")
 
 
 def test_files_that_are_no_splits_are_left_alone(tmp_path: Path) -> None:
