@@ -206,6 +206,10 @@ class PlainProgress(_Shown):
 
     _first_shown = False
 
+    def started(self, cluster: Cluster, space: Space, record: StudyRecord) -> None:
+        super().started(cluster, space, record)
+        self._first_shown = any(trial.reports for trial in record.trials.values())  # earlier
+
     def changed(self) -> None:
         if self._first_shown or self._confirming is not None:
             return

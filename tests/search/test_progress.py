@@ -1,6 +1,7 @@
 """Plain lines for logs; the live display leaves the terminal in order."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,27 +33,27 @@ def space() -> Space:
     return FakeSpace()  # type: ignore[return-value]
 
 
-def make_record(*, reported: bool = True, failed: bool = False) -> StudyRecord:
-    events: list[dict[str, Any]] = [
-        {"event": "study", "time": 0, "format": 1, "tasks": ["books"], "name": "layerwise"},
-        {
-            "event": "proposed", "time": 0, "trial": "t0001", "number": 1, "values": {},
-            "config": TrialConfig().as_dict(), "seed": 1, "source": "random",
-        },
-        {"event": "started", "time": 0, "trial": "t0001", "attempt": 1, "worker": "w"},
-    ]  # fmt: skip
-    if reported:
-        events.append({
-            "event": "reported", "time": 1, "trial": "t0001", "epoch": 1, "average": 0.75,
-            "scores": {"books": 0.75}, "loss": 0, "losses": {},
-            "tokens_per_second": 1, "seconds": 1,
-        })  # fmt: skip
-    if failed:
-        events.append({
-            "event": "failed", "time": 2, "trial": "t0001", "kind": "diverged",
-            "reason": "loss is nan at epoch 2", "traceback": None,
-        })  # fmt: skip
-    return StudyRecord(events=events)
+EVENTS: list[dict[str, Any]] = [
+    {"event": "study", "time": 0, "format": 1, "tasks": ["books"], "name": "layerwise"},
+    {
+        "event": "proposed", "time": 0, "trial": "t0001", "number": 1, "values": {},
+        "config": TrialConfig().as_dict(), "seed": 1, "source": "random",
+    },
+    {"event": "started", "time": 0, "trial": "t0001", "attempt": 1, "worker": "w"},
+    {
+        "event": "reported", "time": 1, "trial": "t0001", "epoch": 1, "average": 0.75,
+        "scores": {"books": 0.75}, "loss": 0, "losses": {},
+        "tokens_per_second": 1, "seconds": 1,
+    },
+    {
+        "event": "failed", "time": 2, "trial": "t0001", "kind": "diverged",
+        "reason": "loss is nan at epoch 2", "traceback": None,
+    },
+]  # fmt: skip
+
+
+def make_record(*, reported: bool = True) -> StudyRecord:
+    return StudyRecord(events=EVENTS[: 4 if reported else 3])
 
 
 def test_a_file_gets_plain_lines_and_a_terminal_the_live_display() -> None:
@@ -65,10 +66,18 @@ def test_a_file_gets_plain_lines_and_a_terminal_the_live_display() -> None:
     assert isinstance(live_progress(dumb), PlainProgress)
 
 
-def test_plain_lines_say_the_first_result_and_how_each_trial_ended(space: Space) -> None:
+def test_plain_lines_say_the_first_result_and_how_each_trial_ended(
+    space: Space, tmp_path: Path
+) -> None:
     out = io.StringIO()
     shown = PlainProgress(Console(file=out, width=60))
-    shown.started(CLUSTER, space, make_record(reported=True, failed=True))
+    record = StudyRecord.open(tmp_path / "journal.jsonl")
+    for event in EVENTS[:3]:
+        record.append(**event)
+    shown.started(CLUSTER, space, record)
+    for event in EVENTS[3:]:
+        record.append(**event)
+    record.close()
 
     shown.changed()
     shown.changed()
@@ -81,6 +90,16 @@ def test_plain_lines_say_the_first_result_and_how_each_trial_ended(space: Space)
         "[1/3] t0001 failed: diverged (loss is nan at epoch 2): 75.0 at epoch 1, stack_pooling, "
         "equal weighting; best so far 75.0 with stack_pooling, equal weighting (t0001)\n"
     )
+
+
+def test_a_study_that_goes_on_has_had_its_first_result(space: Space) -> None:
+    out = io.StringIO()
+    shown = PlainProgress(Console(file=out))
+    shown.started(CLUSTER, space, make_record(reported=True))
+
+    shown.changed()
+
+    assert "first result" not in out.getvalue()
 
 
 def test_plain_lines_give_a_sign_of_life_after_half_a_minute(space: Space) -> None:
