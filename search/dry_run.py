@@ -92,12 +92,12 @@ def show_plan(
         console.print(f"word vectors for {covered}", highlight=False)
     rows = sum(len(task.splits["train"]) for task in corpus.tasks)
     console.print()
-    few, many = found.parameters
+    parameters = " to ".join(f"{number:,}" for number in dict.fromkeys(found.parameters))
     console.print(
         f"{len(corpus.names)} tasks, {rows:,} train rows; {found.trials} trials, about "
         f"{found.epochs:,.0f} epochs in all, about {duration(found.seconds)} on this machine "
         f"with {_lanes_in_words(space.search)}. From a probe of {PROBES} configurations "
-        f"of {few:,} to {many:,} parameters; on top come {_on_top(space)}.",
+        f"of {parameters} parameters; on top come {_on_top(space)}.",
         highlight=False,
     )
     if space.search.mode == "compare":
