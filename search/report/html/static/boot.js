@@ -13,6 +13,15 @@ async function unpackPlotly() {
   document.head.append(script);
 }
 
+// Folded on a narrow page; also when it becomes one later, or wide, as one does that was loaded in a
+// frame out of sight, which has no width.
+function foldContents() {
+  const narrow = window.matchMedia("(max-width: 62rem)");
+  const fold = () => { document.querySelector(".contents details").open = !narrow.matches; };
+  narrow.addEventListener("change", fold);
+  fold();
+}
+
 function watchSaves() {
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-save], [data-csv]");
@@ -26,7 +35,7 @@ function watchSaves() {
 }
 
 document.querySelectorAll("table.sortable").forEach(makeSortable);
-if (window.matchMedia("(max-width: 62rem)").matches) document.querySelector(".contents details").open = false;
+foldContents();
 watchCells();
 watchSaves();
 drawLegends();

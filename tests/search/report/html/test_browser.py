@@ -242,6 +242,23 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(
         assert found.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
+def test_the_contents_are_folded_while_the_page_is_narrow(
+    opened: Callable[..., Opened], material: Material
+) -> None:
+    page = opened(material, viewport=PHONE).page
+
+    def is_open() -> bool:
+        return page.evaluate("() => document.querySelector('.contents details').open")
+
+    before = is_open()
+    page.set_viewport_size({"width": 1300, "height": 900})  # as a frame that comes into sight
+
+    page.wait_for_function("() => document.querySelector('.contents details').open")
+    assert not before
+    page.set_viewport_size(PHONE)
+    page.wait_for_function("() => !document.querySelector('.contents details').open")
+
+
 def test_on_paper_twelve_arms_have_room(opened: Callable[..., Opened], material: Material) -> None:
     found = opened(material, viewport={"width": 688, "height": 1000})  # A4 between its margins
     found.page.emulate_media(media="print")
