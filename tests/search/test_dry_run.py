@@ -1,5 +1,6 @@
 """The plan shown before a search: its pictures and its estimate, and that it starts nothing."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -93,12 +94,12 @@ def test_a_dry_run_says_how_many_lanes_there_are_where_they_are_fixed(
     show_plan(
         str(SPACES / "sanity.yaml"),
         out=str(tmp_path),
-        overrides=["search.lanes=3", "search.workers=1"],
+        overrides=["search.lanes=3", "search.workers=1", "structure=single_task"],
     )
 
-    assert "1 engine x 3 lanes, at most 1 trial at a time" in " ".join(
-        capsys.readouterr().out.split()
-    )
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "1 engine x 3 lanes, at most 1 trial at a time" in shown
+    assert re.search(r"of [\d,]+ parameters;", shown)  # all probes have as many
 
 
 def test_a_dry_run_of_a_comparison_names_its_arms_and_that_none_is_stopped_early(
