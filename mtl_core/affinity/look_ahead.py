@@ -12,7 +12,7 @@ all tasks have in common. All tasks' steps have one length, short enough that th
 gradient's doing and not the curvature's, which would lower all of Z alike. Shapes: K tasks.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from math import sqrt
 
 import torch
@@ -27,21 +27,22 @@ STEP_LENGTH = 3e-3  # of all shared parameters together
 
 
 def look_ahead(
-    losses: Callable[[Tables], Tensor], tables: Tables, steps: Sequence[Tables]
+    losses: Callable[[Tables], Tensor], tables: Tables, steps: Iterable[Tables]
 ) -> Tensor:
-    """Return Z, (steps, K), float64.
+    """Return Z, (steps, K), float64; 0 of a loss that is 0.
 
     Args:
         losses: Gives the loss of each task with these tables, (K,).
         tables: The parameters as they are.
-        steps: What each step adds to some of the tables.
+        steps: What each step adds to some of the tables; one at a time is looked at.
     """
     before = losses(tables).double()
     after = [
         losses({**tables, **{name: tables[name] + change for name, change in step.items()}})
         for step in steps
     ]
-    return 1 - torch.stack(after).double() / before
+    falls = 1 - torch.stack(after).double() / before
+    return torch.where(before > 0, falls, 0.0)
 
 
 @torch.no_grad()

@@ -2,12 +2,13 @@
 
 A measurement takes the gradient of each task's loss over what all tasks share, and from it the
 cosines of the layers (`gradient_cosine.py`) and the look-ahead (`look_ahead.py`), both without
-dropout. It moves nothing: the training goes on as if nobody had looked. Measurements are kept one
-by one, so that what is found in some of them can be looked for in the others (`groups.py`).
+dropout, and in float32 whatever the training computes in. It moves nothing: the training goes on as
+if nobody had looked. Measurements are kept one by one, so that what is found in some of them can be
+looked for in the others (`groups.py`).
 Shapes: M measurements, K tasks, L layers.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -57,7 +58,7 @@ def measure(
 
     Raises:
         ConfigError: A task has no labelled row to measure it on.
-        Diverged: The training diverged before anything was measured.
+        Diverged: The training diverged, or ended before anything was measured.
     """
     lane, engine = trainer.lane, trainer.engine
     rows = ProbeRows(engine.around.corpus, lane.seed)
@@ -68,6 +69,8 @@ def measure(
         if lane.failure is None and done // every > len(steps):
             steps.append(done)
             found.append(probe(lane.updater, rows, len(steps)))
+            if not all(of.isfinite().all() for of in found[-1]):
+                raise Diverged(f"a loss or a gradient is no number after {done} steps")
         for _, result in engine.results():
             if isinstance(result, Exception):
                 raise result
@@ -110,16 +113,20 @@ def probe(updater: Updater, rows: ProbeRows, number: int) -> tuple[Tensor, Tenso
         return _losses(updater, batch, replace(where, tables=dict(tables)))
 
     groups, layers = shared_groups(model), shared_layers(model)
-    ahead, kept = [], []
-    for batch, where in for_steps:
-        gradients = _gradients(updater, batch, where, groups)
-        kept.append({layer: kept_numbers(gradients[layer]) for layer in layers})
-        with torch.no_grad():
-            step = adam_step(updater.optimizer, where.used, gradients)
-            ahead.append(look_ahead(losses, where.tables, [step]))
-    return torch.cat(ahead).cpu(), gradient_cosines(kept, layers)
+    kept: list[dict[str, Tensor]] = []
+
+    def moves() -> Iterator[Tables]:
+        for batch, where in for_steps:
+            gradients = _gradients(updater, batch, where, groups)
+            kept.append({layer: kept_numbers(gradients[layer]) for layer in layers})
+            yield adam_step(updater.optimizer, where.used, gradients)
+
+    with torch.no_grad():
+        ahead = look_ahead(losses, of_losses[1].tables, moves())
+    return ahead.cpu(), gradient_cosines(kept, layers)
 
 
+@torch.enable_grad()
 def _gradients(
     updater: Updater, batch: Minibatch, narrowed: Narrowed, groups: Sequence[str]
 ) -> dict[str, Tensor]:
@@ -131,5 +138,11 @@ def _gradients(
 
 
 def _losses(updater: Updater, batch: Minibatch, narrowed: Narrowed) -> Tensor:
+    """Return the loss of each task of a minibatch, (k,), float64.
+
+    What a step changes is a ten-thousandth of a loss or less. Products in bfloat16 would bury it;
+    so would cross-entropy in float32 where a task is learnt so well that its loss is near 0.
+    """
     part = Part(model=updater.model, batch=batch, narrowed=narrowed)
-    return task_losses(compute_logits([part])[0], batch, updater.corpus.tasks)
+    (outputs,) = compute_logits([part], dtype=torch.float32)
+    return task_losses(outputs.double(), batch, updater.corpus.tasks)

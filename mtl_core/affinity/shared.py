@@ -1,7 +1,8 @@
 """What all tasks of a model share: the groups of tables in which every task uses the same banks.
 
-Task tokens of `layerwise_explicit` are shared as all tasks attend to them; heads, gates and the own
-tokens of `layerwise_implicit` are not. Weights of n-grams are left out: they belong to the heads.
+Task tokens of `layerwise_explicit` are shared as all tasks attend to them, and by that move them;
+heads, gates, the own tokens of `layerwise_implicit`, and tokens that are detached are not. Weights
+of n-grams are left out: they belong to the heads.
 """
 
 from mtl_core.model.encoder import MultiTaskEncoder

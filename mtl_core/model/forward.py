@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from mtl_core.data.minibatch import Minibatch
@@ -40,7 +41,9 @@ class Part:
     seed: int | None = None
 
 
-def compute_logits(parts: Sequence[Part], *, n_threads: int | None = None) -> list[Tensor]:
+def compute_logits(
+    parts: Sequence[Part], *, dtype: torch.dtype | None = None, n_threads: int | None = None
+) -> list[Tensor]:
     """Return the outputs of each part, (I, C), float32 or wider.
 
     An item is a text, or where words are tagged a word; they stand in the order of the minibatch.
@@ -48,11 +51,12 @@ def compute_logits(parts: Sequence[Part], *, n_threads: int | None = None) -> li
     the largest number of classes is the same in all of them, as in models of one corpus.
 
     Args:
+        dtype: Type of the products; None: what `precision` of their configuration comes to.
         n_threads: Of a CPU, that share the texts at most; None: as many as PyTorch may use.
     """
     config, device = parts[0].model.config, parts[0].model.words.device
     works = [work_of(part) for part in parts]
-    deep = outputs_by_threads(works, products_dtype(config, device), n_threads)
+    deep = outputs_by_threads(works, dtype or products_dtype(config, device), n_threads)
     of_parts = zip(deep, parts, works, strict=True)
     return [_with_wide(outputs, part, work) for outputs, part, work in of_parts]
 

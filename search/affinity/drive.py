@@ -29,6 +29,7 @@ from search.report.wording import count
 from search.study_files import StudyFiles, kept_weights, threads_of_a_trial, trainer_of
 from search.trial_record import Leader
 
+_MANNER = 2  # of measuring; 1: products in the type of the training, which may be bfloat16
 EXPLICIT, IMPLICIT = "layerwise_explicit", "layerwise_implicit"
 
 
@@ -69,6 +70,7 @@ def _made_of(study: StudyFiles, choice: Choice) -> str:
     kept = [leader_of(study.record, structure) for structure in (EXPLICIT, IMPLICIT)]
     content = [
         FORMAT,
+        _MANNER,
         choice.trial.id,
         choice.trial.seed,
         choice.config.as_dict(),

@@ -38,6 +38,19 @@ def test_tables_that_a_step_does_not_name_stay() -> None:
     assert found.tolist() == [[0.5]]
 
 
+def test_a_loss_of_zero_falls_by_nothing_and_is_worked_out_once_before_all_steps() -> None:
+    asked = []
+
+    def losses(now: Tables) -> Tensor:
+        asked.append(now)
+        return torch.stack([torch.zeros(()), now["x"].sum()])
+
+    found = look_ahead(losses, {"x": torch.ones(1)}, [{"x": torch.full((1,), -0.5)}] * 2)
+
+    assert found.tolist() == [[0.0, 0.5], [0.0, 0.5]]
+    assert len(asked) == 3
+
+
 def test_the_step_is_that_of_adam_without_momentum_at_the_length_given() -> None:
     # Of a table that Adam has not moved yet, its first step is each gradient's sign, so the step
     # has numbers of one size: with four of them and length 1, a half each.

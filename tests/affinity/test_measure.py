@@ -2,21 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
+from reference_affinity import reference_affinity
 
-from mtl_core.affinity.look_ahead import adam_step
+from mtl_core.affinity import measure as module
 from mtl_core.affinity.measure import measure, probe, steps_between
 from mtl_core.affinity.rows import ProbeRows
-from mtl_core.affinity.shared import shared_groups
 from mtl_core.data.encoded import EncodedCorpus
-from mtl_core.data.minibatch import collate
-from mtl_core.model.encoder import MultiTaskEncoder
+from mtl_core.data.minibatch import Row
 from mtl_core.training.config import TrialConfig
-from mtl_core.training.losses import task_losses
 from mtl_core.training.models import copy_parameters
 from mtl_core.training.results import Diverged
 from mtl_core.training.trainer import Trainer
@@ -56,46 +54,72 @@ def test_the_training_goes_on_as_if_nobody_had_looked(
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-@pytest.mark.parametrize("structure", SHARING)
-def test_look_ahead_is_what_the_same_step_in_place_comes_to(
-    structure: str, mixed: EncodedCorpus, make_config: MakeConfig
+@pytest.mark.parametrize(
+    ("structure", "sharing"),
+    [
+        *((structure, {}) for structure in SHARING),
+        ("layerwise_implicit", {"divergence_depth": [0, 1, 0, 1, 1]}),
+        ("layerwise_explicit", {"other_tokens": "gated"}),
+        ("layerwise_explicit", {"other_tokens": "detached"}),
+    ],
+)
+def test_a_measurement_is_what_moving_the_parameters_of_a_copy_comes_to(
+    structure: str, sharing: dict[str, Any], mixed: EncodedCorpus, make_config: MakeConfig
 ) -> None:
-    trainer = Trainer(mixed, make_config(structure, epochs=1), seed=1)
+    trainer = Trainer(mixed, make_config(structure, epochs=1, **sharing), seed=1)
     list(trainer.epochs())
     rows = ProbeRows(mixed, seed=1)
-    model, updater = trainer.model.eval(), trainer.updater
 
-    found, _ = probe(updater, rows, 1)
+    look_ahead, cosines = probe(trainer.updater, rows, 1)
 
-    batch = collate(mixed, "dev", rows.for_losses(1))
-    before = _losses(model, mixed, batch)
-    for task, step in enumerate(rows.for_steps(1)):
-        _step_in_place(trainer, step)
-        after = _losses(model, mixed, batch)
-        _step_in_place(trainer, step, back=True)
-        expected = 1 - after / before
-        torch.testing.assert_close(found[task].float(), expected, rtol=0.05, atol=2e-5)
+    falls, of_layers = reference_affinity(trainer, rows, 1)
+    assert np.abs(falls).max() > 1e-4
+    np.testing.assert_allclose(look_ahead.numpy(), falls, rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(cosines.numpy(), of_layers, atol=1e-5)
 
 
-def test_cosines_are_those_of_the_parameters_gradients(
+def test_training_in_bfloat16_is_measured_in_float32(
     mixed: EncodedCorpus, make_config: MakeConfig
 ) -> None:
-    trainer = Trainer(mixed, make_config("layerwise_implicit", epochs=1), seed=1)
+    config = make_config("stack_cls", epochs=1)
+    trainer = Trainer(
+        mixed, replace(config, encoder=replace(config.encoder, precision="bfloat16")), seed=1
+    )
     list(trainer.epochs())
-    rows, model = ProbeRows(mixed, seed=1), trainer.model.eval()
+    rows = ProbeRows(mixed, seed=1)
 
-    _, found = probe(trainer.updater, rows, 1)
+    look_ahead, _ = probe(trainer.updater, rows, 1)
 
-    gradients = []
-    for step in rows.for_steps(1):
-        model.zero_grad(set_to_none=True)
-        batch = collate(mixed, "train", step)
-        task_losses(model(batch), batch, mixed.tasks).sum().backward()
-        names = [name for name in dict(model.named_parameters()) if name.startswith("layers.1.")]
-        names = names or [n for n, g in model.table_group.items() if g == "layer1"]
-        gradients.append(torch.cat([model.get_parameter(n).grad.flatten() for n in names]))
-    expected = F.cosine_similarity(gradients[0], gradients[3], dim=0)
-    assert float(found[2, 0, 3]) == pytest.approx(float(expected), abs=1e-4)
+    trainer.model.config = replace(trainer.model.config, precision="float32")
+    falls, _ = reference_affinity(trainer, rows, 1)
+    np.testing.assert_allclose(look_ahead.numpy(), falls, rtol=1e-3, atol=1e-6)
+
+
+def test_so_is_a_task_that_is_learnt_to_a_loss_near_zero(
+    mixed: EncodedCorpus, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = Trainer(mixed, make_config("stack_cls", epochs=1), seed=1)
+    list(trainer.epochs())
+    trainer.model.get_parameter("head_bias").data[0, 0] += 12  # a loss of about 1e-5
+    rows = ProbeRows(mixed, seed=1)
+    first, *others = rows.for_losses(1)
+    known = first.examples[mixed.split(0, "dev").labels[first.examples] == 0]
+    monkeypatch.setattr(rows, "for_losses", lambda _: (Row(0, known), *others))
+
+    look_ahead, _ = probe(trainer.updater, rows, 1)
+
+    falls, _ = reference_affinity(trainer, rows, 1)
+    np.testing.assert_allclose(look_ahead.numpy()[:, 0], falls[:, 0], rtol=1e-2, atol=2e-6)
+
+
+def test_a_measurement_that_is_no_number_is_no_measurement(
+    mixed: EncodedCorpus, make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = torch.full((5, 5), torch.nan), torch.zeros(4, 5, 5)
+    monkeypatch.setattr(module, "probe", lambda *_: broken)
+
+    with pytest.raises(Diverged, match="a loss or a gradient is no number after 2 steps"):
+        measure(Trainer(mixed, make_config("stack_cls"), seed=1), every=2)
 
 
 def test_measuring_costs_about_as_much_as_training() -> None:
@@ -124,28 +148,3 @@ def test_a_training_that_diverges_is_no_measurement(
 
     with pytest.raises(Diverged):
         measure(Trainer(mixed, config, seed=1), every=2)
-
-
-def _losses(model: MultiTaskEncoder, mixed: EncodedCorpus, batch: object) -> torch.Tensor:
-    with torch.no_grad():
-        return task_losses(model(batch), batch, mixed.tasks)  # type: ignore[arg-type]
-
-
-def _step_in_place(trainer: Trainer, step: object, *, back: bool = False) -> None:
-    """Move the shared parameters themselves by Adam's step on these rows, or back again."""
-    model, corpus = trainer.model, trainer.updater.corpus
-    batch = collate(corpus, "train", step)  # type: ignore[arg-type]
-    if back:
-        for name, kept in model.kept.items():  # type: ignore[attr-defined, union-attr]
-            (model.words.data if name == "words" else model.rows[name]).copy_(kept)
-        return
-    narrowed = model.narrow(batch)
-    groups = shared_groups(model)
-    loss = task_losses(model(batch, narrowed), batch, corpus.tasks).sum()
-    found = torch.autograd.grad(loss, [narrowed.tables[g] for g in groups], materialize_grads=True)
-    gradients = dict(zip(groups, found, strict=True))
-    moved = adam_step(trainer.updater.optimizer, narrowed.used, gradients)
-    tables = {g: model.words.data if g == "words" else model.rows[g] for g in groups}
-    model.kept = {g: table.clone() for g, table in tables.items()}  # type: ignore[assignment]
-    for group, table in tables.items():
-        table[narrowed.used[group]] += moved[group]
