@@ -61,7 +61,7 @@ def joined(
             yield _describe(config, "Ray cluster joined before", None, elastic=True)
             return
         try:
-            context = join(address, insecure=insecure) if address else start_local(config)
+            context = join(address, insecure=insecure) if address else start_local()
             place = f"Ray cluster {address}" if address else "this machine"
             dashboard, elastic = context.dashboard_url or None, address is not None
             yield _describe(config, place, dashboard, elastic=elastic)

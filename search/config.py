@@ -120,6 +120,11 @@ class SearchConfig:
     affinity: AffinityConfig = Field(default_factory=AffinityConfig)
 
     @property
+    def threads(self) -> int:
+        """How many threads of PyTorch an engine has, and what trains outside of engines."""
+        return max(1, int(self.cpus_per_trial))
+
+    @property
     def stopping(self) -> EarlyStoppingConfig | None:
         """How trials are stopped early, if they are."""
         return None if self.mode == "compare" else self.early_stopping

@@ -27,6 +27,7 @@ from search.environment import environment
 from search.given_files import TRAINING_VECTORS, check_encoder, check_vectors
 from search.place import SPACE, Existing, Place, study_folder
 from search.progress import Progress
+from search.rooms import check_local
 from search.space import Space, load_space
 from search.study import Study
 from search.views import AUDIT, ENVIRONMENT
@@ -67,6 +68,8 @@ def run_search(
     """
     shown = progress or Progress()
     asked = space if isinstance(space, Space) else load_space(space, overrides, data=data)
+    if address is None:
+        check_local(asked.search)
     corpus = read_corpus(asked.data)
     asked.validate_for(corpus.names)
     place = Place(study_folder(out, asked.name), existing, asked, corpus)

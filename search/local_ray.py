@@ -1,7 +1,6 @@
 """Ray on this machine alone, with no more processes than a search has use for."""
 
 import logging
-import math
 import os
 import signal
 import threading
@@ -10,7 +9,6 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from mtl_core.errors import ConfigError
-from search.config import SearchConfig
 
 OBJECT_STORE_BYTES = 100 * 2**20  # trials pass numbers only; models and data go over the disk
 DASHBOARD_CPUS = 4  # its ten processes would take the place of a trial on a smaller machine
@@ -23,13 +21,13 @@ def local_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def start_local(config: SearchConfig) -> Any:
+def start_local() -> Any:
     """Start Ray for this process; it ends with it.
 
     Raises:
         ConfigError: Its processes do not come up, as on a machine that is far too busy.
     """
-    cpus = max(local_cpus(), math.ceil(config.cpus_per_trial))
+    cpus = local_cpus()
     with_dashboard = local_cpus() >= DASHBOARD_CPUS
     with _on_loopback(), nullcontext() if with_dashboard else _without_helpers():
         try:

@@ -1,7 +1,9 @@
 """How many engines there is room for, on which machines, and what is said of the rest."""
 
 import math
+import sys
 
+from mtl_core.errors import ConfigError
 from search.config import SearchConfig
 from search.local_ray import local_cpus
 
@@ -12,6 +14,21 @@ def local_engines(config: SearchConfig) -> int:
     """Return how many engines run on this machine, as far as CPUs decide."""
     room = max(1, math.floor(local_cpus() / config.cpus_per_trial))
     return min(config.workers or room, room)
+
+
+def check_local(config: SearchConfig) -> None:
+    """Check that an engine has room on this machine, before anything is written or started.
+
+    Raises:
+        ConfigError: It takes more CPUs than there are; its threads would wait for each other. A
+            cluster that this process has joined may have them.
+    """
+    ray = sys.modules.get("ray")
+    if config.cpus_per_trial > local_cpus() and not (ray and ray.is_initialized()):
+        raise ConfigError(
+            f"search.cpus_per_trial: found {config.cpus_per_trial:g}, this machine has "
+            f"{local_cpus()} CPUs; at most that many would be right"
+        )
 
 
 def engines_on_cluster(config: SearchConfig) -> int:

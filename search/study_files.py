@@ -59,7 +59,7 @@ def threads_of_a_trial(search: SearchConfig) -> Iterator[None]:
     operation: a training of two epochs took 29 seconds with one and more than 200 with two.
     """
     before = torch.get_num_threads()
-    torch.set_num_threads(max(1, int(search.cpus_per_trial)))
+    torch.set_num_threads(search.threads)
     try:
         yield
     finally:

@@ -55,7 +55,7 @@ def workplace_of(
         tasks=record.tasks,
         **paths,
         mlm=asdict(space.settings.mlm),
-        threads=max(1, int(search.cpus_per_trial)),
+        threads=search.threads,
         gpu=on_gpu,
         memory_share=MEMORY_SHARE * share,
         contents=offered([encoded, *paths.values()]) if cluster.elastic else {},

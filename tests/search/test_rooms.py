@@ -2,9 +2,10 @@
 
 import pytest
 
+from mtl_core.errors import ConfigError
 from search.config import SearchConfig
 from search.local_ray import local_cpus
-from search.rooms import local_engines, machines_in_words, no_room, rooms_on
+from search.rooms import check_local, local_engines, machines_in_words, no_room, rooms_on
 
 
 def test_as_many_engines_as_cpus_allow_and_no_more_than_trials_at_a_time() -> None:
@@ -12,6 +13,13 @@ def test_as_many_engines_as_cpus_allow_and_no_more_than_trials_at_a_time() -> No
     assert local_engines(SearchConfig(cpus_per_trial=float(2 * local_cpus()))) == 1
     assert local_engines(SearchConfig(workers=1)) == 1
     assert local_engines(SearchConfig(workers=99)) == local_cpus()
+
+
+def test_an_engine_that_this_machine_has_no_cpus_for_is_refused() -> None:
+    check_local(SearchConfig(cpus_per_trial=float(local_cpus())))
+
+    with pytest.raises(ConfigError, match=f"found 999, this machine has {local_cpus()} CPUs; at"):
+        check_local(SearchConfig(cpus_per_trial=999.0))
 
 
 def test_a_trial_that_fits_on_no_machine_is_named_with_what_there_is() -> None:
