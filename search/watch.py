@@ -16,6 +16,7 @@ from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from ipaddress import ip_address
+from socket import gethostname
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -34,6 +35,7 @@ POLICY = (
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 OF_REPORT = "frame-ancestors 'self'"  # the rest is in the report itself
+EVERYWHERE = ("0.0.0.0", "::")
 STATIC = ("watch.html", "watch.css", "watch.js")
 
 
@@ -61,8 +63,10 @@ class Watch:
 
     @property
     def address(self) -> str:
-        """What to open in a browser."""
+        """What to open in a browser: of this machine's addresses its name, if it has them all."""
         host, port = self._server.server_address[:2]
+        if host in EVERYWHERE:
+            host = gethostname()
         query = "" if self.token is None else f"?token={self.token}"
         return f"http://{host!s}:{port}/{query}"
 
