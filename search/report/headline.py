@@ -52,6 +52,7 @@ def answer(findings: Findings, marks: Marks) -> list[str]:
     sentences += best_for_objective(findings, marks)
     if findings.record.ended_reason == "failures":
         sentences.append(f"Not all that was asked for: {given_up(findings.record, marks)}.")
+    sentences += _out_of_time(findings.record)
     sentences += worth(findings, best, marks)
     sentences += equal_weights_in_words(findings, best, marks)
     linear = findings.linear
@@ -68,6 +69,16 @@ def given_up(record: StudyRecord, marks: Marks) -> str:
     (reason, _), *_ = reasons.most_common(1)
     said = f"{len(failures)} of {count(len(record.ended()), 'trial')} failed"
     return f"{said}, most often for: {marks.text(reason[:REASON_CHARACTERS])}"
+
+
+def _out_of_time(record: StudyRecord) -> list[str]:
+    """Say what was left when the time was up, if anything was."""
+    goes_on = "the same command with more --minutes goes on"
+    if record.ended_reason == "minutes":
+        return [f"The time was up after {count(len(record.ended()), 'trial')}; {goes_on}."]
+    if record.confirmation.ended == "minutes":
+        return [f"The time was up before all runs with fresh seeds were done; {goes_on}."]
+    return []
 
 
 def comparison(findings: Findings, marks: Marks) -> str:

@@ -363,6 +363,26 @@ def test_a_search_whose_time_was_up_before_any_score_says_so(maker: Any) -> None
     ]
 
 
+MORE = "the same command with more --minutes goes on."
+
+
+def test_a_search_whose_time_was_up_says_so(maker: Any) -> None:
+    maker.train("stack_cls", (0.8, 0.9), 1).test("average", "t0001", (160, 180))
+    maker.propose("stack_cls")
+    maker.add("ended", reason="minutes")
+
+    assert f"The time was up after 1 trial; {MORE}" in sentences(maker)
+
+
+def test_so_does_a_confirmation_and_one_that_is_done_says_nothing(confirmed_study: Any) -> None:
+    said = f"The time was up before all runs with fresh seeds were done; {MORE}"
+    assert said not in sentences(confirmed_study)
+
+    confirmed_study.add("ended", reason="trials", confirmation="minutes")
+
+    assert said in sentences(confirmed_study)
+
+
 def test_names_from_data_are_as_they_are_on_a_terminal_and_escaped_in_markdown(
     make_study: Any,
 ) -> None:
