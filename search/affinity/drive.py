@@ -60,8 +60,7 @@ def relate_tasks(study: StudyFiles, *, epochs: int | None = None, by_hand: bool 
                 raise
             study.say(f"how tasks relate could not be measured: {error}")
             return
-    dev_rows = [len(study.encoded.split(k, "dev")) for k in range(study.encoded.n_tasks)]
-    found["fit"] = fit(found, study.record, dev_rows)
+    found["fit"] = fit(found, study.record)
     write_text(study.folder / AFFINITY, json.dumps(found) + "\n")
 
 

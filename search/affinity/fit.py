@@ -3,30 +3,32 @@
 Three questions, each with its number, and "not tellable" where the number does not carry an answer:
 
 groups  Do the routes that see a grouping see the same one (adjusted Rand index), and does the
-        plan that is best on dev group tasks at all? Plans by depth alone mostly do not.
+        plan that was best on dev group tasks at all? Plans by depth alone mostly do not.
 depth   Are plans better in which tasks differ below the top (task tokens, or layers of their own),
         than plans in which only the heads do? Tasks that pull against each other want the first.
 gain    Do the tasks gain by sharing on which the others' steps act well? Spearman over tasks of the
         mean look-ahead that a task receives and its best dev score with sharing less without.
 
 Dev scores here are the best of several trials, so a difference counts only beyond two standard
-errors of its dev rows; what luck adds to the best of more trials is not in that. K tasks.
+errors, which are those of the dev rows that both were scored on; what luck adds to the best of more
+trials is not in that. N tasks.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, permutations
 from math import sqrt
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 from sklearn.metrics import adjusted_rand_score
 
 from mtl_core.model.structures import deepest, published_depth
 from search.affinity.file import LOOK_AHEAD
+from search.dev_rows import unpack_dev
 from search.record import StudyRecord
 from search.report.tested import AVERAGE, SINGLE_TASK
-from search.trial_record import TrialRecord
+from search.trial_record import Report, TrialRecord
 
 NAMES = {
     "look_ahead": "look-ahead",
@@ -34,19 +36,19 @@ NAMES = {
     "attention": "token attention",
 }
 _LEVEL = 0.05
+# Tasks up to which all orders of them are gone through: of so few, Student's t is far too sure, and
+# takes four in the same order, as one pair in twelve is by chance, for a proof.
+_ALL_ORDERS = 8
 
 
-def fit(
-    contents: Mapping[str, Any], record: StudyRecord, dev_rows: Sequence[int]
-) -> dict[str, Any]:
+def fit(contents: Mapping[str, Any], record: StudyRecord) -> dict[str, Any]:
     """Return the numbers and, under "words", what follows from them.
 
     Args:
         contents: Routes and groups of `affinity.json`.
-        dev_rows: Of each task.
     """
     groups = {route: of["groups"] for route, of in contents["groups"].items()}
-    depth = _depth(record, dev_rows)
+    depth = _depth(record)
     gain = _gain(contents["routes"][LOOK_AHEAD]["matrix"], record)
     same = _same_groups(groups)
     words = [_words_on_groups(groups, same, record), _words_on_depth(groups, depth)]
@@ -83,25 +85,39 @@ def _labels(groups: Sequence[Sequence[str]]) -> list[int]:
     return [at[task] for task in sorted(at)]
 
 
-def _depth(record: StudyRecord, dev_rows: Sequence[int]) -> dict[str, Any]:
+def _depth(record: StudyRecord) -> dict[str, Any]:
     """Return the best dev averages of plans whose tasks differ below the top, and of the others."""
-    scores: dict[bool, float] = {}
+    best: dict[bool, Report] = {}
     for trial in record.trials.values():
-        differ = part_below_the_top(trial)
-        if differ is not None and AVERAGE in trial.best:
-            scores[differ] = max(scores.get(differ, -np.inf), trial.best[AVERAGE].score)
-    if len(scores) < 2:
-        return {"below_the_top": scores.get(True), "at_the_top": scores.get(False)}
-    below, top = scores[True], scores[False]
-    # Of a difference of two means of shares, at its largest; rows are taken as independent.
-    error = sqrt(2 * sum(0.25 / rows for rows in dev_rows)) / len(dev_rows)
-    return {
-        "below_the_top": below,
-        "at_the_top": top,
-        "difference": round(below - top, 6),
-        "standard_error": round(error, 6),
-        "tellable": bool(abs(below - top) > 2 * error),
-    }
+        differ, leader = part_below_the_top(trial), trial.best.get(AVERAGE)
+        if differ is None or leader is None:
+            continue
+        if differ not in best or leader.score > best[differ].average:
+            best[differ] = next(of for of in trial.reports if of.epoch == leader.epoch)
+    scores = {differ: report.average for differ, report in best.items()}
+    found: dict[str, Any] = {"below_the_top": scores.get(True), "at_the_top": scores.get(False)}
+    if len(best) == 2:
+        difference = scores[True] - scores[False]
+        error = _standard_error(best[True], best[False])
+        found["difference"] = round(difference, 6)
+        found["standard_error"] = None if error is None else round(error, 6)
+        found["tellable"] = error is not None and bool(abs(difference) > 2 * error)
+    return found
+
+
+def _standard_error(one: Report, other: Report) -> float | None:
+    """Return that of the difference of two averages on the same dev rows, taken as independent.
+
+    None where these were not kept.
+    """
+    if one.rows is None or other.rows is None:
+        return None
+    pairs = zip(unpack_dev(one.rows), unpack_dev(other.rows), strict=True)
+    differences = [mine - theirs for mine, theirs in pairs]
+    if min(map(len, differences)) < 2:
+        return None
+    variances = [float(of_task.var(ddof=1)) / len(of_task) for of_task in differences]
+    return sqrt(sum(variances)) / len(variances)
 
 
 def _gain(matrix: Sequence[Sequence[float]], record: StudyRecord) -> dict[str, Any] | None:
@@ -118,11 +134,16 @@ def _gain(matrix: Sequence[Sequence[float]], record: StudyRecord) -> dict[str, A
     if not (np.ptp(gains) and np.ptp(of_tasks)):
         return None
     found = spearmanr(of_tasks, gains)
-    return {
-        "spearman": round(float(found.statistic), 4),
-        "p": round(float(found.pvalue), 4),
-        "tasks": len(tasks),
-    }
+    exact = len(tasks) <= _ALL_ORDERS
+    p = _share_of_orders(of_tasks, gains) if exact else float(found.pvalue)
+    return {"spearman": round(float(found.statistic), 4), "p": round(p, 4), "tasks": len(tasks)}
+
+
+def _share_of_orders(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return which share of all orders, (N!, N), correlates by ranks as strongly as this one."""
+    mine, theirs = (rankdata(values) - (len(values) + 1) / 2 for values in (first, second))
+    products = np.abs(np.array(list(permutations(theirs))) @ mine)
+    return float(np.mean(products >= abs(theirs @ mine) - 1e-9))
 
 
 def _best_by_task(record: StudyRecord, *, shared: bool) -> dict[str, float]:
@@ -170,10 +191,10 @@ def _plan_groups(record: StudyRecord) -> str:
         for task, of_task in zip(record.tasks, depth, strict=True):
             at.setdefault(of_task, []).append(task)
         named = "; ".join(f"{of}: {', '.join(tasks)}" for of, tasks in sorted(at.items()))
-        return f"the plan that is best on dev parts tasks by depth ({named})"
+        return f"the plan that was best on dev in the search parts tasks by depth ({named})"
     return (
-        f"the plan that is best on dev ({trial.structure}) treats all tasks alike, so whether "
-        "these groups would pay is not tellable from this search"
+        f"the plan that was best on dev in the search ({trial.structure}) treats all tasks alike, "
+        "so whether these groups would pay is not tellable from it"
     )
 
 
@@ -183,8 +204,9 @@ def _words_on_depth(groups: Mapping[str, Sequence[Sequence[str]]], depth: Mappin
             "Whether tasks should differ below the top is not tellable: the search has not tried "
             "both."
         )
-    points, error = 100 * depth["difference"], 100 * depth["standard_error"]
-    found = f"({points:+.1f} points on dev, standard error at most {error:.1f})"
+    points, error = 100 * depth["difference"], depth["standard_error"]
+    known = "whose rows were not kept" if error is None else f"standard error {100 * error:.1f}"
+    found = f"({points:+.1f} points on dev, {known})"
     if not depth["tellable"]:
         return f"Whether tasks should differ below the top is not tellable {found}."
     where = "below the top" if points > 0 else "in their heads alone"
