@@ -11,7 +11,11 @@ odd one says by how much the tasks of a group are closer to each other than to t
 them; and the other way round. The k with the largest mean margin is taken if that margin is above
 zero beyond the noise of its measurements (one-sided t test, its level divided by the number of k
 tried). Otherwise there is one group: no grouping stands out. (The silhouette is not defined for one
-group, and has no noise.) Shapes: M measurements, K tasks.
+group, and has no noise.)
+
+All measurements are of one training, so what its random start does to the tasks is in all of them,
+and is no noise here. Of eight tasks made alike, cosines showed groups in five of 16 trainings and
+look-ahead in one, other groups each time. Shapes: M measurements, K tasks.
 """
 
 from dataclasses import dataclass

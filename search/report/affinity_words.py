@@ -15,11 +15,15 @@ _HEADS = {
 _MEANINGS = {
     LOOK_AHEAD: "a short step on the row's task makes the column's task's dev loss fall by so many "
     "millionths of it (below 0: rise)",
-    COSINE: "of the gradients of two tasks, times 100, mean over the shared layers",
+    COSINE: "of the gradients of two tasks, times 100, mean over embedding and shared layers",
     ATTENTION: "what the row's task's token gives to the column's task's token, times 100, on the "
-    "row's task's dev texts, in one trained model; groups are held against other texts, not "
-    "against another training",
+    "row's task's dev texts, in one trained model",
 }
+_ON_GROUPS = (
+    "Trees and groups are of the mean of both directions, less what a task has in common with all "
+    "others. Groups are held against other rows in the same training: another training may show "
+    "others."
+)
 _SCALES = {LOOK_AHEAD: 1e6, COSINE: 100.0, ATTENTION: 100.0}
 
 
@@ -33,7 +37,7 @@ def affinity_section(affinity: Mapping[str, Any]) -> str:
             parts += _route(affinity, route)
         elif route in affinity.get("absent", {}):
             parts.append(f"{_HEADS[route]}: left out, since {escape(affinity['absent'][route])}.")
-    parts.append(_agreement(affinity))
+    parts += [on_groups(affinity), _agreement(affinity)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -79,11 +83,22 @@ def _number(value: float) -> str:
     return "0.0" if float(text) == 0 else text
 
 
-def _groups(found: Mapping[str, Any]) -> str:
+def on_groups(affinity: Mapping[str, Any]) -> str:
+    """Return what groups are made of and held against; nothing where none can be told."""
+    told = (found["margin"] is not None for found in affinity.get("groups", {}).values())
+    return _ON_GROUPS if any(told) else ""
+
+
+def no_groups(found: Mapping[str, Any]) -> str:
+    """Return why a route names no groups; nothing where it does."""
     if found["margin"] is None:
-        return "Groups: not tellable from so few tasks or measurements."
-    if not found["stands_out"]:
-        return "Groups: none stands out beyond the noise of the measurements."
+        return "not tellable from so few tasks or measurements"
+    return "" if found["stands_out"] else "none stands out beyond the noise of the measurements"
+
+
+def _groups(found: Mapping[str, Any]) -> str:
+    if none := no_groups(found):
+        return f"Groups: {none}."
     named = "; ".join(", ".join(map(escape, members)) for members in found["groups"])
     return f"Groups: {named}."
 

@@ -7,6 +7,7 @@ dendrogram, so that groups are blocks. Blue helps (or is alike), orange hurts.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from search.report.affinity_words import no_groups
 from search.report.html.figures import INK, Figure, Trace, View, plain, ticks
 
 MOST_EXAMPLES, MOST_CELLS = 32, 40_000  # texts; their words times tokens, all together
@@ -96,8 +97,8 @@ def suggested(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     said = []
     for name, of in (found.get("groups") or {}).items():
         groups = [", ".join(map(str, group)) for group in of.get("groups") or ()]
-        if not of.get("stands_out", True):
-            said.append((route_name(name), "none stands out beyond the noise of the measurements"))
+        if none := no_groups(of):
+            said.append((route_name(name), none))
         elif groups:
             said.append((route_name(name), " | ".join(groups)))
     return said

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from search.report.account import cost, counts, data_notes, search_end
+from search.report.affinity_words import on_groups
 from search.report.by_arm import find_arms
 from search.report.html import relations
 from search.report.html.again import again
@@ -117,6 +118,7 @@ def _relations(material: Material) -> Section | None:
         return None
     values = {
         "groups": relations.suggested(found),
+        "on_groups": on_groups(found),
         "agreements": relations.agreements(found),
         "fit": str((found.get("fit") or {}).get("words", "")),
         "trial": found.get("trial"),

@@ -53,6 +53,8 @@ def test_groups_that_do_not_stand_out_are_not_named(affinity: dict[str, Any]) ->
 
     assert text.count("Groups: books;") == 1
     assert "Groups: none stands out beyond the noise of the measurements." in text
+    assert "less what a task has in common with all others" in text
+    assert "another training may show others" in text
 
 
 def test_names_and_words_are_escaped(affinity: dict[str, Any]) -> None:
@@ -88,6 +90,7 @@ def test_too_few_tasks_for_groups_are_said_to_be(affinity: dict[str, Any]) -> No
 
     assert text.count("Groups: not tellable from so few tasks or measurements.") == 2
     assert "Agreement" not in text
+    assert "another training" not in text
 
 
 def test_nothing_measured_is_no_section() -> None:

@@ -84,7 +84,7 @@ def _groups(tasks: Sequence[str], affinity: Any) -> dict[str, Any]:
     groups = [
         [task for task, at in zip(tasks, of, strict=True) if at == g] for g in sorted(set(of))
     ]
-    return {"linkage": tree.tolist(), "groups": groups}
+    return {"linkage": tree.tolist(), "groups": groups, "stands_out": True, "margin": 1.5}
 
 
 SPACE = """

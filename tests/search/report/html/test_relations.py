@@ -81,6 +81,14 @@ def test_groups_that_are_no_more_than_noise_are_not_suggested(found: Any) -> Non
     assert said["look-ahead"] == "none stands out beyond the noise of the measurements"
 
 
+def test_groups_of_too_few_tasks_are_said_not_to_be_tellable(found: Any) -> None:
+    found["groups"]["look_ahead"] |= {"stands_out": False, "margin": None}
+
+    said = dict(suggested(found))
+
+    assert said["look-ahead"] == "not tellable from so few tasks or measurements"
+
+
 def test_millionths_keep_their_digits(found: Any) -> None:
     matrix = [[1.23456e-6 * (1 + i + j) for j in range(6)] for i in range(6)]
     found["routes"]["look_ahead"]["matrix"] = matrix
