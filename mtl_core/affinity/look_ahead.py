@@ -8,8 +8,9 @@ gave the gradient but of other rows (`rows.py` says why). And the step is not pl
 descent: models here are trained by Adam, whose parameters differ in scale by orders of magnitude,
 so that a plain step is decided by the few that are steepest. The step is what Adam makes of task
 i's gradient alone: each number divided by the root of its second moment, without momentum, which
-all tasks have in common. All tasks' steps have one length, short enough that the change is the
-gradient's doing and not the curvature's, which would lower all of Z alike. Shapes: K tasks.
+all tasks have in common, and at one learning rate for words and layers. All tasks' steps have one
+length, short enough that the change is the gradient's doing and not the curvature's, which would
+lower all of Z alike. Shapes: K tasks.
 """
 
 from collections.abc import Callable, Iterable, Mapping

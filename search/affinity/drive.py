@@ -14,6 +14,7 @@ from typing import Any
 from mtl_core.affinity.examples import examples
 from mtl_core.affinity.measure import Measured, measure, steps_between
 from mtl_core.affinity.token_attention import token_attention
+from mtl_core.errors import ConfigError
 from mtl_core.files import write_text
 from mtl_core.model.encoder import MultiTaskEncoder
 from mtl_core.training.config import TrialConfig
@@ -42,6 +43,9 @@ def relate_tasks(study: StudyFiles, *, epochs: int | None = None, by_hand: bool 
     Args:
         epochs: Of the training, whatever the space says.
         by_hand: Whether a user asks for it now.
+
+    Raises:
+        ConfigError: A user asks for it, and the training failed.
     """
     asked = study.space.search.affinity.epochs if epochs is None else epochs
     unwanted = asked == 0 or study.record.ended_reason in CUT_OFF
@@ -58,7 +62,10 @@ def relate_tasks(study: StudyFiles, *, epochs: int | None = None, by_hand: bool 
         except Exception as error:
             if not (isinstance(error, Diverged) or is_memory_error(error)):
                 raise
-            study.say(f"how tasks relate could not be measured: {error}")
+            failed = f"how tasks relate could not be measured: {error}"
+            if by_hand:  # a file of an earlier measurement is no answer
+                raise ConfigError(f"{study.folder}: {failed}") from None
+            study.say(failed)
             return
     found["fit"] = fit(found, study.record)
     write_text(study.folder / AFFINITY, json.dumps(found) + "\n")

@@ -3,11 +3,14 @@
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 from typer.testing import CliRunner
 
 from mtl_core.data.synthetic import generate, planted_truth, write_folders
+from mtl_core.training.results import Diverged
+from search.affinity import drive
 from search.affinity.file import AFFINITY, read_affinity
 from search.run import app
 
@@ -67,6 +70,20 @@ def test_a_study_without_scores_cannot_be_measured(tiny: "Tiny") -> None:
 
     assert code == 2
     assert f"no {AFFINITY} could be made" in output
+
+
+def test_a_training_that_fails_is_not_answered_with_an_earlier_measurement(
+    whole: "Tiny", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole.record.close()
+    assert call(str(whole.folder))[0] == 0
+    monkeypatch.setattr(drive, "measure", Mock(side_effect=Diverged("epoch 1: loss nan")))
+
+    code, output = call(str(whole.folder), "--epochs", "2")
+
+    assert code == 2
+    assert "how tasks relate could not be measured: epoch 1: loss nan" in output
+    assert "**Look-ahead**" not in output
 
 
 @pytest.mark.parametrize("key", ["search.affinity.epochs=-1", "search.affinity.every=0"])
