@@ -159,7 +159,31 @@ class Results:
 
 
 def interval(seeds: list[Rows], tasks: tuple[str, ...]) -> tuple[float, float]:
-    """Return the 95 % interval of the mean over seeds: seeds drawn, then the rows of each task."""
+    """Return the 95 % interval of the mean over seeds."""
+    return _ends(_drawn_means(seeds, tasks))
+
+
+def less(results: Results, point: int, base: int) -> str:
+    """Return how far a point is from `base`, by the seeds and rows of both: "0.8 (0.2 to 1.5)"."""
+    by_seed = [{one["seed"]: one for one in results.of(number)} for number in (point, base)]
+    seeds = sorted(by_seed[0].keys() & by_seed[1].keys())
+    if point == base or not seeds:
+        return ""
+    mine, theirs = ([results.rows(of[seed], unseen=False) for seed in seeds] for of in by_seed)
+    drawn = [
+        a - b
+        for a, b in zip(
+            _drawn_means(mine, results.names), _drawn_means(theirs, results.names), strict=True
+        )
+    ]
+    pairs = zip(mine, theirs, strict=True)
+    found = [mean_score(a, results.names) - mean_score(b, results.names) for a, b in pairs]
+    low, high = _ends(drawn)
+    return f"{100 * np.mean(found):.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def _drawn_means(seeds: list[Rows], tasks: tuple[str, ...]) -> list[float]:
+    """Return means of a bootstrap: seeds drawn, then the rows of each task; the same every time."""
     rng = np.random.default_rng(0)
     means = []
     for _ in range(DRAWS):
@@ -169,13 +193,22 @@ def interval(seeds: list[Rows], tasks: tuple[str, ...]) -> tuple[float, float]:
             mean_score({task: rows[task][draws[task]] for task in tasks}, tasks) for rows in chosen
         ]
         means.append(float(np.mean(np.array(scores, dtype=np.float64))))
+    return means
+
+
+def _ends(means: list[float]) -> tuple[float, float]:
     low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)
 
 
-def summary(results: Results, points: list[str]) -> Table:
-    """Return a line for each point: dev, test with its spread and interval, unseen rows."""
-    heads = ("point", "seeds", "dev", "test", "sd", "95 % interval", "unseen", "min a seed")
+def summary(results: Results, points: list[str], base: int | None = None) -> Table:
+    """Return a line for each point: dev, test with its spread and interval, unseen rows.
+
+    Args:
+        base: The point that the others are held against, if any.
+    """
+    heads = ["point", "seeds", "dev", "test", "sd", "95 % interval", "unseen", "min a seed"]
+    heads += [] if base is None else [f"less {points[base]}"]
     table = Table(*heads, title="Means over the tasks, times 100; epoch chosen on dev")
     for point, name in enumerate(points):
         found = results.of(point)
@@ -194,6 +227,7 @@ def summary(results: Results, points: list[str]) -> Table:
             f"{100 * low:.1f} to {100 * high:.1f}",
             f"{100 * np.mean(unseen):.2f}",
             f"{np.mean([one['minutes'] for one in found]):.1f}",
+            *([] if base is None else [less(results, point, base)]),
         )
     return table
 
@@ -247,7 +281,13 @@ def train_all(todo: list[Job], workers: int) -> Iterator[dict[str, Any]]:
 
 
 def run(
-    space: Space, *, seeds: Iterable[int], out: Path, workers: int, console: Console
+    space: Space,
+    *,
+    seeds: Iterable[int],
+    out: Path,
+    workers: int,
+    console: Console,
+    base: int | None = None,
 ) -> Results:
     """Train what is not there yet, and print the table after each result."""
     read = read_corpus(space.data)
@@ -259,7 +299,7 @@ def run(
     results = Results(out, corpus)
     for result in train_all(jobs(space, read, seeds, results), workers):
         results.add(result)
-        console.print(summary(results, names))
+        console.print(summary(results, names, base))
     for line in baseline_lines(read, corpus):
         console.print(line)
     return results
@@ -267,14 +307,19 @@ def run(
 
 @pytest.mark.slow
 def test_points_are_trained_from_several_seeds(tmp_path: Path) -> None:
-    space = load_space(Path(__file__).parents[2] / "spaces" / "sanity.yaml")
+    structure, depth = "structure: stack_pooling", "divergence_depth"
+    points = f"points=[{{{structure}, {depth}: 2}}, {{{structure}, {depth}: 0}}]"
+    space = load_space(Path(__file__).parents[2] / "spaces" / "sanity.yaml", [points])
     out = tmp_path / "reach.jsonl"
 
     run(space, seeds=(1, 2), out=out, workers=1, console=Console())
     again = run(space, seeds=(1, 2), out=out, workers=1, console=Console())
+    one, other = less(again, 1, 0), less(again, 0, 1)
 
     assert [one["seed"] for one in again.of(0)] == [1, 2]
-    assert len(out.read_text().splitlines()) == 2
+    assert len(out.read_text().splitlines()) == 2 * len(space.points)
+    assert less(again, 0, 0) == ""
+    assert float(one.split()[0]) == -float(other.split()[0]) != 0
 
 
 @pytest.mark.slow
@@ -299,12 +344,22 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--seeds", type=int, default=5, help="how many")
     parser.add_argument("--first", type=int, default=1, help="the first of them")
+    parser.add_argument("--base", type=int, help="point, from 0, that others are held against")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("reach.jsonl"))
     asked = parser.parse_args()
     space = load_space(asked.space, asked.set, data=asked.data)
     seeds = range(asked.first, asked.first + asked.seeds)
-    run(space, seeds=seeds, out=asked.out, workers=asked.workers, console=Console(width=150))
+    if asked.base is not None and not 0 <= asked.base < len(space.points):
+        parser.error(f"--base {asked.base}: found {len(space.points)} points, counted from 0")
+    run(
+        space,
+        seeds=seeds,
+        out=asked.out,
+        workers=asked.workers,
+        console=Console(width=150),
+        base=asked.base,
+    )
 
 
 if __name__ == "__main__":
