@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,12 @@ LOOPBACK = ("127.", "::1", "::ffff:127.")
 
 def descendants(pid: int) -> Iterator[int]:
     yield pid
+    children: list[str] = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text().split():
-            yield from descendants(int(child))
+        with suppress(FileNotFoundError, ProcessLookupError):  # threads and processes come and go
+            children += task.read_text().split()
+    for child in children:
+        yield from descendants(int(child))
 
 
 def listening() -> dict[str, str]:
@@ -42,7 +46,10 @@ def listening() -> dict[str, str]:
 def addresses_of(pids: set[int]) -> set[str]:
     known = listening()
     links = [link for pid in pids for link in Path(f"/proc/{pid}/fd").glob("*")]
-    targets = [os.readlink(link) for link in links if link.is_symlink()]
+    targets = []
+    for link in links:
+        with suppress(FileNotFoundError):  # closed since then
+            targets.append(os.readlink(link))
     inodes = {target.partition("[")[2].rstrip("]") for target in targets}
     return {address for inode, address in known.items() if inode in inodes}
 
