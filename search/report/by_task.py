@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from search.report.by_seed import roles_in_words
 from search.report.confirmation import compared, corrected
 from search.report.findings import Comparison, Findings
-from search.report.intervals import differences, scores
+from search.report.intervals import differences
 from search.report.marks import MARKDOWN
 from search.report.statistics import Difference, mean_score
 from search.report.tested import SINGLE_TASK, TASK, Tested
@@ -92,7 +92,7 @@ def _confirmed_row(
     best = findings.average
     structure = model.trial.structure
     average = findings.score(best, [task]) if best else None
-    mine = scores(model.test_runs, findings.tasks).get(task)
+    mine = findings.score_of_task(model, task)
     return [
         escape(task),
         SHORT.get(structure, escape(structure)),

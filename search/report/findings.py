@@ -17,7 +17,7 @@ from search.arms import STRUCTURE as STRUCTURE_KEY
 from search.arms import arm_of
 from search.record import StudyRecord
 from search.report.confirmation import Confirmation, confirmation
-from search.report.intervals import difference, score
+from search.report.intervals import difference, score, scores
 from search.report.statistics import Difference, Score, Scored
 from search.report.tested import ARM, AVERAGE, EQUAL, SINGLE_TASK, STRUCTURE, TASK, Tested
 from search.report.wording import BASELINES, SHORT
@@ -151,12 +151,16 @@ class Findings:
 
     def dev(self, tested: Tested) -> float | None:
         """Return the mean over the tasks of the dev scores."""
-        scores = [tested.dev[task] for task in self.tasks if task in tested.dev]
-        return sum(scores) / len(scores) if scores else None
+        found = [tested.dev[task] for task in self.tasks if task in tested.dev]
+        return sum(found) / len(found) if found else None
 
     def score(self, tested: Tested, tasks: Iterable[str] | None = None) -> Score | None:
         """Return the mean over runs and `tasks` on test, with its interval."""
         return score(tested.test_runs, self.tasks if tasks is None else tasks)
+
+    def score_of_task(self, tested: Tested, task: str) -> Score | None:
+        """Return the same of one task, where seeds count as in `intervals.differences`."""
+        return scores(tested.test_runs, self.tasks).get(task)
 
     def score_unseen(self, tested: Tested, tasks: Iterable[str] | None = None) -> Score | None:
         return score(tested.unseen_runs, self.tasks if tasks is None else tasks)

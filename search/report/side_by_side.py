@@ -11,7 +11,7 @@ from typing import Any
 
 from search.question import settings
 from search.report.findings import Findings
-from search.report.intervals import difference, differences, scores
+from search.report.intervals import difference, differences
 from search.report.statistics import Difference, Score
 from search.report.wording import NOTHING, value_in_words
 from search.space import Space
@@ -95,7 +95,7 @@ def scores_of(sides: Sequence[Side], tasks: Sequence[str], task: str | None) -> 
         elif task is None:
             found.append(findings.score(best, tasks))
         else:
-            found.append(scores(best.test_runs, findings.tasks).get(task))
+            found.append(findings.score_of_task(best, task))
     return found
 
 

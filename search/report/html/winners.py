@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from search.objectives import TASK
 from search.report.findings import Findings
-from search.report.intervals import scores
 from search.report.statistics import Score
 from search.selection import Selection
 from search.trial_record import TrialRecord
@@ -68,5 +67,5 @@ def _test(findings: Findings, task: str, trial: str) -> Score | None:
     """Return the test score of that trial, under whatever name it was tested."""
     for model in findings.models.values():
         if model.trial is not None and model.trial.id == trial:
-            return scores(model.test_runs, findings.tasks).get(task)
+            return findings.score_of_task(model, task)
     return None
