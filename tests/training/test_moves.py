@@ -52,13 +52,17 @@ def lanes(n_lanes: int, n_steps: int = 3) -> Iterator[list[Move]]:
         yield moves
 
 
-def test_many_models_as_one_move_as_each_does_alone() -> None:
-    for together, alone in zip(lanes(9), lanes(9), strict=True):
-        move_together(together, as_one=True)
+def moved(count: int, *, as_one: bool) -> Iterator[tuple[Move, Move]]:
+    """Yield the last step of each lane that moved with the others, and of its twin alone."""
+    for together, alone in zip(lanes(count), lanes(count), strict=True):
+        move_together(together, as_one=as_one)
         for of_lane in alone:
             move_together([of_lane], as_one=False)
+    yield from zip(together, alone, strict=True)
 
-    for mine, theirs in zip(together, alone, strict=True):
+
+def test_many_models_as_one_move_as_each_does_alone() -> None:
+    for mine, theirs in moved(9, as_one=True):
         found, wanted = mine.optimizer, theirs.optimizer
         for name, table in wanted.tables.items():
             torch.testing.assert_close(found.tables[name], table, rtol=1e-6, atol=1e-6)
@@ -67,12 +71,7 @@ def test_many_models_as_one_move_as_each_does_alone() -> None:
 
 
 def test_a_model_s_step_has_the_same_bits_in_a_list_on_a_cpu() -> None:
-    for together, alone in zip(lanes(4), lanes(4), strict=True):
-        move_together(together, as_one=False)
-        for of_lane in alone:
-            move_together([of_lane], as_one=False)
-
-    for mine, theirs in zip(together, alone, strict=True):
+    for mine, theirs in moved(4, as_one=False):
         for name, tensor in theirs.optimizer.state_dict().items():
             assert torch.equal(mine.optimizer.state_dict()[name], tensor)
 
