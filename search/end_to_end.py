@@ -7,7 +7,7 @@ Everything is checked before anything is written.
 import json
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from mtl_core.baselines import baseline_names, baselines
@@ -31,6 +31,7 @@ from search.rooms import check_local
 from search.space import Space, load_space
 from search.study import Study
 from search.views import AUDIT, ENVIRONMENT
+from search.workplace import EngineFiles
 
 ENDINGS = {  # those that a user has to be told of
     "exhausted": "every configuration of the space has been tried: the search ends",
@@ -86,8 +87,10 @@ def run_search(
     with place.opened(shown.say) as record, closing(shown):
         study = Study(place.folder, record)
         _write_question(study, asked, corpus, encoded, covered)
-        sources = _Sources(corpus, encoded, vectors, texts)
-        _search(study, asked, sources, address=address, insecure=insecure, shown=shown)
+        files = EngineFiles(encoded.path, vectors, texts)
+        _search(
+            study, asked, corpus, encoded, files, address=address, insecure=insecure, shown=shown
+        )
     return study
 
 
@@ -110,25 +113,12 @@ def _write_question(
         write_text(study.folder / PLANTED_TRUTH, json.dumps(truth, indent=1) + "\n")
 
 
-@dataclass(frozen=True)
-class _Sources:
-    """What a search learns from.
-
-    Args:
-        vectors: File of the word vectors to start from.
-        texts: File of the texts that encoders are warmed up on.
-    """
-
-    corpus: Corpus
-    encoded: EncodedCorpus
-    vectors: Path | None
-    texts: Path | None
-
-
 def _search(
     study: Study,
     space: Space,
-    sources: _Sources,
+    corpus: Corpus,
+    encoded: EncodedCorpus,
+    files: EngineFiles,
     *,
     address: str | None,
     insecure: bool,
@@ -136,18 +126,15 @@ def _search(
 ) -> None:
     from search.tuner import run_trials
 
-    corpus, encoded = sources.corpus, sources.encoded
-    if sources.texts is not None:
+    if files.texts is not None:
         shown.say("encoders are warmed up by the first trials, unless they are in the cache")
     wanted = any(name not in study.record.baselines for name in baseline_names(corpus))
     ahead = Ahead(lambda: baselines(corpus) if wanted else ())
     reason = run_trials(
         space,
-        encoded.path,
+        files,
         study.record,
         study.folder,
-        vectors=sources.vectors,
-        texts=sources.texts,
         address=address,
         insecure=insecure,
         progress=shown,

@@ -39,12 +39,10 @@ Reason = Literal["trials", "minutes", "exhausted", "interrupted", "failures"]
 
 def run_trials(
     space: Space,
-    encoded_path: Path,
+    files: EngineFiles,
     record: StudyRecord,
     folder: Path,
     *,
-    vectors: Path | None = None,
-    texts: Path | None = None,
     address: str | None = None,
     insecure: bool = False,
     progress: Progress | None = None,
@@ -56,11 +54,8 @@ def run_trials(
     Returns why the search ended.
 
     Args:
-        encoded_path: The encoded corpus.
         record: The study's record, open for writing; "ended" is written at the end.
         folder: The study's folder, on a disk that all machines of the cluster share.
-        vectors: File of the word vectors to start from.
-        texts: File of the texts that encoders are warmed up on.
         address: Ray cluster to join; None starts Ray on this machine.
         insecure: Join a cluster that asks for no token.
         trainable: What trains, in place of `SearchTrial`.
@@ -75,8 +70,8 @@ def run_trials(
         run = _Run(
             space=space,
             record=record,
-            folder=Path(folder),
-            files=EngineFiles(Path(encoded_path), vectors, texts),
+            folder=folder,
+            files=files,
             progress=progress or Progress(),
             stop=StopSwitch(None if searched else search_seconds_left(space.search, record)),
             trainable=trainable,

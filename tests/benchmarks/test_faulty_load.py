@@ -26,6 +26,7 @@ from rich.table import Table
 from search.record import FORMAT, StudyRecord
 from search.space import load_space
 from search.trial_record import TrialRecord
+from search.workplace import EngineFiles
 
 EPOCHS, RETRIES = 3, 3
 SHARES = {"raises": 0.02, "killed": 0.02, "no score": 0.02, "slow": 0.02}  # of all epochs
@@ -98,7 +99,7 @@ def run(folder: Path, *, trials: int, at_a_time: int, seed: int) -> Outcome:
     record = StudyRecord.open(folder / "journal.jsonl")
     record.append("study", format=FORMAT, name=space.name, seed=0, tasks=["a"])
     began = time.monotonic()
-    run_trials(space, folder / "none", record, folder, trainable=Faulty)
+    run_trials(space, EngineFiles(folder / "none"), record, folder, trainable=Faulty)
     record.close()
     outcome = Outcome(time.monotonic() - began)
     read = StudyRecord.load(folder / "journal.jsonl")

@@ -27,6 +27,7 @@ from search.progress import Progress
 from search.record import FORMAT, StudyRecord
 from search.space import load_space
 from search.views import write_views
+from search.workplace import EngineFiles
 
 TASKS = [f"task{k}" for k in range(8)]
 WARM_UP = 50  # trials, at least, until imports and allocators have settled
@@ -115,7 +116,9 @@ def measure(folder: Path, trials: int, *, sampler: str = "random", at_a_time: in
     record = StudyRecord.open(folder / "journal.jsonl")
     record.append("study", format=FORMAT, name=space.name, seed=0, tasks=TASKS)
     meter = _Meter(at_a_time)
-    run_trials(space, folder / "none", record, folder, progress=meter, trainable=Nothing)
+    run_trials(
+        space, EngineFiles(folder / "none"), record, folder, progress=meter, trainable=Nothing
+    )
     record.close()
     assert len(record.finished()) == trials
     assert meter.warm_up, f"{trials} trials had ended before all {at_a_time} clients were up"

@@ -29,6 +29,7 @@ from search.shortlist import make_shortlist
 from search.space import Space, load_space
 from search.tables import curves_table, trials_table
 from search.tuner import run_trials
+from search.workplace import EngineFiles
 
 pytestmark = pytest.mark.cluster
 
@@ -74,7 +75,7 @@ def searched(
     """A study whose trials are done and of which nothing is confirmed."""
     folder = tmp_path_factory.mktemp("searched")
     space, record = open_study(folder, *FEW, "confirm.seeds=0")
-    run_trials(space, encoded.path, record, folder)
+    run_trials(space, EngineFiles(encoded.path), record, folder)
     record.close()
     return folder
 
@@ -90,9 +91,9 @@ def test_the_shortlist_is_trained_anew_and_tested_once(study: Path, encoded: Enc
     space, record = open_study(study, *TWICE)
     before = (trials_table(record), curves_table(record), record.leaders())
 
-    reason = run_trials(space, encoded.path, record, study)
+    reason = run_trials(space, EngineFiles(encoded.path), record, study)
     once = count(study)
-    again = run_trials(space, encoded.path, record, study)
+    again = run_trials(space, EngineFiles(encoded.path), record, study)
 
     assert (reason, again, record.confirmation.ended) == ("trials", "trials", "done")
     listed = record.confirmation.shortlist
@@ -112,7 +113,7 @@ def test_weights_stay_of_the_best_run_of_each_configuration(
 ) -> None:
     space, record = open_study(study, *TWICE)
 
-    run_trials(space, encoded.path, record, study)
+    run_trials(space, EngineFiles(encoded.path), record, study)
 
     kept = {path.name for path in (study / "models").iterdir()}
     runs = [record.confirmation.of(trial) for trial in record.confirmation.shortlist]
@@ -135,9 +136,9 @@ def test_a_run_that_fails_is_recorded_and_the_others_go_on(
 
     monkeypatch.setattr(EnginePool, "open", open_badly)
 
-    run_trials(space, encoded.path, record, study)
+    run_trials(space, EngineFiles(encoded.path), record, study)
     once = count(study)
-    run_trials(space, encoded.path, record, study)
+    run_trials(space, EngineFiles(encoded.path), record, study)
 
     failed = record.confirmation.runs[doomed]
     assert failed.state == "failed"
@@ -171,7 +172,7 @@ def test_a_run_whose_engine_is_lost_begins_again_elsewhere_until_its_retries_are
 
     monkeypatch.setattr(EnginePool, "epoch", ask_and_kill)
 
-    run_trials(space, encoded.path, record, study)
+    run_trials(space, EngineFiles(encoded.path), record, study)
 
     runs = record.confirmation.runs
     assert (runs[once].state, runs[once].attempt) == ("confirmed", 2)
@@ -190,14 +191,14 @@ def test_an_interrupted_confirmation_goes_on_with_what_is_left(
         def run_ended(self, run: str) -> None:  # noqa: ARG002
             os.kill(os.getpid(), signal.SIGINT)
 
-    reason = run_trials(space, encoded.path, record, study, progress=Impatient())
+    reason = run_trials(space, EngineFiles(encoded.path), record, study, progress=Impatient())
     done = {run.id: run.found for run in record.confirmed}
     record.close()
     assert (reason, record.confirmation.ended) == ("interrupted", "interrupted")
     assert 1 <= len(done) < 2 * len(record.confirmation.shortlist)
 
     space, record = open_study(study, *TWICE)
-    assert run_trials(space, encoded.path, record, study) == "trials"
+    assert run_trials(space, EngineFiles(encoded.path), record, study) == "trials"
     assert record.confirmation.ended == "done"
     assert len(record.confirmed) == 2 * len(record.confirmation.shortlist)
     assert {name: record.confirmation.runs[name].found for name in done} == done
@@ -209,11 +210,11 @@ def test_time_that_is_up_leaves_runs_and_begins_none_that_would_be_cut_off(
 ) -> None:
     space, record = open_study(study, *TWICE, "confirm.minutes=0.0001")
 
-    assert run_trials(space, encoded.path, record, study) == "trials"
+    assert run_trials(space, EngineFiles(encoded.path), record, study) == "trials"
     assert record.confirmation.ended == "minutes"
     assert count(study)["confirming"] == 0
     began = time.monotonic()
-    assert run_trials(space, encoded.path, record, study) == "trials"
+    assert run_trials(space, EngineFiles(encoded.path), record, study) == "trials"
 
     assert time.monotonic() - began < 2  # Ray is not even started
     assert record.confirmation.ended == "minutes"
@@ -223,13 +224,13 @@ def test_new_trials_make_a_new_shortlist_and_keep_the_runs_there_are(
     study: Path, encoded: EncodedCorpus
 ) -> None:
     space, record = open_study(study, *TWICE)
-    run_trials(space, encoded.path, record, study)
+    run_trials(space, EngineFiles(encoded.path), record, study)
     before = {run.id: run.found for run in record.confirmed}
     record.close()
 
     more = [name for name in TWICE if "trials" not in name]
     space, record = open_study(study, *more, "search.trials=4")
-    run_trials(space, encoded.path, record, study)
+    run_trials(space, EngineFiles(encoded.path), record, study)
 
     assert len(record.trials) == 4
     assert count(study)["shortlisted"] == 2
@@ -241,12 +242,12 @@ DRIVER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, "tests/search")
-from test_confirm import TWICE, encode, open_study, read_corpus, run_trials
+from test_confirm import TWICE, EngineFiles, encode, open_study, read_corpus, run_trials
 
 study, cache = map(Path, sys.argv[1:])
 space, record = open_study(study, *TWICE)
 encoded = encode(read_corpus(space.data), space.data, cache)
-print(run_trials(space, encoded.path, record, study))
+print(run_trials(space, EngineFiles(encoded.path), record, study))
 """
 
 

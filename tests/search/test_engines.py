@@ -28,6 +28,7 @@ from search.record import FORMAT, StudyRecord
 from search.space import Space, load_space
 from search.trial import SearchTrial
 from search.tuner import run_trials
+from search.workplace import EngineFiles
 
 pytestmark = pytest.mark.cluster
 
@@ -63,7 +64,7 @@ def open_study(folder: Path, *overrides: str) -> tuple[Space, StudyRecord, Path]
 
 def search(folder: Path, encoded: EncodedCorpus, *overrides: str, **more: Any) -> StudyRecord:
     space, record, folder = open_study(folder, *overrides)
-    assert run_trials(space, encoded.path, record, folder, **more) == "trials"
+    assert run_trials(space, EngineFiles(encoded.path), record, folder, **more) == "trials"
     record.close()
     return record
 
@@ -135,7 +136,7 @@ def test_all_trials_finish_although_an_engine_is_killed(
 
     killer = threading.Thread(target=kill_one, daemon=True)
     killer.start()
-    run_trials(space, encoded.path, record, folder)
+    run_trials(space, EngineFiles(encoded.path), record, folder)
     killer.join()
 
     trials = record.trials.values()

@@ -33,6 +33,7 @@ from search.report.account import retries_in_words
 from search.space import Space, load_space
 from search.trial import SearchTrial
 from search.tuner import run_trials
+from search.workplace import EngineFiles
 
 pytestmark = pytest.mark.cluster
 
@@ -79,7 +80,9 @@ class Study:
 
     def _run(self, encoded: EncodedCorpus) -> None:
         try:
-            run_trials(self.space, encoded.path, self.record, self.folder, trainable=Telling)
+            run_trials(
+                self.space, EngineFiles(encoded.path), self.record, self.folder, trainable=Telling
+            )
         except Exception as error:
             self.error = error
             raise

@@ -30,6 +30,7 @@ from search.record import FORMAT, StudyRecord
 from search.space import Space, load_space
 from search.trial import SearchTrial
 from search.tuner import run_trials
+from search.workplace import EngineFiles
 
 pytestmark = pytest.mark.cluster
 
@@ -82,8 +83,8 @@ def test_a_search_runs_its_trials_and_keeps_the_weights_of_the_leaders(
     space, record, folder = open_study(tmp_path, "search.workers=null")
     counting = Counting()
 
-    reason = run_trials(space, encoded.path, record, folder, progress=counting)
-    again = run_trials(space, encoded.path, record, folder)
+    reason = run_trials(space, EngineFiles(encoded.path), record, folder, progress=counting)
+    again = run_trials(space, EngineFiles(encoded.path), record, folder)
 
     assert (reason, again) == ("trials", "trials")
     assert 0 < counting.held <= 3  # of six
@@ -106,7 +107,7 @@ def test_a_crashing_trial_is_recorded_and_the_search_goes_on(
             return super()._train_epoch()
 
     space, record, folder = open_study(tmp_path, "search.trials=4")
-    run_trials(space, encoded.path, record, folder, trainable=Crashing)
+    run_trials(space, EngineFiles(encoded.path), record, folder, trainable=Crashing)
 
     failure = record.trials["t0002"].failure
     assert failure is not None
@@ -140,7 +141,7 @@ def test_a_trial_whose_worker_is_killed_starts_again_until_its_retries_are_used_
     space, record, folder = open_study(
         tmp_path, "search.trials=3", "search.retries=1", "search.early_stopping=null"
     )
-    run_trials(space, encoded.path, record, folder, trainable=Dying)
+    run_trials(space, EngineFiles(encoded.path), record, folder, trainable=Dying)
 
     again, lost = record.trials["t0001"], record.trials["t0002"]
     assert (again.state, again.attempt, len(again.retries)) == ("finished", 2, 1)
@@ -176,7 +177,7 @@ def test_an_interrupted_search_keeps_trials_in_training_unfinished_and_continues
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt_in_training, daemon=True).start()
-    reason = run_trials(space, encoded.path, record, folder, trainable=make_slow(30.0))
+    reason = run_trials(space, EngineFiles(encoded.path), record, folder, trainable=make_slow(30.0))
 
     assert reason == "interrupted"
     assert record.ended_reason == "interrupted"
@@ -185,7 +186,7 @@ def test_an_interrupted_search_keeps_trials_in_training_unfinished_and_continues
     record.close()
 
     space, record, folder = open_study(tmp_path, "search.trials=3", "search.early_stopping=null")
-    assert run_trials(space, encoded.path, record, folder) == "trials"
+    assert run_trials(space, EngineFiles(encoded.path), record, folder) == "trials"
     assert [trial.state for trial in record.trials.values()] == ["finished"] * 3
     assert record.trials["t0001"].attempt == 2
 
@@ -196,14 +197,14 @@ def test_the_time_limit_counts_what_earlier_runs_have_used(
 ) -> None:
     space, record, folder = open_study(tmp_path, "search.minutes=0.05")
 
-    reason = run_trials(space, encoded.path, record, folder, trainable=make_slow(30.0))
+    reason = run_trials(space, EngineFiles(encoded.path), record, folder, trainable=make_slow(30.0))
     assert reason == "minutes"
     used = record.seconds_used
     record.close()
 
     space, record, folder = open_study(tmp_path, "search.minutes=0.05")
     started = time.monotonic()
-    assert run_trials(space, encoded.path, record, folder) == "minutes"
+    assert run_trials(space, EngineFiles(encoded.path), record, folder) == "minutes"
     assert time.monotonic() - started < 1
     assert used >= 3
 
@@ -214,7 +215,7 @@ def test_where_the_time_is_up_before_a_first_score_nothing_is_confirmed(
 ) -> None:
     space, record, folder = open_study(tmp_path, "search.minutes=0.05", "confirm.seeds=1")
 
-    reason = run_trials(space, encoded.path, record, folder, trainable=make_slow(30.0))
+    reason = run_trials(space, EngineFiles(encoded.path), record, folder, trainable=make_slow(30.0))
 
     assert (reason, record.confirmation.ended) == ("minutes", None)
     assert record.seconds_confirming == 0
@@ -225,12 +226,12 @@ DRIVER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, "tests/search")
-from test_tuner import encode, open_study, read_corpus, run_trials
+from test_tuner import EngineFiles, encode, open_study, read_corpus, run_trials
 
 study, cache = map(Path, sys.argv[1:])
 space, record, folder = open_study(study, "search.trials=8")
 encoded = encode(read_corpus(space.data), space.data, cache)
-print(run_trials(space, encoded.path, record, folder))
+print(run_trials(space, EngineFiles(encoded.path), record, folder))
 """
 
 
@@ -280,5 +281,5 @@ def test_a_disk_that_fills_up_ends_the_search_with_its_message(
     monkeypatch.setattr(record.journal, "append", fill_up)
 
     with pytest.raises(ConfigError, match="No space left on device"):
-        run_trials(space, encoded.path, record, folder)
+        run_trials(space, EngineFiles(encoded.path), record, folder)
     assert not (folder / ".tune").exists()
